@@ -1,0 +1,72 @@
+"""What an argument may be; every error names the argument, the value and the remedy."""
+
+import math
+import numbers
+
+import numpy as np
+
+
+def _number(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
+    if math.isnan(value):
+        raise ValueError(f"{name} must be a number, got nan")
+
+
+def positive(name, value):
+    _number(name, value)
+    if not value > 0:
+        raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
+
+
+def non_negative(name, value):
+    _number(name, value)
+    if value < 0:
+        raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
+
+
+def non_negative_or_none(name, value):
+    if value is not None:
+        non_negative(name, value)
+
+
+def smoothing(name, value):
+    _number(name, value)
+    if not 0 <= value < 1:
+        raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
+
+
+def flag(name, value):
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def integer_axis(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be one integer, got {value!r}; -1 is the last axis")
+
+
+def axes(name, value):
+    for axis in value if isinstance(value, (tuple, list)) else (value,):
+        integer_axis(name, axis)
+
+
+def class_id_or_none(name, value):
+    if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
+        raise TypeError(f"{name} must be an integer class id or None, got {value!r}")
+
+
+def class_weights_or_none(name, value):
+    if value is None:
+        return
+    if isinstance(value, dict):
+        raise TypeError(
+            f"{name} must be a sequence with one weight a class, got a dict; "
+            "write [weights[i] for i in range(num_classes)]"
+        )
+    weights = np.asarray(value, dtype="float64")
+    if weights.ndim != 1 or not np.all(weights >= 0) or not np.all(np.isfinite(weights)):
+        raise ValueError(
+            f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
+            f"got {value!r}"
+        )

@@ -1,0 +1,132 @@
+"""The ceremony of the function forms: arguments checked, dtypes and shapes settled, masks applied."""
+
+import functools
+import inspect
+
+import keras
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.registry import register
+
+INPUTS = ("x", "y_true", "y_pred", "mask")
+
+
+def settings_of(fn):
+    """The parameters of `fn` that are settings, by name."""
+    parameters = inspect.signature(fn).parameters
+    return {name: p for name, p in parameters.items() if name not in INPUTS}
+
+
+def check_settings(name, checks, settings):
+    for key, check in checks.items():
+        if key in settings:
+            check(f"{name}: {key}", settings[key])
+
+
+def loss_function(labels="values", **checks):
+    """Decorator: make per-sample maths on aligned float tensors a public loss function.
+
+    The decorated body gets `y_true` and `y_pred` of fitting shapes, in float32 or wider, and need
+    not look at `ignore_class`, nor at `mask` unless it reduces an axis. Its result has the dtype of
+    the prediction that came in.
+
+    Args:
+        labels: What `y_true` holds, as in `tensors.prepare`.
+        checks: For a setting, the check from `core.checks` that it must pass.
+    """
+
+    def decorate(body):
+        signature = inspect.signature(body)
+        takes_mask = "mask" in signature.parameters
+
+        def prepared(y_true, y_pred, mask=None, **settings):
+            """The maths on inputs that `tensors.prepare` has seen."""
+            axis = settings.get("axis", -1)
+            ignore_class = settings.get("ignore_class")
+            keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
+            if ignore_class is not None:
+                valid = tensors.not_ignored(y_true, labels, ignore_class, axis)
+                if keep is not None:
+                    keep = tensors.fit_rank(keep, len(valid.shape))
+                keep = valid if keep is None else ops.logical_and(keep, valid)
+            if keep is not None:
+                y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
+            if not settings.get("from_logits", True):
+                logits = tensors.get_logits(y_pred)
+                if logits is not None:
+                    y_pred = logits
+                    settings["from_logits"] = True
+            if takes_mask:
+                return body(y_true, y_pred, mask=keep, **settings)
+            values = body(y_true, y_pred, **settings)
+            return values if keep is None else ops.where(keep, values, ops.zeros_like(values))
+
+        @functools.wraps(body)
+        def function(*args, **kwargs):
+            bound = signature.bind(*args, **kwargs)
+            bound.apply_defaults()
+            settings = bound.arguments
+            check_settings(body.__name__, checks, settings)
+            y_true, y_pred = settings.pop("y_true"), settings.pop("y_pred")
+            y_pred = tensors.map_prediction(tensors.float_tensor, y_pred)
+            dtype = tensors.dtype_of(y_pred)
+            y_true, y_pred = tensors.prepare(
+                y_true,
+                tensors.map_prediction(lambda x: ops.cast(x, tensors.wide(dtype)), y_pred),
+                labels,
+                settings.get("axis", -1),
+                settings.get("ignore_class"),
+                body.__name__,
+                strict=False,
+            )
+            return ops.cast(prepared(y_true, y_pred, **settings), dtype)
+
+        function.prepared = prepared
+        function.labels = labels
+        function.checks = checks
+        return register("losses")(function)
+
+    return decorate
+
+
+def activation(**checks):
+    """Decorator: make maths on a float tensor a public activation function.
+
+    Applied to a symbolic tensor of a functional model, the function inserts its layer.
+
+    Args:
+        checks: For a setting, the check from `core.checks` that it must pass.
+    """
+
+    def decorate(body):
+        signature = inspect.signature(body)
+
+        @functools.wraps(body)
+        def function(*args, **kwargs):
+            bound = signature.bind(*args, **kwargs)
+            settings = bound.arguments
+            check_settings(body.__name__, checks, settings)
+            x = settings.pop("x")
+            if isinstance(x, keras.KerasTensor):
+                mask = settings.pop("mask", None)
+                layer = function.layer(**settings)
+                return layer(x) if mask is None else layer(x, mask=mask)
+            return body(tensors.float_tensor(x), **settings)
+
+        function.checks = checks
+        return register("activations")(function)
+
+    return decorate
+
+
+def by_width(x, native, exact):
+    """`native(x)` in float32 and wider, `exact` computed in float32 and rounded once in 16 bit.
+
+    The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
+    saturated sigmoid is off by a factor there, not by a rounding.
+    """
+    dtype = tensors.dtype_of(x)
+    if tensors.wide(dtype) == dtype:
+        return native(x)
+    return ops.cast(exact(ops.cast(x, "float32")), dtype)

@@ -1,0 +1,36 @@
+"""Known defects of Keras that are worked around, each in one place and each with a test.
+
+The tests in `tests/test_keras_fixes.py` fail when Keras no longer needs a fix.
+"""
+
+import weakref
+
+import keras
+
+
+def attach_logits_to_tracers():
+    """Let Keras's sigmoid and softmax leave their logits on a JAX tracer, as they do elsewhere.
+
+    `keras.activations.sigmoid` sets `_keras_logits` on its result so that a loss can work in log
+    space. A tracer has slots, the assignment fails, and Keras passes over the failure: inside
+    `fit` on JAX the loss of a confident mistake has no gradient, on TensorFlow it has. A property
+    that keeps the value beside the tracer makes the assignment succeed.
+    """
+    if keras.backend.backend() != "jax":
+        return
+    from jax.core import Tracer
+
+    if hasattr(Tracer, "_keras_logits"):
+        return
+    kept = {}
+
+    def fetch(tracer):
+        if id(tracer) not in kept:
+            raise AttributeError("_keras_logits")
+        return kept[id(tracer)]
+
+    def keep(tracer, logits):
+        kept[id(tracer)] = logits
+        weakref.finalize(tracer, kept.pop, id(tracer), None)
+
+    Tracer._keras_logits = property(fetch, keep)

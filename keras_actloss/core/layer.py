@@ -1,0 +1,61 @@
+"""The base class of the activation layers."""
+
+from typing import TypedDict
+
+import keras
+
+from keras_actloss.core.settings import Configured
+
+
+class LayerArguments(TypedDict, total=False):
+    """What every layer takes besides its own settings."""
+
+    name: str | None
+    dtype: str | keras.DTypePolicy | None
+    trainable: bool
+
+
+class ActivationLayer(Configured, keras.layers.Layer):
+    """Base class of the activation layers: a constructor that stores its arguments, and `fn` or `call`.
+
+    Subclass it for an activation of your own: `class MyLayer(ActivationLayer, fn=my_function)`
+    passes the settings to a function of `x`; leave the constructor out and the class takes the
+    function's settings. The config is read from the constructor, masks pass through, the output
+    has the input's shape.
+
+    Example:
+
+    >>> @keras.saving.register_keras_serializable("my_project")
+    ... def scaled_tanh(x, scale=1.0):
+    ...     return scale * keras.ops.tanh(x)
+    >>> @keras.saving.register_keras_serializable("my_project")
+    ... class ScaledTanh(keras_actloss.layers.ActivationLayer, fn=scaled_tanh):
+    ...     pass
+    >>> ScaledTanh(scale=2.0)
+    ScaledTanh(scale=2.0)
+    """
+
+    _keras_base = keras.layers.Layer
+    _base_arguments = ("name", "trainable", "dtype", "activity_regularizer")
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.supports_masking = True
+
+    def build(self, input_shape=None):
+        self.built = True
+
+    def call(self, inputs):
+        return self.fn(inputs, **self.fn_settings())
+
+    def compute_output_shape(self, input_shape):
+        return input_shape
+
+    def get_config(self):
+        return {**super().get_config(), **self.own_config()}
+
+    _base_get_config = get_config
+
+    @classmethod
+    def from_config(cls, config):
+        return super().from_config(cls.restored(config))

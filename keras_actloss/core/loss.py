@@ -1,0 +1,221 @@
+"""The base class of all losses."""
+
+import inspect
+from typing import Literal, TypedDict
+
+import keras
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.settings import Configured
+
+Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"] | None
+
+
+class LossArguments(TypedDict, total=False):
+    """What every loss takes besides its own settings."""
+
+    reduction: Reduction
+    name: str | None
+    dtype: str | keras.DTypePolicy | None
+
+
+class Loss(Configured, keras.losses.Loss):
+    """Base class of the losses: a constructor that stores its arguments, and `call` or `fn`.
+
+    Subclass it for a loss of your own. `call(y_true, y_pred)` returns one value a sample (or a
+    sample and step), never a scalar. The base class does the rest: the config is read from the
+    constructor, integer labels keep their dtype, shapes that do not fit are an error, samples
+    of weight 0, masked steps and ignored labels are taken out before the maths, sums run in
+    float32 or wider.
+
+    With `class MyLoss(Loss, fn=my_function)` the settings are passed to a function; leave the
+    constructor out and the class takes the function's settings.
+
+    Class attributes:
+        labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
+            an entry), `"onehot"` or `"ids"` (class ids, one axis fewer than `y_pred`).
+
+    Args:
+        reduction: `"sum_over_batch_size"` (or `"mean"`), `"sum"`, `"mean_with_sample_weight"`,
+            `"none"` or `None`. Means divide by the number of values that a mask or `ignore_class`
+            leaves. Defaults to `"sum_over_batch_size"`.
+        name: Name of the loss. Defaults to the class's name in snake case.
+        dtype: The dtype of the result. 16-bit losses are computed in float32. Defaults to `None`,
+            Keras's `floatx`.
+
+    Raises:
+        ValueError: If `reduction` is unknown.
+
+    Example:
+
+    >>> @keras.saving.register_keras_serializable("my_project")
+    ... class ScaledError(keras_actloss.losses.Loss):
+    ...     def __init__(self, scale=1.0, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.scale = scale
+    ...
+    ...     def call(self, y_true, y_pred):
+    ...         return keras.ops.mean(keras.ops.abs(y_true - y_pred) / self.scale, axis=-1)
+    >>> loss = ScaledError(scale=2.0)
+    >>> float(loss([[1.0]], [[4.0]]))
+    1.5
+    >>> ScaledError.from_config(loss.get_config())
+    ScaledError(scale=2.0)
+    """
+
+    labels = "values"
+    _keras_base = keras.losses.Loss
+    _base_arguments = ("reduction", "name", "dtype")
+
+    def __init_subclass__(cls, fn=None, **kwargs):
+        cls.labels = getattr(fn, "labels", cls.labels)
+        super().__init_subclass__(fn=fn, **kwargs)
+
+    def __init__(
+        self,
+        *,
+        reduction: Reduction = "sum_over_batch_size",
+        name: str | None = None,
+        dtype: str | keras.DTypePolicy | None = None,
+    ):
+        super().__init__(name=name or _snake_case(type(self).__name__), reduction=reduction, dtype=dtype)
+
+    def call(self, y_true, y_pred, mask=None):
+        """One value a sample, from inputs that fit each other."""
+        if self.fn is None:
+            raise NotImplementedError(
+                f"{type(self).__name__} has no maths: define call(self, y_true, y_pred) or name a "
+                f"function, class {type(self).__name__}(Loss, fn=...)"
+            )
+        maths = getattr(self.fn, "prepared", self.fn)
+        masked = {"mask": mask} if _takes_mask(self.fn) else {}
+        return maths(y_true, y_pred, **masked, **self.fn_settings())
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
+        mask = tensors.get_mask(y_pred)
+        dtype = tensors.wide(self.dtype)
+        with keras.name_scope(self.name):
+            y_pred = keras.tree.map_structure(lambda x: _prediction(x, dtype), y_pred)
+            if not keras.tree.is_nested(y_pred):
+                y_true, y_pred = self._prepare(y_true, y_pred)
+            else:
+                y_true = keras.tree.map_structure(ops.convert_to_tensor, y_true)
+            if sample_weight is not None:
+                sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+            # What a mask or ignore_class leaves, with the rank of the labels or lower.
+            kept = self._not_ignored(y_true)
+            takes_mask = mask is not None and _takes_mask(self.fn or self.call)
+            y_true, y_pred = self._remove(
+                y_true, y_pred, sample_weight, None if takes_mask else mask
+            )
+            values = self.call(y_true, y_pred, **({"mask": mask} if takes_mask else {}))
+            if mask is not None:
+                self._check_consumed(mask, values, takes_mask)
+                if kept is not None:
+                    mask = tensors.fit_rank(mask, len(kept.shape))
+                kept = mask if kept is None else ops.logical_and(kept, mask)
+            return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
+
+    def _prepare(self, y_true, y_pred):
+        return tensors.prepare(
+            y_true,
+            y_pred,
+            self.labels,
+            getattr(self, "axis", -1),
+            getattr(self, "ignore_class", None),
+            type(self).__name__,
+        )
+
+    def _not_ignored(self, y_true):
+        ignore_class = getattr(self, "ignore_class", None)
+        if ignore_class is None:
+            return None
+        return tensors.not_ignored(y_true, self.labels, ignore_class, getattr(self, "axis", -1))
+
+    def _remove(self, y_true, y_pred, sample_weight, mask):
+        """Take out, before the maths, what has weight 0 or is masked."""
+        axis = getattr(self, "axis", -1)
+        for keep in (None if sample_weight is None else sample_weight != 0, mask):
+            if keep is None or keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
+                continue
+            y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
+        return y_true, y_pred
+
+    def _check_consumed(self, mask, values, takes_mask):
+        if len(mask.shape) > len(values.shape) and not takes_mask:
+            raise ValueError(
+                f"{self.name}: the mask of shape {tuple(mask.shape)} covers an axis that the loss "
+                f"reduces, its values have shape {tuple(values.shape)}; let call take `mask` and "
+                "leave masked entries out, or return one value a step"
+            )
+
+    def _reduce(self, values, weight, kept):
+        """Keras's reductions, over what is kept and weighed."""
+        rank = len(values.shape)
+        if kept is not None:
+            while len(kept.shape) > rank:
+                last = len(kept.shape) == rank + 1
+                kept = ops.any(kept, axis=getattr(self, "axis", -1) if last else -1)
+            kept = ops.broadcast_to(self._fit("mask", kept, values), ops.shape(values))
+            values = ops.where(kept, values, ops.zeros_like(values))
+        if weight is not None:
+            weight = self._fit("sample_weight", weight, values)
+            values = ops.where(weight == 0, ops.zeros_like(values), values * weight)
+        if self.reduction in (None, "none"):
+            return values
+        total = ops.sum(values)
+        if self.reduction == "sum":
+            return total
+        if self.reduction == "mean_with_sample_weight" and weight is not None:
+            count = ops.broadcast_to(weight, ops.shape(values))
+            count = ops.sum(count if kept is None else ops.where(kept, count, 0))
+        elif kept is not None:
+            count = ops.sum(ops.cast(kept, values.dtype))
+        else:
+            count = ops.cast(ops.prod(ops.shape(values)), values.dtype)
+        mean = ops.where(count == 0, ops.zeros_like(total), total / ops.where(count == 0, 1, count))
+        if keras.backend.backend() == "tensorflow":
+            mean = mean * tensors.replica_share(mean.dtype)
+        return mean
+
+    def _fit(self, name, factor, values):
+        """`factor` with the rank of `values`, if its sizes allow it."""
+        rank = len(values.shape)
+        fitted = factor
+        if len(fitted.shape) == rank + 1 and fitted.shape[-1] == 1:
+            fitted = ops.squeeze(fitted, -1)
+        while len(fitted.shape) < rank:
+            fitted = ops.expand_dims(fitted, -1)
+        sizes = zip(fitted.shape, values.shape)
+        if len(fitted.shape) > rank or any(
+            None not in (a, b) and a not in (1, b) for a, b in sizes
+        ):
+            raise ValueError(
+                f"{self.name}: {name} of shape {tuple(factor.shape)} does not fit the losses of "
+                f"shape {tuple(values.shape)}; give one value a sample, or one a loss value"
+            )
+        return fitted
+
+    def get_config(self):
+        return {**super().get_config(), "dtype": self.dtype, **self.own_config()}
+
+    _base_get_config = get_config
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**cls.restored(config))
+
+
+def _prediction(y_pred, dtype):
+    return tensors.map_prediction(lambda x: ops.convert_to_tensor(x, dtype=dtype), y_pred)
+
+
+def _takes_mask(function):
+    return "mask" in inspect.signature(function).parameters
+
+
+def _snake_case(name):
+    words = "".join(f"_{c.lower()}" if c.isupper() else c for c in name)
+    return words.lstrip("_")

@@ -1,0 +1,167 @@
+"""Classes whose constructor is their configuration: what both bases share."""
+
+import inspect
+
+import keras
+
+from keras_actloss.core.functions import check_settings, settings_of
+
+# Objects of Keras that a setting may hold; anything else in a file must be registered.
+_KERAS_MODULES = (
+    "keras.constraints",
+    "keras.initializers",
+    "keras.layers",
+    "keras.losses",
+    "keras.regularizers",
+)
+
+
+def _constructor_arguments(cls, stop):
+    """Names of the arguments that `cls` and its ancestors below `stop` take, own ones first."""
+    names = []
+    for ancestor in cls.__mro__:
+        if ancestor is stop:
+            break
+        if "__init__" not in vars(ancestor):
+            continue
+        parameters = inspect.signature(ancestor.__init__).parameters.values()
+        fixed = [p for p in list(parameters)[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+        names += [p.name for p in fixed if p.name not in names]
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return tuple(names)
+
+
+def _restore(owner, name, value):
+    """A setting read from a file: objects only if registered or one of Keras's building blocks."""
+    if isinstance(value, (list, tuple)):
+        return type(value)(_restore(owner, name, item) for item in value)
+    if not isinstance(value, dict) or "class_name" not in value:
+        return value
+    kind = value["class_name"]
+    identifier = value.get("config") if kind == "function" else value.get("registered_name")
+    registered = isinstance(identifier, str) and keras.saving.get_registered_object(identifier)
+    if kind != "__numpy__" and not registered and value.get("module") not in _KERAS_MODULES:
+        raise ValueError(
+            f"{owner}: the config's {name} names {kind!r} of module {value.get('module')!r}, which "
+            "is not registered; register it with keras.saving.register_keras_serializable and "
+            "import it before loading"
+        )
+    return keras.saving.deserialize_keras_object(value, safe_mode=True)
+
+
+class Configured:
+    """Mixin: settings are the constructor's arguments, and `fn` is the maths they go to.
+
+    A subclass stores each argument under its own name. `class Huber(Loss, fn=huber)` computes
+    `huber` with those settings; without a constructor of its own it takes the settings of `fn`.
+    """
+
+    fn = None
+
+    def __init_subclass__(cls, fn=None, **kwargs):
+        super().__init_subclass__(**kwargs)
+        if fn is not None:
+            cls.fn = staticmethod(fn)
+            if "__init__" not in vars(cls):
+                cls.__init__ = _constructor_from(cls, fn)
+            _check_defaults(cls, fn)
+            if not hasattr(fn, "layer"):
+                fn.layer = cls
+            cls.__doc__ = _joined_doc(cls, fn)
+        cls._settings = tuple(
+            name
+            for name in _constructor_arguments(cls, cls._keras_base)
+            if name not in cls._base_arguments
+        )
+
+    def __setattr__(self, name, value):
+        checks = getattr(self.fn, "checks", {})
+        if name in checks and name in self._settings:
+            check_settings(type(self).__name__, {name: checks[name]}, {name: value})
+        super().__setattr__(name, value)
+
+    def fn_settings(self):
+        """The settings that the maths takes."""
+        return {name: getattr(self, name) for name in settings_of(self.fn)}
+
+    def own_config(self):
+        """The constructor's own arguments, as Keras serialises them."""
+        config = {}
+        for name in self._settings:
+            if not hasattr(self, name):
+                if type(self).get_config is self._base_get_config:
+                    raise AttributeError(
+                        f"{type(self).__name__} takes the argument {name} but has no attribute of "
+                        f"that name to save; store it as self.{name}, or override get_config"
+                    )
+                continue
+            value = getattr(self, name)
+            if getattr(value, "__name__", None) == "<lambda>":
+                raise ValueError(
+                    f"{type(self).__name__}: {name} is a lambda, which cannot be loaded safely; "
+                    "define a function and register it with "
+                    "keras.saving.register_keras_serializable"
+                )
+            config[name] = keras.saving.serialize_keras_object(value)
+        return config
+
+    @classmethod
+    def restored(cls, config):
+        """`config` with its objects rebuilt; refuses what the constructor does not take."""
+        known = cls._settings + cls._base_arguments
+        if cls.get_config is cls._base_get_config:
+            unknown = sorted(set(config) - set(known))
+            if unknown:
+                raise ValueError(
+                    f"{cls.__name__}: the config has the unknown keys {unknown}; it knows "
+                    f"{sorted(known)}; was it written by a newer release or another class?"
+                )
+        return {
+            name: _restore(cls.__name__, name, value) if name in cls._settings else value
+            for name, value in config.items()
+        }
+
+    def __repr__(self):
+        given = {name: getattr(self, name, None) for name in self._settings}
+        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+
+
+def _constructor_from(cls, fn):
+    """A constructor that stores the settings of `fn`, for a class that declares none."""
+    settings = settings_of(fn)
+    base = inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD)
+    own = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    signature = inspect.Signature([own, *settings.values(), base])
+
+    def __init__(self, *args, **kwargs):
+        bound = signature.bind(self, *args, **kwargs)
+        bound.apply_defaults()
+        super(cls, self).__init__(**bound.arguments["kwargs"])
+        for name in settings:
+            setattr(self, name, bound.arguments[name])
+
+    __init__.__signature__ = signature
+    return __init__
+
+
+def _check_defaults(cls, fn):
+    """Class and function must agree on what a setting is when nobody says."""
+    of_class = inspect.signature(cls.__init__).parameters
+    for name, parameter in settings_of(fn).items():
+        if name not in of_class:
+            raise TypeError(f"{cls.__name__} has no argument {name}, which {fn.__name__} takes")
+        if of_class[name].default != parameter.default:
+            raise TypeError(
+                f"{cls.__name__} and {fn.__name__} disagree on the default of {name}: "
+                f"{of_class[name].default!r} and {parameter.default!r}"
+            )
+
+
+def _joined_doc(cls, fn):
+    """The class's own lines, then the sections of the function's docstring."""
+    own = inspect.cleandoc(vars(cls).get("__doc__") or f"Class form of `{fn.__name__}`.")
+    function_doc = inspect.getdoc(fn) or ""
+    return f"{own}\n\n{function_doc}" if function_doc else own
+
+

@@ -1,0 +1,255 @@
+"""Tensors on their way into a loss: dtype, shape, class ids, masks."""
+
+import sys
+
+import keras
+import numpy as np
+from keras import ops
+
+
+def dtype_of(x):
+    return keras.backend.standardize_dtype(x.dtype)
+
+
+def is_float(dtype):
+    return "float" in dtype
+
+
+def wide(dtype):
+    """The dtype to compute in: 16-bit floats are widened, others kept."""
+    return "float32" if dtype in ("float16", "bfloat16") else dtype
+
+
+def float_tensor(x):
+    """`x` as a tensor of a float dtype; integers and booleans become Keras's `floatx`."""
+    x = ops.convert_to_tensor(x)
+    return x if is_float(dtype_of(x)) else ops.cast(x, keras.config.floatx())
+
+
+def from_lists(x):
+    """Nested lists of numbers as an array; a structure of tensors stays a structure."""
+    nested = keras.tree.is_nested(x) and not isinstance(x, dict)
+    numbers = nested and all(np.isscalar(leaf) for leaf in keras.tree.flatten(x))
+    return np.asarray(x) if numbers else x
+
+
+def get_logits(y_pred):
+    """The logits that a sigmoid or softmax left on its result, or None."""
+    return getattr(y_pred, "_keras_logits", None)
+
+
+def attach_logits(y_pred, logits):
+    """Leave `logits` on the result of a sigmoid or softmax, where Keras's own functions leave them."""
+    try:
+        y_pred._keras_logits = logits
+    except AttributeError:  # A NumPy array, on the NumPy backend, takes no attributes.
+        pass
+    return y_pred
+
+
+def map_prediction(op, y_pred):
+    """`op(y_pred)`, with the logits that may be attached to `y_pred` mapped alike."""
+    mapped = op(y_pred)
+    logits = get_logits(y_pred)
+    if logits is not None and mapped is not y_pred:
+        attach_logits(mapped, op(logits))
+    return mapped
+
+
+class _Unit(keras.losses.Loss):
+    """A loss that is 1 everywhere, to read what Keras itself multiplies losses with."""
+
+    def call(self, y_true, y_pred):
+        return ops.ones_like(y_true)
+
+
+_MASK = _Unit(name="mask", reduction="none", dtype="float32")
+_SHARE = _Unit(name="share", reduction="sum_over_batch_size", dtype="float32")
+
+
+def get_mask(y_pred):
+    """The Keras mask of `y_pred`, or None.
+
+    Most tensors carry it as an attribute. A JAX tracer cannot, and Keras then keeps it in private
+    state: a loss that is 1 shows it, since Keras multiplies a loss with the mask.
+    """
+    if hasattr(y_pred, "_keras_mask") or hasattr(y_pred, "__dict__"):
+        mask = getattr(y_pred, "_keras_mask", None)
+    elif ops.is_tensor(y_pred):
+        mask = _MASK(np.float32(1), y_pred)
+        mask = mask if len(mask.shape) else None
+    else:
+        mask = None
+    return None if mask is None else ops.cast(mask, "bool")
+
+
+def replica_share(dtype):
+    """One over the number of replicas that will add up their gradients."""
+    return ops.cast(_SHARE(np.ones(1, "float32"), np.ones(1, "float32")), dtype)
+
+
+def known_values(x):
+    """`x` as a NumPy array, or None while a graph is traced or `x` lives on an accelerator."""
+    if type(x).__module__ == "torch" and sys.modules["torch"].compiler.is_compiling():
+        return None
+    try:
+        return np.asarray(x)
+    except (TypeError, NotImplementedError):
+        return None
+
+
+def _compatible(shape, other):
+    return len(shape) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(shape, other)
+    )
+
+
+def _class_ids(y_true, name, strict):
+    """`y_true` as int32 class ids. A function may be handed float ids by Keras, a class never."""
+    from_keras = not strict and ops.is_tensor(y_true)
+    y_true = ops.convert_to_tensor(y_true)
+    dtype = dtype_of(y_true)
+    if is_float(dtype):
+        values = known_values(y_true) if from_keras and dtype == wide(dtype) else None
+        whole = values is None or np.all(values == np.floor(values))
+        if not from_keras or dtype != wide(dtype) or not whole:
+            raise TypeError(
+                f"{name}: y_true holds class ids and must have an integer dtype, got {dtype}; "
+                'convert it with y_true.astype("int32")'
+            )
+    return ops.cast(y_true, "int32")
+
+
+def _check_range(ids, num_classes, ignore_class, name):
+    values = known_values(ids)
+    if values is None or num_classes is None:
+        return
+    wrong = (values < 0) | (values >= num_classes)
+    if ignore_class is not None:
+        wrong &= values != ignore_class
+    if np.any(wrong):
+        raise ValueError(
+            f"{name}: y_true has the class id {int(values[wrong][0])}, but y_pred has "
+            f"{num_classes} classes, so ids run from 0 to {num_classes - 1}; correct the labels "
+            "or name the id to leave out with ignore_class"
+        )
+
+
+def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
+    """Labels and predictions with dtypes and shapes that fit each other.
+
+    Args:
+        y_true: Labels.
+        y_pred: Predictions, a tensor of the dtype to compute in.
+        labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"` or
+            `"ids"`.
+        axis: The class axis of `y_pred`, for `"onehot"` and `"ids"`.
+        ignore_class: A class id that may lie outside the range.
+        name: The loss, for messages.
+        strict: Whether `y_true` still has the dtype that the user gave it.
+
+    Returns:
+        `(y_true, y_pred)`.
+    """
+    pred_shape = tuple(y_pred.shape)
+    class_axis = labels in ("onehot", "ids")
+    if len(pred_shape) < 1 + class_axis:
+        wanted = "a batch and a class axis" if class_axis else "a batch axis"
+        raise ValueError(
+            f"{name}: y_pred of shape {pred_shape} needs {wanted}; add one with y_pred[None]"
+        )
+    if class_axis and not -len(pred_shape) <= axis < len(pred_shape):
+        raise ValueError(
+            f"{name}: axis={axis} does not exist in y_pred of shape {pred_shape}; "
+            "name the axis of the classes"
+        )
+    if labels == "ids":
+        y_true = _class_ids(y_true, name, strict)
+        axis = axis % len(pred_shape)
+        expected = pred_shape[:axis] + pred_shape[axis + 1 :]
+        if len(y_true.shape) == len(pred_shape) and y_true.shape[axis] == 1:
+            y_true = ops.squeeze(y_true, axis)
+        remedy = f"class ids have the shape of y_pred without axis {axis}"
+        if _compatible(tuple(y_true.shape), pred_shape):
+            remedy += "; one-hot labels belong to the loss without 'sparse' in its name"
+    else:
+        y_true = ops.convert_to_tensor(y_true)
+        if labels != "binary" or is_float(dtype_of(y_true)):
+            y_true = ops.cast(y_true, dtype_of(y_pred))
+        true_rank, pred_rank = len(y_true.shape), len(pred_shape)
+        if not class_axis:
+            # A flat batch is a column of one-entry samples, beside another column or alone.
+            flat = true_rank == pred_rank == 1
+            if flat or (true_rank == pred_rank - 1 and pred_shape[-1] == 1):
+                y_true = ops.expand_dims(y_true, -1)
+            if flat or (pred_rank == true_rank - 1 and y_true.shape[-1] == 1):
+                y_pred = map_prediction(lambda x: ops.expand_dims(x, -1), y_pred)
+        expected = tuple(y_pred.shape)
+        remedy = "give both the same shape"
+        if class_axis and true_rank < pred_rank:
+            remedy += "; class ids belong to the loss with 'sparse' in its name"
+    if not _compatible(tuple(y_true.shape), expected):
+        raise ValueError(
+            f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "
+            f"{pred_shape}; {remedy}"
+        )
+    if labels == "ids":
+        _check_range(y_true, pred_shape[axis], ignore_class, name)
+    return y_true, y_pred
+
+
+def not_ignored(y_true, labels, ignore_class, axis):
+    """Where a label counts: a mask of the labels' shape, without the class axis if it has one."""
+    if labels != "onehot":
+        return y_true != ops.cast(ignore_class, dtype_of(y_true))
+    labelled = ops.any(y_true != 0, axis=axis)
+    return ops.logical_and(labelled, ops.argmax(y_true, axis=axis) != ignore_class)
+
+
+def fit_rank(mask, rank, axis=-1):
+    """`mask` with `rank` axes: missing ones are trailing, and last of all the one at `axis`."""
+    if len(mask.shape) == rank + 1 and mask.shape[-1] == 1:
+        mask = ops.squeeze(mask, -1)
+    if len(mask.shape) > rank:
+        raise ValueError(
+            f"a mask or weight of shape {tuple(mask.shape)} does not fit a tensor of {rank} axes; "
+            "give one value a sample, or one a step"
+        )
+    while len(mask.shape) < rank - 1:
+        mask = ops.expand_dims(mask, -1)
+    return ops.expand_dims(mask, axis) if len(mask.shape) == rank - 1 else mask
+
+
+def remove(keep, y_true, y_pred, axis=-1):
+    """Put a harmless pair where `keep` is False, before the maths: no NaN there, no gradient.
+
+    A product with 0 afterwards would not do, since 0 times NaN is NaN. Target 0 with prediction 1/2
+    lies inside the domain of every loss: probability, logit, rate and scale.
+    """
+
+    def replace(x, value, axis):
+        return ops.where(fit_rank(keep, len(x.shape), axis), x, ops.full_like(x, value))
+
+    same_axes = len(y_true.shape) == len(y_pred.shape)
+    return (
+        replace(y_true, 0, axis if same_axes else -1),
+        map_prediction(lambda x: replace(x, 0.5, axis), y_pred),
+    )
+
+
+def mean(values, mask=None, axis=-1):
+    """Mean over `axis`, of the entries that `mask` keeps; 0 where it keeps none.
+
+    A mask of lower rank does not touch `axis`: it tells which means there are.
+    """
+    if mask is not None and len(mask.shape) == len(values.shape):
+        mask = ops.broadcast_to(mask, ops.shape(values))
+        size = ops.sum(ops.cast(mask, values.dtype), axis=axis)
+        values = ops.where(mask, values, ops.zeros_like(values))
+        return ops.sum(values, axis=axis) / ops.maximum(size, 1)
+    # Not ops.mean, which goes through float32 for float64 on torch.
+    size = ops.cast(ops.shape(values)[axis], values.dtype)
+    result = ops.sum(values, axis=axis) / ops.maximum(size, 1)
+    if mask is None:
+        return result
+    return ops.where(fit_rank(mask, len(result.shape)), result, ops.zeros_like(result))

@@ -1,0 +1,313 @@
+"""Cross-entropies: binary, categorical and sparse categorical."""
+
+from typing import Unpack
+
+import keras
+from keras import ops
+
+from keras_actloss.core import numerics
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    smoothing,
+)
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.registry import register
+from keras_actloss.core.tensors import mean
+
+_CHECKS = {
+    "from_logits": flag,
+    "label_smoothing": smoothing,
+    "axis": integer_axis,
+    "class_weights": class_weights_or_none,
+    "ignore_class": class_id_or_none,
+}
+
+
+def _weights_along(class_weights, x, axis, name):
+    """One weight a class, shaped to broadcast along `axis` of `x`."""
+    weights = ops.convert_to_tensor(class_weights, dtype=x.dtype)
+    if x.shape[axis] is not None and weights.shape[0] != x.shape[axis]:
+        raise ValueError(
+            f"{name}: class_weights has {weights.shape[0]} weights, but y_pred has "
+            f"{x.shape[axis]} classes; give one weight a class"
+        )
+    shape = [1] * len(x.shape)
+    shape[axis] = -1
+    return ops.reshape(weights, shape)
+
+
+@loss_function("binary", **_CHECKS)
+def binary_crossentropy(
+    y_true,
+    y_pred,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+    mask=None,
+):
+    """Cross-entropy of yes/no labels, mean over an axis.
+
+    Take it for two classes and for multi-label outputs. It works in log space from logits, also
+    from those that a sigmoid leaves on its result, on every backend. From bare probabilities Keras
+    clips at 1e-7 and a confident mistake has no gradient; here it has.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        y = y_true * (1 - label_smoothing) + label_smoothing / 2
+        w = (1, 1) if class_weights is None else class_weights
+        loss = mean(-w[1] * xlogy(y, p) - w[0] * xlogy(1 - y, q), axis=axis)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
+        axis: Axis that the mean is taken over. Defaults to `-1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.binary_crossentropy([[1]], [[0.5]])[0])
+    0.6931...
+
+    Related:
+        Of a logit, `categorical_crossentropy` of the two logits 0 and `y_pred`.
+
+    Reference:
+        [Goodfellow et al., 2016, section 6.2.2.2](https://www.deeplearningbook.org)
+    """
+    cross_entropy = numerics.logistic if from_logits else numerics.bernoulli
+    y = ops.cast(y_true, y_pred.dtype)
+    if label_smoothing:
+        y = y * (1 - label_smoothing) + label_smoothing / 2
+    if class_weights is None:
+        return mean(cross_entropy(y_pred, y), mask, axis)
+    if len(class_weights) != 2:
+        raise ValueError(
+            "binary_crossentropy: class_weights needs two weights, for the labels 0 and 1, got "
+            f"{class_weights!r}"
+        )
+    # Weighted labels are labels again, times what they weigh together.
+    positive, negative = y * class_weights[1], (1 - y) * class_weights[0]
+    mass = positive + negative
+    y = ops.where(mass == 0, 0.5, positive / ops.where(mass == 0, 1.0, mass))
+    y_pred = ops.where(mass == 0, 0.5, y_pred)
+    return mean(mass * cross_entropy(y_pred, y), mask, axis)
+
+
+@register("losses")
+class BinaryCrossentropy(Loss, fn=binary_crossentropy):
+    """Class form of `binary_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = class_weights
+        self.ignore_class = ignore_class
+
+
+@loss_function("onehot", **_CHECKS)
+def categorical_crossentropy(
+    y_true,
+    y_pred,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+):
+    """Cross-entropy of one-hot or soft labels over exclusive classes.
+
+    Take it for soft labels and one-hot data, `sparse_categorical_crossentropy` for class ids. It
+    works in log space from logits, also from those that a softmax leaves on its result. Keras
+    stops at 16.1 with no gradient where bare probabilities are confident and wrong.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=axis, keepdims=True)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, p), axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and,
+            for ids out of range that became rows of zeros, those without a label. Defaults to
+            `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.categorical_crossentropy([[0, 1]], [[0.5, 0.5]])[0])
+    0.6931...
+
+    Related:
+        With one-hot labels, `sparse_categorical_crossentropy` of their ids.
+
+    Reference:
+        [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
+    """
+    if label_smoothing:
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    if class_weights is not None:
+        y_true = y_true * _weights_along(class_weights, y_pred, axis, "categorical_crossentropy")
+        used = ops.any(y_true != 0, axis=axis, keepdims=True)
+        y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    return numerics.categorical(y_true, y_pred, axis, from_logits)
+
+
+@register("losses")
+class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
+    """Class form of `categorical_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = class_weights
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", **_CHECKS)
+def sparse_categorical_crossentropy(
+    y_true,
+    y_pred,
+    from_logits=False,
+    ignore_class=None,
+    axis=-1,
+    label_smoothing=0.0,
+    class_weights=None,
+):
+    """Cross-entropy of class ids over exclusive classes.
+
+    Take it for labels that are ids, with any number of classes and on any axis;
+    `categorical_crossentropy` for soft labels. Keras rounds ids in 16 bit, and knows other axes
+    than the last on torch only.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=axis, keepdims=True)
+        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
+        y = y + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, p), axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.sparse_categorical_crossentropy([1], [[0.5, 0.5]])[0])
+    0.6931...
+
+    Related:
+        `categorical_crossentropy` of the one-hot labels.
+
+    Reference:
+        [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
+    """
+    if label_smoothing:
+        labels = keras.ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+        return categorical_crossentropy.prepared(
+            labels,
+            y_pred,
+            from_logits=from_logits,
+            label_smoothing=label_smoothing,
+            axis=axis,
+            class_weights=class_weights,
+        )
+    if class_weights is None:
+        return numerics.sparse_categorical(y_true, y_pred, axis, from_logits)
+    name = "sparse_categorical_crossentropy"
+    weights = ops.reshape(_weights_along(class_weights, y_pred, axis, name), (-1,))
+    weight = ops.take(weights, y_true)
+    used = ops.expand_dims(weight != 0, axis)
+    y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    return weight * numerics.sparse_categorical(y_true, y_pred, axis, from_logits)
+
+
+@register("losses")
+class SparseCategoricalCrossentropy(Loss, fn=sparse_categorical_crossentropy):
+    """Class form of `sparse_categorical_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.class_weights = class_weights
