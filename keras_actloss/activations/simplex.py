@@ -8,6 +8,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, integer_axis
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import leader, with_gradient
 from keras_actloss.core.registry import register
@@ -29,7 +30,7 @@ def _exact_softmax(axis):
         top, leads, others, rest = leader(x, axis)
         y = ops.where(leads, 1.0, others) / (1 + rest)
         # Relative to the upstream value of one leader nothing cancels at a saturated row.
-        reference = ops.max(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
+        reference = amax(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
         relative = upstream - reference
         return y * (relative - ops.sum(y * relative, axis=axis, keepdims=True))
 
@@ -113,6 +114,9 @@ class Softmax(ActivationLayer, fn=softmax):
         self.axis = axis if isinstance(axis, int) else tuple(axis)
 
     def call(self, inputs, mask=None):
+        # A Keras mask of steps reaches all entries of a step.
+        while mask is not None and len(mask.shape) < len(inputs.shape):
+            mask = ops.expand_dims(mask, -1)
         return softmax(inputs, axis=self.axis, mask=mask)
 
 

@@ -6,6 +6,8 @@ The tests in `tests/test_keras_fixes.py` fail when Keras no longer needs a fix.
 import weakref
 
 import keras
+import numpy as np
+from keras import ops
 
 
 def attach_logits_to_tracers():
@@ -34,3 +36,14 @@ def attach_logits_to_tracers():
         weakref.finalize(tracer, kept.pop, id(tracer), None)
 
     Tracer._keras_logits = property(fetch, keep)
+
+
+def amax(x, axis, keepdims=False):
+    """Maximum over an axis, of an empty batch too.
+
+    On torch `keras.ops.max`, on TensorFlow also `keras.ops.amax`, refuses a tensor without entries
+    even if the axis to reduce has some.
+    """
+    if keras.backend.backend() == "tensorflow":
+        return ops.max(x, axis=axis, keepdims=keepdims, initial=-np.inf)
+    return ops.amax(x, axis=axis, keepdims=keepdims)

@@ -4,6 +4,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.keras_fixes import amax
+
 
 def with_gradient(value, gradient):
     """`value(*tensors)` whose gradient is `gradient(upstream, *tensors)`, a value for each tensor.
@@ -55,7 +57,7 @@ def leader(x, axis):
         `(top, leads, others, rest)`: the maximum with `axis` kept, a mask of the entries that attain
         it, `exp(x - top)` with 0 at those, and `rest`.
     """
-    top = ops.max(x, axis=axis, keepdims=True)
+    top = amax(x, axis=axis, keepdims=True)
     # A row of -inf has no leader to subtract: its entries stay -inf and their exponentials 0.
     top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
     leads = x == top
@@ -111,7 +113,7 @@ def categorical(target, x, axis, from_logits):
         if from_logits:
             top, leads, others, rest = leader(x, axis)
             return top - x, leads, others, rest, 1.0
-        top = _positive(ops.max(x, axis=axis, keepdims=True))
+        top = _positive(amax(x, axis=axis, keepdims=True))
         leads = x == top
         others = ops.where(leads, ops.zeros_like(x), x / top)
         ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
@@ -147,7 +149,7 @@ def sparse_categorical(ids, x, axis, from_logits):
         shape = [1] * len(x.shape)
         shape[axis] = -1
         label = ops.reshape(classes, shape) == ops.expand_dims(ids, axis)
-        top = ops.max(x, axis=axis, keepdims=True)
+        top = amax(x, axis=axis, keepdims=True)
         if from_logits:
             top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
             weights = ops.exp(x - top)
@@ -155,7 +157,7 @@ def sparse_categorical(ids, x, axis, from_logits):
             top = _positive(top)
             weights = x / top
         # A maximum, so that an id out of range, which no entry has, shows as an infinite loss.
-        chosen = ops.max(ops.where(label, x, -np.inf), axis=axis, keepdims=True)
+        chosen = amax(ops.where(label, x, -np.inf), axis=axis, keepdims=True)
         rest = ops.sum(ops.where(label, ops.zeros_like(x), weights), axis=axis, keepdims=True)
         own = ops.exp(chosen - top) if from_logits else ops.maximum(chosen, 0) / top
         return label, top, weights, chosen, rest, own

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean
@@ -144,10 +145,10 @@ def categorical_hinge(y_true, y_pred):
     Reference:
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
     """
-    label = y_true == ops.max(y_true, axis=-1, keepdims=True)
+    label = y_true == amax(y_true, axis=-1, keepdims=True)
     others = ops.where(label, ops.full_like(y_pred, -np.inf), y_pred)
     own = ops.sum(ops.where(label, y_pred, ops.zeros_like(y_pred)), axis=-1)
-    return ops.relu(1 + (ops.max(others, axis=-1) - own))
+    return ops.relu(1 + (amax(others, axis=-1) - own))
 
 
 @register("losses")

@@ -1,0 +1,53 @@
+"""Inputs to hold a loss or an activation against, when the user gives none."""
+
+import copy
+import inspect
+
+import numpy as np
+
+from keras_actloss.testing.report import NotApplicable
+
+
+def rebuilt(thing, **changes):
+    """A new object of the same class, built by its constructor from its attributes."""
+    arguments = {}
+    for cls in type(thing).__mro__:
+        if "__init__" in vars(cls) and cls.__module__.split(".")[0] != "keras":
+            for parameter in list(inspect.signature(cls.__init__).parameters.values())[1:]:
+                named = parameter.kind in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY)
+                if named and hasattr(thing, parameter.name):
+                    arguments.setdefault(parameter.name, getattr(thing, parameter.name))
+    return type(thing)(**copy.copy(arguments) | changes)
+
+
+def takes(thing, setting):
+    return setting in inspect.signature(type(thing).__init__).parameters and hasattr(thing, setting)
+
+
+def _softmax(logits):
+    e = np.exp(logits - logits.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def labeled_predictions(loss, batch=6, classes=4, seed=0):
+    """Labels and predictions of the kind that `loss.labels` names, as NumPy arrays."""
+    rng = np.random.default_rng(seed)
+    axis = getattr(loss, "axis", -1)
+    if not isinstance(axis, int):
+        raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
+    shape = (batch, classes) if axis == -1 else (batch, 3, classes)
+    scores = rng.normal(size=shape).astype("float32")
+    ids = rng.integers(0, classes, size=shape[:-1]).astype("int32")
+    if loss.labels == "binary":
+        y_true = rng.integers(0, 2, size=shape).astype("int32")
+    elif loss.labels == "values":
+        y_true = rng.normal(size=shape).astype("float32")
+    else:
+        y_true = np.eye(classes, dtype="float32")[ids]
+    if getattr(loss, "from_logits", True):
+        y_pred = scores
+    else:
+        y_pred = 1 / (1 + np.exp(-scores)) if loss.labels == "binary" else _softmax(scores)
+    if axis != -1:
+        y_true, y_pred = np.moveaxis(y_true, -1, axis), np.moveaxis(y_pred, -1, axis)
+    return (ids if loss.labels == "ids" else y_true), y_pred.astype("float32")

@@ -1,0 +1,342 @@
+"""What every loss promises, a check each: `check(loss, y_true, y_pred)` raises if it is broken."""
+
+import copy
+import json
+import pickle
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_actloss.testing.backend import array, compiled, value_and_gradient
+from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
+from keras_actloss.testing.report import NotApplicable, ensure
+
+
+def _close(got, expected, what, rtol=1e-4, atol=1e-6):
+    ensure(
+        np.allclose(got, expected, rtol, atol, equal_nan=True),
+        f"{what}: expected {np.asarray(expected)}, got {np.asarray(got)}",
+    )
+
+
+def _values(loss, y_true, y_pred):
+    return array(rebuilt(loss, reduction="none")(y_true, y_pred))
+
+
+def _loss_and_gradient(loss, y_true, y_pred, sample_weight=None):
+    value, gradient = value_and_gradient(lambda p: loss(y_true, p, sample_weight), y_pred)
+    return value, np.zeros_like(y_pred) if gradient is None else gradient
+
+
+def check_values_per_sample(loss, y_true, y_pred):
+    """One value a sample (or a sample and step), so that weights and replicas can be applied."""
+    shape = _values(loss, y_true, y_pred).shape
+    ensure(
+        shape[:1] == y_pred.shape[:1],
+        f"the values have shape {shape} for a batch of {len(y_pred)}; return one value a sample, "
+        "for example a mean over the last axis only",
+    )
+
+
+def check_samples_are_independent(loss, y_true, y_pred):
+    """A sample's value does not depend on its neighbors, unless the class says it couples them."""
+    if getattr(loss, "couples_samples", False):
+        raise NotApplicable("the class says that it couples samples")
+    alone = [_values(loss, y_true[i : i + 1], y_pred[i : i + 1])[0] for i in range(len(y_pred))]
+    _close(_values(loss, y_true, y_pred), alone, "values in the batch and of each sample alone")
+
+
+def check_finite(loss, y_true, y_pred):
+    """Value and gradient stay finite for predictions at the ends of their range."""
+    probability = not getattr(loss, "from_logits", True)
+    low, high = (0.0, 1.0) if probability else (-1e4, 1e4)
+    extreme = np.where(y_pred > np.median(y_pred), high, low).astype("float32")
+    for flipped in (extreme, (low + high - extreme).astype("float32")):
+        value, gradient = _loss_and_gradient(loss, y_true, flipped)
+        ensure(np.isfinite(value), f"the loss of predictions {low} and {high} is {value}")
+        ensure(np.all(np.isfinite(gradient)), f"its gradient at {low} and {high} is not finite")
+
+
+def check_gradient(loss, y_true, y_pred):
+    """The gradient is that of the value: it matches differences in most random directions."""
+    _, gradient = _loss_and_gradient(loss, y_true, y_pred)
+    rng, step, misses = np.random.default_rng(1), 1e-2, []
+    probability = not getattr(loss, "from_logits", True)
+    for _ in range(7):
+        direction = rng.normal(size=y_pred.shape).astype("float32")
+        direction *= y_pred * (1 - y_pred) if probability else 1
+        sides = [array(loss(y_true, y_pred + s * step * direction)) for s in (1, -1)]
+        difference = (sides[0] - sides[1]) / (2 * step)
+        slope = np.sum(gradient * direction)
+        misses.append(abs(slope - difference) / (abs(difference) + 0.05 * np.abs(gradient).max() + 1e-6))
+    ensure(
+        np.median(misses) < 0.05,
+        f"the gradient is off the differences of the values by {np.median(misses):.0%}; "
+        "is a part of it stopped or rounded?",
+    )
+
+
+def check_differentiable(loss, y_true, y_pred):
+    """Some prediction has a gradient: no rounding, comparison or argmax stands in between."""
+    _, gradient = value_and_gradient(lambda p: loss(y_true, p), y_pred)
+    ensure(
+        gradient is not None and np.any(gradient != 0),
+        "the gradient is zero for every prediction, so nothing can be learned from it: rounding, "
+        "comparing and argmax have no slope; replace them by a smooth measure",
+    )
+
+
+def check_config_round_trip(loss, y_true, y_pred):
+    """`from_config(get_config())` gives the same settings, dtype, value and gradient."""
+    original = rebuilt(loss, reduction="sum", dtype="float64")
+    config = original.get_config()
+    again = type(loss).from_config(json.loads(json.dumps(config)))
+    ensure(again.reduction == "sum", f"reduction 'sum' came back as {again.reduction!r}")
+    ensure(again.dtype == "float64", f"dtype float64 came back as {again.dtype}")
+    same, new = (_loss_and_gradient(x, y_true, y_pred) for x in (original, again))
+    _close(new[0], same[0], "value after the round trip")
+    _close(new[1], same[1], "gradient after the round trip")
+
+
+def check_saving(loss, y_true, y_pred):
+    """Keras's safe loading finds the class under its registered name and rebuilds it."""
+    config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
+    again = keras.saving.deserialize_keras_object(config, safe_mode=True)
+    ensure(type(again) is type(loss), f"{config['registered_name']} loads as {type(again)}")
+    _close(array(again(y_true, y_pred)), array(loss(y_true, y_pred)), "value after loading")
+
+
+def check_refuses_unknown_config(loss, y_true, y_pred):
+    """A config with a key that the constructor does not take is an error."""
+    config = {**loss.get_config(), "no_such_setting": 1}
+    try:
+        type(loss).from_config(config)
+    except (TypeError, ValueError):
+        return
+    raise AssertionError("from_config accepted the unknown key 'no_such_setting'")
+
+
+def check_copy_and_pickle(loss, y_true, y_pred):
+    """Copies and pickles compute the same."""
+    expected = array(loss(y_true, y_pred))
+    for again in (copy.copy(loss), copy.deepcopy(loss), pickle.loads(pickle.dumps(loss))):
+        _close(array(again(y_true, y_pred)), expected, "value of a copy")
+
+
+def check_no_hidden_weights(loss, y_true, y_pred):
+    """No Keras variable hides in the loss, where no optimizer would find it."""
+    found = [k for k, v in vars(loss).items() if isinstance(v, keras.Variable)]
+    ensure(not found, f"{found} never train inside a loss; let a layer own them")
+
+
+def check_sample_weight(loss, y_true, y_pred):
+    """A weight multiplies its sample's value."""
+    weights = np.arange(1, len(y_pred) + 1, dtype="float32")
+    values = _values(loss, y_true, y_pred)
+    expected = np.sum(np.moveaxis(values, 0, -1) * weights)
+    got = array(rebuilt(loss, reduction="sum")(y_true, y_pred, weights))
+    _close(got, expected, f"sum with sample_weight {weights}")
+
+
+def check_weight_zero_removes(loss, y_true, y_pred):
+    """A sample of weight 0 leaves neither value nor gradient, even if it is NaN or infinite."""
+    weights = np.ones(len(y_pred), "float32")
+    weights[0] = 0
+    total = rebuilt(loss, reduction="sum")
+    expected = _loss_and_gradient(total, y_true[1:], y_pred[1:])
+    for poison in (np.nan, np.inf):
+        spoilt = y_pred.copy()
+        spoilt[0] = poison
+        value, gradient = _loss_and_gradient(total, y_true, spoilt, weights)
+        _close(value, expected[0], f"sum of the others beside a sample of {poison} with weight 0")
+        _close(gradient, [np.zeros_like(y_pred[0]), *expected[1]], "its gradient")
+
+
+def check_nothing_left(loss, y_true, y_pred):
+    """With every weight 0 the loss is 0 and so is its gradient, whatever the reduction."""
+    weights = np.zeros(len(y_pred), "float32")
+    for reduction in ("sum_over_batch_size", "mean_with_sample_weight"):
+        total = rebuilt(loss, reduction=reduction)
+        value, gradient = _loss_and_gradient(total, y_true, y_pred, weights)
+        _close(value, 0, f"{reduction} of nothing")
+        _close(gradient, np.zeros_like(y_pred), f"gradient of {reduction} of nothing")
+
+
+def _masked(y_pred, mask):
+    tensor = ops.convert_to_tensor(y_pred)
+    tensor._keras_mask = ops.convert_to_tensor(mask)
+    return tensor
+
+
+def check_mask(loss, y_true, y_pred):
+    """A Keras mask over samples leaves the mean of the others."""
+    mask = np.ones(len(y_pred), bool)
+    mask[:2] = False
+    expected = array(loss(y_true[2:], y_pred[2:]))
+    got = array(loss(y_true, _masked(y_pred, mask)))
+    _close(got, expected, "loss with two samples masked, beside that of the others alone")
+
+
+def check_mask_of_reduced_axis(loss, y_true, y_pred):
+    """A mask over an axis that the loss reduces is honored or refused, never ignored."""
+    mask = np.ones(y_pred.shape, bool)
+    mask[..., -1] = False
+    changed = y_pred.copy()
+    changed[..., -1] = changed[..., -1] * 0.5 + 0.1
+    try:
+        before, after = (array(loss(y_true, _masked(p, mask))) for p in (y_pred, changed))
+    except ValueError:
+        return
+    _close(after, before, "loss after a masked entry changed")
+
+
+def check_ignore_class(loss, y_true, y_pred):
+    """Ignored labels count neither in the sum nor in the number it is divided by."""
+    if not takes(loss, "ignore_class"):
+        raise NotApplicable("the class has no ignore_class")
+    ignored = 0 if loss.labels == "onehot" else -1
+    partial = rebuilt(loss, ignore_class=ignored)
+    y_true = y_true.copy()
+    y_true[:2] = np.eye(2, y_true.shape[-1])[:1] if loss.labels == "onehot" else -1
+    kept = np.argmax(y_true, -1) != 0 if loss.labels == "onehot" else np.arange(len(y_true)) > 1
+    if kept.ndim > 1 or not np.any(kept):
+        raise NotApplicable("needs a class axis last and labels of two classes")
+    expected = array(rebuilt(loss, ignore_class=None)(y_true[kept], y_pred[kept]))
+    value, gradient = _loss_and_gradient(partial, y_true, y_pred)
+    _close(value, expected, "mean over the labels that are not ignored")
+    _close(gradient[:2], np.zeros_like(y_pred[:2]), "gradient of ignored samples")
+    none = _loss_and_gradient(partial, np.repeat(y_true[:1], len(y_true), 0), y_pred)
+    _close(none[0], 0, "loss with every label ignored")
+    _close(none[1], np.zeros_like(y_pred), "gradient with every label ignored")
+
+
+def check_integer_labels(loss, y_true, y_pred):
+    """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
+    if loss.labels != "ids" or getattr(loss, "class_weights", None) is not None:
+        raise NotApplicable("labels are not class ids, or are weighed class by class")
+    classes = np.arange(600, dtype="float32") % 7
+    axis = getattr(loss, "axis", -1)
+    y_pred = np.expand_dims(classes / classes.sum(), [0] if axis == -1 else [0, 2])
+    ids = np.full(y_pred.shape[:1] + y_pred.shape[2:], 257, "int32")
+    half, single = (rebuilt(loss, dtype=d) for d in ("bfloat16", "float32"))
+    _close(array(half(ids, y_pred)), array(single(ids, y_pred)), "loss of class id 257", rtol=0.01)
+
+
+def check_shape_mismatch(loss, y_true, y_pred):
+    """Labels that do not fit the predictions are an error with both shapes in it."""
+    wrong = y_true[..., :1] if loss.labels != "ids" else y_true[:1].repeat(len(y_true) + 1, 0)
+    try:
+        loss(wrong, y_pred)
+    except ValueError as error:
+        named = all(str(shape) in str(error) for shape in (wrong.shape, y_pred.shape))
+        ensure(named, f"the error names not both shapes: {error}")
+        return
+    raise AssertionError(f"labels {wrong.shape} and predictions {y_pred.shape} went through")
+
+
+def check_flat_labels(loss, y_true, y_pred):
+    """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column, not a matrix."""
+    if loss.labels not in ("values", "binary"):
+        raise NotApplicable("labels and predictions do not have the same shape")
+    y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
+    expected = _values(loss, y_true, y_pred)
+    _close(_values(loss, y_true[:, 0], y_pred), expected, "values of flat labels")
+
+
+def check_reductions(loss, y_true, y_pred):
+    """`sum`, `mean` and `sum_over_batch_size` are what they say of the values."""
+    values = _values(loss, y_true, y_pred)
+    expected = {"sum": values.sum(), "mean": values.mean(), "sum_over_batch_size": values.mean()}
+    for reduction, number in expected.items():
+        _close(array(rebuilt(loss, reduction=reduction)(y_true, y_pred)), number, reduction)
+
+
+def check_result_dtype(loss, y_true, y_pred):
+    """The result has the loss's dtype, and a 16-bit mean does not overflow on the way."""
+    for dtype in ("float16", "bfloat16", "float32"):
+        total = rebuilt(loss, dtype=dtype, reduction="mean")
+        result = total(y_true, y_pred)
+        got = keras.backend.standardize_dtype(result.dtype)
+        ensure(got == dtype, f"a loss of dtype {dtype} gave {got}")
+        weights = np.full(len(y_pred), 4e4, "float32")
+        weights[1:] = 0
+        mean = array(total(y_true, y_pred, weights / 4e4)) * 4e4 / 4e4
+        ensure(np.isfinite(mean), f"the weighted mean in {dtype} is {mean}")
+
+
+def check_small_batches(loss, y_true, y_pred):
+    """An empty batch costs 0, and a single sample its own value."""
+    empty = array(loss(y_true[:0], y_pred[:0]))
+    ensure(np.shape(empty) == (), f"the loss of an empty batch has shape {np.shape(empty)}")
+    _close(empty, 0, "loss of an empty batch")
+    value = _values(loss, y_true, y_pred)[0].mean()
+    _close(array(rebuilt(loss, reduction="mean")(y_true[:1], y_pred[:1])), value, "one sample")
+
+
+def check_compiled(loss, y_true, y_pred):
+    """The loss compiles as one graph and computes the same there."""
+    inputs = [ops.convert_to_tensor(y) for y in (y_true, y_pred)]
+    got = array(compiled(lambda t, p: loss(t, p))(*inputs))
+    _close(got, array(loss(y_true, y_pred)), "compiled loss")
+
+
+def formula_arguments(loss, y_true):
+    """What the names in a loss's formula stand for."""
+    settings = {name: getattr(loss, name) for name in loss._settings}
+    is_id = loss.labels == "ids"
+    return settings | {"y_true": np.asarray(y_true, None if is_id else "float64")}
+
+
+def check_formula(loss, y_true, y_pred):
+    """Values and gradient are those of the docstring's formula, to 8 units in the last place."""
+    from keras_actloss.testing import oracle
+
+    formula = oracle.formula_of(type(loss))
+    if formula is None:
+        raise NotApplicable("the docstring has no block `Formula:`")
+    arguments = formula_arguments(loss, y_true)
+    single = rebuilt(loss, reduction="none", dtype="float32")
+    value, gradient = value_and_gradient(lambda p: single(y_true, p), y_pred)
+    truth = oracle.evaluate(formula, y_pred=y_pred, **arguments)
+    off = oracle.errors(value, truth, "float32").max(initial=0)
+    ensure(off <= 8, f"the value is {off:.3g} units in the last place off the formula")
+    truth = oracle.derivative(formula, "y_pred", y_pred, **arguments)
+    # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
+    scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)
+    miss = np.abs(gradient - np.array([np.nan if t is None else float(t) for t in truth.flat]).reshape(truth.shape))
+    off = np.where(miss <= 8 * scale, 0, oracle.errors(gradient, truth, "float32")).max(initial=0)
+    ensure(off <= 8, f"the gradient is {off:.3g} units in the last place off the formula")
+
+
+LOSS_CHECKS = (
+    check_values_per_sample,
+    check_samples_are_independent,
+    check_formula,
+    check_gradient,
+    check_differentiable,
+    check_finite,
+    check_sample_weight,
+    check_weight_zero_removes,
+    check_nothing_left,
+    check_mask,
+    check_mask_of_reduced_axis,
+    check_ignore_class,
+    check_integer_labels,
+    check_shape_mismatch,
+    check_flat_labels,
+    check_reductions,
+    check_result_dtype,
+    check_small_batches,
+    check_compiled,
+    check_config_round_trip,
+    check_saving,
+    check_refuses_unknown_config,
+    check_copy_and_pickle,
+    check_no_hidden_weights,
+)
+
+
+def example_of(loss):
+    """Inputs for `loss` when the user gives none."""
+    return labeled_predictions(loss)
