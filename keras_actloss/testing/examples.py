@@ -37,7 +37,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
     shape = (batch, classes) if axis == -1 else (batch, 3, classes)
     scores = rng.normal(size=shape).astype("float32")
-    ids = rng.integers(0, classes, size=shape[:-1]).astype("int32")
+    labels = [c for c in range(classes) if c != getattr(loss, "ignore_class", None)]
+    ids = rng.choice(labels, size=shape[:-1]).astype("int32")
     if loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
     elif loss.labels == "values":

@@ -1,0 +1,49 @@
+"""Every public object passes every check."""
+
+import keras
+import numpy as np
+import pytest
+from catalogue import ACTIVATIONS, LOSSES
+
+from keras_actloss import layers, losses, testing
+from keras_actloss.core.registry import CATALOGUE
+
+
+def _run(check, thing):
+    try:
+        check(thing, *testing.example_inputs(thing))
+    except testing.NotApplicable as reason:
+        pytest.skip(str(reason))
+
+
+@pytest.mark.parametrize("check", testing.LOSS_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_loss(loss, check):
+    _run(check, loss)
+
+
+@pytest.mark.parametrize("check", testing.ACTIVATION_CHECKS, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+def test_activation(layer, check):
+    _run(check, layer)
+
+
+def test_every_class_is_in_the_catalogue():
+    checked = {type(thing).__name__ for thing in ACTIVATIONS + LOSSES}
+    classes = [*CATALOGUE["layers"].values(), *CATALOGUE["losses"].values()]
+    assert checked == {cls.__name__ for cls in classes if isinstance(cls, type)}
+
+
+def test_reports_can_be_read():
+    report = testing.check_loss(losses.Huber(delta=0.5))
+    assert "Huber(delta=0.5)" in str(report) and "0 failed" in str(report)
+    with pytest.raises(TypeError, match="class MyLoss"):
+        testing.check_loss(keras.losses.Huber())
+    with pytest.raises(TypeError, match="class MyLayer"):
+        testing.check_activation(keras.layers.ReLU())
+
+
+def test_inputs_can_be_given():
+    y = np.arange(12, dtype="float32").reshape(4, 3)
+    assert not testing.check_loss(losses.MeanSquaredError(), y, y[::-1] * 0.3).failed
+    assert not testing.check_activation(layers.Tanh(), y / 6 - 1).failed
