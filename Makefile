@@ -1,0 +1,72 @@
+PYTHON ?= python3
+VENV ?= .venv
+BACKENDS ?= tensorflow jax torch
+# Tests of so many backends run at once; above 1, their output appears when each has ended.
+JOBS ?= 1
+# Further arguments of pytest or of the benchmarks.
+ARGS ?=
+# Requirements beside those of the package, as `make oldest` has them.
+PINS ?=
+
+OLDEST_KERAS := $(shell sed -n 's/.*"keras>=\([0-9.]*\)".*/keras==\1/p' pyproject.toml)
+RUN := $(VENV)/bin/python
+# Twice quiet leaves errors only.
+INSTALL := $(RUN) -m pip install -qq --disable-pip-version-check
+RESULTS := $(VENV)/results
+
+export TF_CPP_MIN_LOG_LEVEL = 3
+
+.PHONY: help demo test quick check try bench oldest $(BACKENDS:%=test-%)
+
+help: ## list the targets
+	@echo "Targets, after 'make':"
+	@sed -n 's/^\([a-z]*\):.*## /\1|/p' Makefile | while IFS='|' read -r target what; do \
+		printf '  %-8s %s\n' "$$target" "$$what"; done
+
+demo: $(VENV)/test.stamp ## train a model, then load it on every backend (about a minute)
+	@echo "Running examples/quickstart.py"
+	@$(RUN) examples/quickstart.py
+
+test: $(VENV)/test.stamp ## run all tests on TensorFlow, JAX and PyTorch
+	@rm -f $(RESULTS)
+	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) \
+		$(if $(filter-out 1,$(JOBS)),--output-sync=target) $(BACKENDS:%=test-%); status=$$?; \
+		echo "Tests:$$(paste -s -d, $(RESULTS))"; exit $$status
+
+$(BACKENDS:%=test-%): test-%: $(VENV)/test.stamp
+	@echo "======== Tests on $* ========"
+	@if KERAS_BACKEND=$* $(RUN) -m pytest $(ARGS); \
+		then echo " $* passed" >>$(RESULTS); \
+		else echo " $* FAILED" >>$(RESULTS); exit 1; fi
+
+quick: $(VENV)/test.stamp ## run the fast tests on JAX only (under a minute)
+	@KERAS_BACKEND=jax $(RUN) -m pytest -m "not slow" $(ARGS)
+
+check: $(VENV)/check.stamp ## check format, lint and types
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/pyright --pythonpath $(RUN)
+
+try: $(VENV)/test.stamp ## all checks of one object on all backends: make try NAME=Huber
+	@$(if $(NAME),,$(error name the object, as in: make try NAME=Huber))
+	@status=0; for backend in $(BACKENDS); do \
+		echo "======== $(NAME) on $$backend ========"; \
+		KERAS_BACKEND=$$backend $(RUN) -m keras_actloss.testing $(NAME) || status=1; \
+	done; exit $$status
+
+bench: $(VENV)/test.stamp ## measure speed and accuracy beside other packages
+	@$(RUN) benchmarks/run.py $(ARGS)
+
+oldest: ## run all tests with the oldest Keras that pyproject.toml allows
+	@$(MAKE) --no-print-directory test VENV=.venv-oldest PINS=$(OLDEST_KERAS)
+
+$(VENV)/bin/python:
+	@echo "Creating $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+
+$(VENV)/%.stamp: pyproject.toml | $(VENV)/bin/python
+	@echo "Installing the package with what [$*] needs into $(VENV) (minutes, the first time)"
+	@$(INSTALL) -e ".[$*]" $(PINS)
+	@touch $@
+
+$(VENV)/check.stamp: $(VENV)/test.stamp
