@@ -3,9 +3,14 @@
 Importing the package registers every class and function, so that saved models that use them load.
 """
 
+from typing import TYPE_CHECKING
+
 from keras_actloss import activations, layers, losses
 from keras_actloss.core.keras_fixes import attach_logits_to_tracers
 from keras_actloss.core.registry import get
+
+if TYPE_CHECKING:
+    from keras_actloss import testing
 
 attach_logits_to_tracers()
 

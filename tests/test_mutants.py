@@ -284,6 +284,7 @@ class NoHiddenWeights(HealthyLoss):
 
 _VARIABLE = keras.Variable(1.0)
 
+
 def curve(x, scale=3.0):
     """A saturating curve.
 
@@ -347,7 +348,8 @@ class LayerEqualsFunction(ActivationLayer, fn=_function(lambda x, y: y)):
 
 @registered
 class FormulaOfActivation(
-    ActivationLayer, fn=_function(lambda x, y: y, "Formula:\n\n    y = 2 * scale * x / (1 + abs(x))")
+    ActivationLayer,
+    fn=_function(lambda x, y: y, "Formula:\n\n    y = 2 * scale * x / (1 + abs(x))"),
 ):
     """The formula says something else."""
 

@@ -48,9 +48,7 @@ class Linear(ActivationLayer, fn=linear):
         super().__init__(**kwargs)
 
 
-@activation(
-    negative_slope=non_negative, max_value=non_negative_or_none, threshold=non_negative
-)
+@activation(negative_slope=non_negative, max_value=non_negative_or_none, threshold=non_negative)
 def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     """Rectified linear unit: the positive part.
 

@@ -1,5 +1,6 @@
 """Activations onto the probability simplex."""
 
+from collections.abc import Sequence
 from typing import Unpack
 
 import numpy as np
@@ -27,7 +28,7 @@ def _over_last_axis(function, x, axis):
 
 def _exact_softmax(axis):
     def gradient(upstream, x):
-        top, leads, others, rest = leader(x, axis)
+        _, leads, others, rest = leader(x, axis)
         y = ops.where(leads, 1.0, others) / (1 + rest)
         # Relative to the upstream value of one leader nothing cancels at a saturated row.
         reference = amax(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
@@ -54,7 +55,7 @@ def _exact_log_softmax(axis):
 
 
 @activation(axis=axes)
-def softmax(x, axis=-1, mask=None):
+def softmax(x, axis: int | Sequence[int] = -1, mask=None):
     """Softmax: logits to probabilities that sum to 1 along an axis.
 
     Take it for the output of a classifier with exclusive classes, and for attention weights with
@@ -94,9 +95,10 @@ def softmax(x, axis=-1, mask=None):
         # Minus infinity leaves an entry out; a row of nothing else would be NaN, so it keeps zeros.
         some = ops.any(mask, axis=axis, keepdims=True)
         x = ops.where(mask, x, ops.where(some, ops.full_like(x, -np.inf), ops.zeros_like(x)))
-    if isinstance(axis, (tuple, list)) and len(axis) > 1:
-        return _masked(_over_last_axis(softmax, x, axis), mask)
-    axis = axis[0] if isinstance(axis, (tuple, list)) else axis
+    if not isinstance(axis, int):
+        if len(axis) > 1:
+            return _masked(_over_last_axis(softmax, x, axis), mask)
+        (axis,) = axis
     y = by_width(x, lambda x: ops.softmax(x, axis=axis), _exact_softmax(axis))
     return tensors.attach_logits(_masked(y, mask), x)
 
@@ -109,7 +111,7 @@ def _masked(y, mask):
 class Softmax(ActivationLayer, fn=softmax):
     """Layer form of `softmax`; `layer(x, mask)` leaves entries out."""
 
-    def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.axis = axis if isinstance(axis, int) else tuple(axis)
 

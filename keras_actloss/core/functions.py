@@ -1,13 +1,18 @@
-"""The ceremony of the function forms: arguments checked, dtypes and shapes settled, masks applied."""
+"""The ceremony of the function forms: arguments, dtypes, shapes and masks."""
 
 import functools
 import inspect
+from collections.abc import Callable
+from typing import TypeVar
 
 import keras
 from keras import ops
 
 from keras_actloss.core import tensors
 from keras_actloss.core.registry import register
+
+# A decorated function keeps its signature in the eyes of type checkers.
+Function = TypeVar("Function", bound=Callable)
 
 INPUTS = ("x", "y_true", "y_pred", "mask")
 
@@ -36,7 +41,7 @@ def loss_function(labels="values", **checks):
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
-    def decorate(body):
+    def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
         takes_mask = "mask" in signature.parameters
 
@@ -82,9 +87,7 @@ def loss_function(labels="values", **checks):
             )
             return ops.cast(prepared(y_true, y_pred, **settings), dtype)
 
-        function.prepared = prepared
-        function.labels = labels
-        function.checks = checks
+        vars(function).update(prepared=prepared, labels=labels, checks=checks)
         return register("losses")(function)
 
     return decorate
@@ -99,7 +102,7 @@ def activation(**checks):
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
-    def decorate(body):
+    def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
 
         @functools.wraps(body)
@@ -110,11 +113,11 @@ def activation(**checks):
             x = settings.pop("x")
             if isinstance(x, keras.KerasTensor):
                 mask = settings.pop("mask", None)
-                layer = function.layer(**settings)
+                layer = vars(function)["layer"](**settings)
                 return layer(x) if mask is None else layer(x, mask=mask)
             return body(tensors.float_tensor(x), **settings)
 
-        function.checks = checks
+        vars(function).update(checks=checks)
         return register("activations")(function)
 
     return decorate

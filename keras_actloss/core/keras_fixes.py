@@ -35,7 +35,7 @@ def attach_logits_to_tracers():
         kept[id(tracer)] = logits
         weakref.finalize(tracer, kept.pop, id(tracer), None)
 
-    Tracer._keras_logits = property(fetch, keep)
+    Tracer._keras_logits = property(fetch, keep)  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def amax(x, axis, keepdims=False):

@@ -16,12 +16,12 @@ class LayerArguments(TypedDict, total=False):
 
 
 class ActivationLayer(Configured, keras.layers.Layer):
-    """Base class of the activation layers: a constructor that stores its arguments, and `fn` or `call`.
+    """Base class of the activation layers.
 
-    Subclass it for an activation of your own: `class MyLayer(ActivationLayer, fn=my_function)`
-    passes the settings to a function of `x`; leave the constructor out and the class takes the
-    function's settings. The config is read from the constructor, masks pass through, the output
-    has the input's shape.
+    A layer is a constructor that stores its arguments, and `fn` or `call`. For an activation of
+    your own, `class MyLayer(ActivationLayer, fn=my_function)` passes the settings to a function of
+    `x`; leave the constructor out and the class takes the function's settings. The config is read
+    from the constructor, masks pass through, the output has the input's shape.
 
     Example:
 
@@ -46,7 +46,7 @@ class ActivationLayer(Configured, keras.layers.Layer):
         self.built = True
 
     def call(self, inputs):
-        return self.fn(inputs, **self.fn_settings())
+        return self.apply_fn(inputs)
 
     def compute_output_shape(self, input_shape):
         return input_shape

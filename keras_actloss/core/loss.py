@@ -79,18 +79,14 @@ class Loss(Configured, keras.losses.Loss):
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
     ):
-        super().__init__(name=name or _snake_case(type(self).__name__), reduction=reduction, dtype=dtype)
+        super().__init__(
+            name=name or _snake_case(type(self).__name__), reduction=reduction, dtype=dtype
+        )
 
     def call(self, y_true, y_pred, mask=None):
         """One value a sample, from inputs that fit each other."""
-        if self.fn is None:
-            raise NotImplementedError(
-                f"{type(self).__name__} has no maths: define call(self, y_true, y_pred) or name a "
-                f"function, class {type(self).__name__}(Loss, fn=...)"
-            )
-        maths = getattr(self.fn, "prepared", self.fn)
-        masked = {"mask": mask} if _takes_mask(self.fn) else {}
-        return maths(y_true, y_pred, **masked, **self.fn_settings())
+        masked = {"mask": mask} if self.fn and _takes_mask(self.fn) else {}
+        return self.apply_fn(y_true, y_pred, **masked)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
@@ -188,7 +184,7 @@ class Loss(Configured, keras.losses.Loss):
             fitted = ops.squeeze(fitted, -1)
         while len(fitted.shape) < rank:
             fitted = ops.expand_dims(fitted, -1)
-        sizes = zip(fitted.shape, values.shape)
+        sizes = zip(fitted.shape, values.shape, strict=False)
         if len(fitted.shape) > rank or any(
             None not in (a, b) and a not in (1, b) for a, b in sizes
         ):

@@ -28,7 +28,7 @@ def with_gradient(value, gradient):
 
 
 def tail(x):
-    """`sigmoid(-|x|)`: the smaller of `sigmoid(x)` and `1 - sigmoid(x)`, to full relative accuracy."""
+    """`sigmoid(-|x|)`: the smaller of `sigmoid(x)` and `1 - sigmoid(x)`, without cancellation."""
     return ops.sigmoid(-ops.abs(x))
 
 
@@ -66,11 +66,12 @@ def leader(x, axis):
     """What log-sum-exp needs without cancellation: maximum, where it stands, and the rest.
 
     `logsumexp(x) = top + log1p(rest)`, where `rest` sums `exp(x - top)` over all entries but one
-    that attains the maximum. Subtracting 1 from the whole sum would lose `rest` where one entry leads.
+    that attains the maximum. Subtracting 1 from the whole sum would lose `rest` where one entry
+    leads.
 
     Returns:
-        `(top, leads, others, rest)`: the maximum with `axis` kept, a mask of the entries that attain
-        it, `exp(x - top)` with 0 at those, and `rest`.
+        `(top, leads, others, rest)`: the maximum with `axis` kept, a mask of the entries that
+        attain it, `exp(x - top)` with 0 at those, and `rest`.
     """
     top = amax(x, axis=axis, keepdims=True)
     # A row of -inf has no leader to subtract: its entries stay -inf and their exponentials 0.
@@ -103,9 +104,7 @@ logistic = with_gradient(_logistic_value, _logistic_gradient)
 
 def _bernoulli_value(p, y):
     # Below 1/2 the complement would round, above it it is exact.
-    log_complement = ops.where(
-        p < 0.5, ops.log1p(-ops.minimum(p, 0.5)), ops.log(_positive(1 - p))
-    )
+    log_complement = ops.where(p < 0.5, ops.log1p(-ops.minimum(p, 0.5)), ops.log(_positive(1 - p)))
     return -y * ops.log(_positive(p)) - (1 - y) * log_complement
 
 

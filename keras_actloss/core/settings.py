@@ -1,6 +1,8 @@
 """Classes whose constructor is their configuration: what both bases share."""
 
 import inspect
+from collections.abc import Callable
+from typing import Any
 
 import keras
 
@@ -57,7 +59,16 @@ class Configured:
     `huber` with those settings; without a constructor of its own it takes the settings of `fn`.
     """
 
-    fn = None
+    fn: Callable | None = None
+
+    # What the base beside this mixin says of itself.
+    _keras_base: type
+    _base_arguments: tuple[str, ...]
+    _base_get_config: Callable[..., dict[str, Any]]
+    get_config: Callable[..., dict[str, Any]]
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
 
     def __init_subclass__(cls, fn=None, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -85,6 +96,17 @@ class Configured:
         """The settings that the maths takes."""
         return {name: getattr(self, name) for name in settings_of(self.fn)}
 
+    def apply_fn(self, *inputs, **more):
+        """The maths of `inputs` with the settings of this object."""
+        if self.fn is None:
+            name = type(self).__name__
+            raise NotImplementedError(
+                f"{name} has no maths: define its method call, or name a function in "
+                f"class {name}(..., fn=my_function)"
+            )
+        maths = getattr(self.fn, "prepared", self.fn)
+        return maths(*inputs, **more, **self.fn_settings())
+
     def own_config(self):
         """The constructor's own arguments, as Keras serialises them."""
         config = {}
@@ -107,7 +129,7 @@ class Configured:
         return config
 
     @classmethod
-    def restored(cls, config):
+    def restored(cls, config) -> dict[str, Any]:
         """`config` with its objects rebuilt; refuses what the constructor does not take."""
         known = cls._settings + cls._base_arguments
         if cls.get_config is cls._base_get_config:
@@ -163,5 +185,3 @@ def _joined_doc(cls, fn):
     own = inspect.cleandoc(vars(cls).get("__doc__") or f"Class form of `{fn.__name__}`.")
     function_doc = inspect.getdoc(fn) or ""
     return f"{own}\n\n{function_doc}" if function_doc else own
-
-

@@ -1,5 +1,6 @@
 """Tensors on their way into a loss: dtype, shape, class ids, masks."""
 
+import contextlib
 import sys
 
 import keras
@@ -39,11 +40,10 @@ def get_logits(y_pred):
 
 
 def attach_logits(y_pred, logits):
-    """Leave `logits` on the result of a sigmoid or softmax, where Keras's own functions leave them."""
-    try:
+    """Leave `logits` on the result of a sigmoid or softmax, as Keras's own functions do."""
+    # A NumPy array, on the NumPy backend, takes no attributes.
+    with contextlib.suppress(AttributeError):
         y_pred._keras_logits = logits
-    except AttributeError:  # A NumPy array, on the NumPy backend, takes no attributes.
-        pass
     return y_pred
 
 
@@ -100,7 +100,7 @@ def known_values(x):
 
 def _compatible(shape, other):
     return len(shape) == len(other) and all(
-        a is None or b is None or a == b for a, b in zip(shape, other)
+        a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
     )
 
 

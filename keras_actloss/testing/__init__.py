@@ -9,6 +9,8 @@
         check(loss, *keras_actloss.testing.example_inputs(loss))
 """
 
+from typing import Any
+
 import keras
 import numpy as np
 
@@ -29,7 +31,7 @@ __all__ = [
 ]
 
 
-def example_inputs(thing):
+def example_inputs(thing) -> tuple[Any, ...]:
     """The inputs that a loss or an activation layer is checked with when none are given.
 
     Args:

@@ -174,7 +174,9 @@ def check_integer_input(layer, x):
 
 def check_compiled(layer, x):
     """The layer compiles as one graph and computes the same there."""
-    _close(array(compiled(lambda v: layer(v))(ops.convert_to_tensor(x))), array(layer(x)), "compiled")
+    _close(
+        array(compiled(lambda v: layer(v))(ops.convert_to_tensor(x))), array(layer(x)), "compiled"
+    )
 
 
 def check_formula(layer, x):

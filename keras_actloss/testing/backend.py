@@ -1,13 +1,14 @@
 """Gradients and compilation on whichever backend Keras runs on."""
 
 import importlib
+from typing import Any
 
 import keras
 import numpy as np
 from keras import ops
 
 
-def _numpy(x):
+def _numpy(x) -> Any:
     if x is None:
         return None
     if keras.backend.standardize_dtype(x.dtype) == "bfloat16":
@@ -15,7 +16,7 @@ def _numpy(x):
     return ops.convert_to_numpy(x)
 
 
-def value_and_gradient(function, x, upstream=None):
+def value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
     """`function(x)` and the gradient of `sum(upstream * function(x))`, as NumPy arrays.
 
     Args:
@@ -73,7 +74,7 @@ def compiled(function):
     return module.compile(function, fullgraph=True, backend="eager", dynamic=False)
 
 
-def compiled_value_and_gradient(function, x, upstream=None):
+def compiled_value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
     """`value_and_gradient` with value and gradient in one compiled program."""
     name = keras.backend.backend()
     if name == "torch":
@@ -98,7 +99,7 @@ def compiled_value_and_gradient(function, x, upstream=None):
     return _numpy(value), _numpy(gradient)
 
 
-def array(x):
+def array(x) -> Any:
     """A tensor of any dtype as a NumPy array of float64 or of its integer dtype."""
     x = _numpy(ops.convert_to_tensor(x))
     return x.astype("float64") if np.issubdtype(x.dtype, np.floating) else x

@@ -69,7 +69,9 @@ def check_gradient(loss, y_true, y_pred):
         sides = [array(loss(y_true, y_pred + s * step * direction)) for s in (1, -1)]
         difference = (sides[0] - sides[1]) / (2 * step)
         slope = np.sum(gradient * direction)
-        misses.append(abs(slope - difference) / (abs(difference) + 0.05 * np.abs(gradient).max() + 1e-6))
+        misses.append(
+            abs(slope - difference) / (abs(difference) + 0.05 * np.abs(gradient).max() + 1e-6)
+        )
     ensure(
         np.median(misses) < 0.05,
         f"the gradient is off the differences of the values by {np.median(misses):.0%}; "
@@ -236,7 +238,7 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 
 def check_flat_labels(loss, y_true, y_pred):
-    """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column, not a matrix."""
+    """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
     if loss.labels not in ("values", "binary"):
         raise NotApplicable("labels and predictions do not have the same shape")
     y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
@@ -304,7 +306,10 @@ def check_formula(loss, y_true, y_pred):
     truth = oracle.derivative(formula, "y_pred", y_pred, **arguments)
     # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
     scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)
-    miss = np.abs(gradient - np.array([np.nan if t is None else float(t) for t in truth.flat]).reshape(truth.shape))
+    miss = np.abs(
+        gradient
+        - np.array([np.nan if t is None else float(t) for t in truth.flat]).reshape(truth.shape)
+    )
     off = np.where(miss <= 8 * scale, 0, oracle.errors(gradient, truth, "float32")).max(initial=0)
     ensure(off <= 8, f"the gradient is {off:.3g} units in the last place off the formula")
 

@@ -91,10 +91,13 @@ def evaluate(formula, **arguments):
         arguments: The names it uses; float arrays and numbers become multiprecision ones, integer
             arrays, `None`, flags and axes stay.
     """
-    rank = np.ndim(arguments.get("y_pred", arguments.get("x")))
+    rank = np.ndim(arguments["y_pred"] if "y_pred" in arguments else arguments["x"])
     scope = _namespace(rank)
     for name, value in arguments.items():
-        is_float = isinstance(value, float) or getattr(value, "dtype", int) in ("float32", "float64")
+        is_float = isinstance(value, float) or getattr(value, "dtype", int) in (
+            "float32",
+            "float64",
+        )
         scope[name] = exact(value) if is_float else value
     with mp.workdps(_DIGITS):
         exec(formula, scope)  # The text is the package's or the user's own source code.

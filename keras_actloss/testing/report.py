@@ -29,7 +29,9 @@ class Report:
         return tuple(o for o in self.outcomes if o.status == "failed")
 
     def __str__(self):
-        counts = [sum(o.status == s for o in self.outcomes) for s in ("passed", "failed", "skipped")]
+        counts = [
+            sum(o.status == s for o in self.outcomes) for s in ("passed", "failed", "skipped")
+        ]
         lines = ["{}: {} passed, {} failed, {} not applicable".format(self.subject, *counts)]
         marks = {"passed": "ok  ", "failed": "FAIL", "skipped": "-   "}
         for outcome in self.outcomes:
