@@ -123,7 +123,7 @@ class NothingLeft(HealthyLoss):
 
     def _reduce(self, values, weight, kept):
         if self.reduction == "mean_with_sample_weight" and weight is not None:
-            weight = self._fit("sample_weight", weight, values)
+            weight = ops.reshape(weight, values.shape)
             return ops.sum(values * weight) / ops.sum(weight)
         return super()._reduce(values, weight, kept)
 

@@ -20,10 +20,11 @@ def _over_last_axis(function, x, axis):
     rank = len(x.shape)
     axis = [a % rank for a in axis]
     order = [a for a in range(rank) if a not in axis] + axis
+    back = sorted(range(rank), key=order.__getitem__)
     moved = ops.transpose(x, order)
     sizes = ops.shape(moved)
     flat = ops.reshape(moved, (*sizes[: rank - len(axis)], -1))
-    return ops.transpose(ops.reshape(function(flat), sizes), np.argsort(order))
+    return ops.transpose(ops.reshape(function(flat), sizes), back)
 
 
 def _exact_softmax(axis):
@@ -95,16 +96,15 @@ def softmax(x, axis: int | Sequence[int] = -1, mask=None):
         # Minus infinity leaves an entry out; a row of nothing else would be NaN, so it keeps zeros.
         some = ops.any(mask, axis=axis, keepdims=True)
         x = ops.where(mask, x, ops.where(some, ops.full_like(x, -np.inf), ops.zeros_like(x)))
-    if not isinstance(axis, int):
-        if len(axis) > 1:
-            return _masked(_over_last_axis(softmax, x, axis), mask)
-        (axis,) = axis
-    y = by_width(x, lambda x: ops.softmax(x, axis=axis), _exact_softmax(axis))
-    return tensors.attach_logits(_masked(y, mask), x)
 
+    def along(axis):
+        return lambda x: by_width(x, lambda x: ops.softmax(x, axis=axis), _exact_softmax(axis))
 
-def _masked(y, mask):
-    return y if mask is None else ops.where(mask, y, ops.zeros_like(y))
+    axes = (axis,) if isinstance(axis, int) else tuple(axis)
+    y = along(axes[0])(x) if len(axes) == 1 else _over_last_axis(along(-1), x, axes)
+    if mask is not None:
+        y = ops.where(mask, y, ops.zeros_like(y))
+    return tensors.attach_logits(y, x) if len(axes) == 1 else y
 
 
 @register("layers")
@@ -113,13 +113,13 @@ class Softmax(ActivationLayer, fn=softmax):
 
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
-        self.axis = axis if isinstance(axis, int) else tuple(axis)
+        self.axis = tuple(axis) if isinstance(axis, list) else axis
 
     def call(self, inputs, mask=None):
         # A Keras mask of steps reaches all entries of a step.
         while mask is not None and len(mask.shape) < len(inputs.shape):
             mask = ops.expand_dims(mask, -1)
-        return softmax(inputs, axis=self.axis, mask=mask)
+        return self.apply_fn(inputs, mask=mask)
 
 
 @activation(axis=integer_axis)

@@ -64,8 +64,11 @@ def class_weights_or_none(name, value):
             f"{name} must be a sequence with one weight a class, got a dict; "
             "write [weights[i] for i in range(num_classes)]"
         )
-    weights = np.asarray(value, dtype="float64")
-    if weights.ndim != 1 or not np.all(weights >= 0) or not np.all(np.isfinite(weights)):
+    try:
+        fine = all(0 <= float(weight) < math.inf for weight in value)
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
         raise ValueError(
             f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
             f"got {value!r}"

@@ -53,7 +53,7 @@ def loss_function(labels="values", **checks):
             if ignore_class is not None:
                 valid = tensors.not_ignored(y_true, labels, ignore_class, axis)
                 if keep is not None:
-                    keep = tensors.fit_rank(keep, len(valid.shape))
+                    keep = tensors.fit(keep, valid.shape)
                 keep = valid if keep is None else ops.logical_and(keep, valid)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
@@ -105,19 +105,22 @@ def activation(**checks):
     def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
 
+        def prepared(x, **settings):
+            """The maths with settings that have been checked."""
+            return body(tensors.float_tensor(x), **settings)
+
         @functools.wraps(body)
         def function(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
-            settings = bound.arguments
+            settings = signature.bind(*args, **kwargs).arguments
             check_settings(body.__name__, checks, settings)
             x = settings.pop("x")
             if isinstance(x, keras.KerasTensor):
                 mask = settings.pop("mask", None)
                 layer = vars(function)["layer"](**settings)
                 return layer(x) if mask is None else layer(x, mask=mask)
-            return body(tensors.float_tensor(x), **settings)
+            return prepared(x, **settings)
 
-        vars(function).update(checks=checks)
+        vars(function).update(prepared=prepared, checks=checks)
         return register("activations")(function)
 
     return decorate

@@ -110,7 +110,7 @@ class Loss(Configured, keras.losses.Loss):
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
                 if kept is not None:
-                    mask = tensors.fit_rank(mask, len(kept.shape))
+                    mask = tensors.fit(mask, kept.shape)
                 kept = mask if kept is None else ops.logical_and(kept, mask)
             return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
 
@@ -133,10 +133,11 @@ class Loss(Configured, keras.losses.Loss):
     def _remove(self, y_true, y_pred, sample_weight, mask):
         """Take out, before the maths, what has weight 0 or is masked."""
         axis = getattr(self, "axis", -1)
-        for keep in (None if sample_weight is None else sample_weight != 0, mask):
+        weighed = None if sample_weight is None else sample_weight != 0
+        for name, keep in (("sample_weight", weighed), ("mask", mask)):
             if keep is None or keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
                 continue
-            y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
+            y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis, f"{self.name}: {name}")
         return y_true, y_pred
 
     def _check_consumed(self, mask, values, takes_mask):
@@ -154,10 +155,10 @@ class Loss(Configured, keras.losses.Loss):
             while len(kept.shape) > rank:
                 last = len(kept.shape) == rank + 1
                 kept = ops.any(kept, axis=getattr(self, "axis", -1) if last else -1)
-            kept = ops.broadcast_to(self._fit("mask", kept, values), ops.shape(values))
+            kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
             values = ops.where(kept, values, ops.zeros_like(values))
         if weight is not None:
-            weight = self._fit("sample_weight", weight, values)
+            weight = tensors.fit(weight, values.shape, f"{self.name}: sample_weight")
             values = ops.where(weight == 0, ops.zeros_like(values), values * weight)
         if self.reduction in (None, "none"):
             return values
@@ -175,24 +176,6 @@ class Loss(Configured, keras.losses.Loss):
         if keras.backend.backend() == "tensorflow":
             mean = mean * tensors.replica_share(mean.dtype)
         return mean
-
-    def _fit(self, name, factor, values):
-        """`factor` with the rank of `values`, if its sizes allow it."""
-        rank = len(values.shape)
-        fitted = factor
-        if len(fitted.shape) == rank + 1 and fitted.shape[-1] == 1:
-            fitted = ops.squeeze(fitted, -1)
-        while len(fitted.shape) < rank:
-            fitted = ops.expand_dims(fitted, -1)
-        sizes = zip(fitted.shape, values.shape, strict=False)
-        if len(fitted.shape) > rank or any(
-            None not in (a, b) and a not in (1, b) for a, b in sizes
-        ):
-            raise ValueError(
-                f"{self.name}: {name} of shape {tuple(factor.shape)} does not fit the losses of "
-                f"shape {tuple(values.shape)}; give one value a sample, or one a loss value"
-            )
-        return fitted
 
     def get_config(self):
         return {**super().get_config(), "dtype": self.dtype, **self.own_config()}

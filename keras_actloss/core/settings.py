@@ -112,7 +112,7 @@ class Configured:
         config = {}
         for name in self._settings:
             if not hasattr(self, name):
-                if type(self).get_config is self._base_get_config:
+                if type(self).get_config is type(self)._base_get_config:
                     raise AttributeError(
                         f"{type(self).__name__} takes the argument {name} but has no attribute of "
                         f"that name to save; store it as self.{name}, or override get_config"

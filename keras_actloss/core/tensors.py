@@ -206,21 +206,25 @@ def not_ignored(y_true, labels, ignore_class, axis):
     return ops.logical_and(labelled, ops.argmax(y_true, axis=axis) != ignore_class)
 
 
-def fit_rank(mask, rank, axis=-1):
-    """`mask` with `rank` axes: missing ones are trailing, and last of all the one at `axis`."""
-    if len(mask.shape) == rank + 1 and mask.shape[-1] == 1:
-        mask = ops.squeeze(mask, -1)
-    if len(mask.shape) > rank:
+def fit(factor, shape, name="mask", axis=-1):
+    """`factor` with the rank of `shape`: missing axes trail, last of all the one at `axis`."""
+    rank, given = len(shape), tuple(factor.shape)
+    if len(given) == rank + 1 and given[-1] == 1:
+        factor = ops.squeeze(factor, -1)
+    while len(factor.shape) < rank - 1:
+        factor = ops.expand_dims(factor, -1)
+    if len(factor.shape) == rank - 1:
+        factor = ops.expand_dims(factor, axis)
+    sizes = zip(factor.shape, shape, strict=False)
+    if len(factor.shape) > rank or any(None not in (a, b) and a not in (1, b) for a, b in sizes):
         raise ValueError(
-            f"a mask or weight of shape {tuple(mask.shape)} does not fit a tensor of {rank} axes; "
-            "give one value a sample, or one a step"
+            f"{name} of shape {given} does not fit values of shape {tuple(shape)}; "
+            "give one a sample, or one a value"
         )
-    while len(mask.shape) < rank - 1:
-        mask = ops.expand_dims(mask, -1)
-    return ops.expand_dims(mask, axis) if len(mask.shape) == rank - 1 else mask
+    return factor
 
 
-def remove(keep, y_true, y_pred, axis=-1):
+def remove(keep, y_true, y_pred, axis=-1, name="mask"):
     """Put a harmless pair where `keep` is False, before the maths: no NaN there, no gradient.
 
     A product with 0 afterwards would not do, since 0 times NaN is NaN. Target 0 with prediction 1/2
@@ -228,7 +232,7 @@ def remove(keep, y_true, y_pred, axis=-1):
     """
 
     def replace(x, value, axis):
-        return ops.where(fit_rank(keep, len(x.shape), axis), x, ops.full_like(x, value))
+        return ops.where(fit(keep, x.shape, name, axis), x, ops.full_like(x, value))
 
     same_axes = len(y_true.shape) == len(y_pred.shape)
     return (
@@ -252,4 +256,4 @@ def mean(values, mask=None, axis=-1):
     result = ops.sum(values, axis=axis) / ops.maximum(size, 1)
     if mask is None:
         return result
-    return ops.where(fit_rank(mask, len(result.shape)), result, ops.zeros_like(result))
+    return ops.where(fit(mask, result.shape), result, ops.zeros_like(result))

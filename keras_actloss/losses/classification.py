@@ -27,6 +27,11 @@ _CHECKS = {
 }
 
 
+def _numbers(class_weights):
+    """A list, which every compiler can see through; lists and tuples are also one after loading."""
+    return None if class_weights is None else [float(weight) for weight in class_weights]
+
+
 def _weights_along(class_weights, x, axis, name):
     """One weight a class, shaped to broadcast along `axis` of `x`."""
     weights = ops.convert_to_tensor(class_weights, dtype=x.dtype)
@@ -130,7 +135,7 @@ class BinaryCrossentropy(Loss, fn=binary_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = class_weights
+        self.class_weights = _numbers(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -214,7 +219,7 @@ class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = class_weights
+        self.class_weights = _numbers(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -310,4 +315,4 @@ class SparseCategoricalCrossentropy(Loss, fn=sparse_categorical_crossentropy):
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = class_weights
+        self.class_weights = _numbers(class_weights)

@@ -1,0 +1,191 @@
+"""Bad input is refused with the argument, the value and what to do."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+
+import keras_actloss
+from keras_actloss import activations, layers, losses
+
+ROWS = np.full((4, 3), 1 / 3, "float32")
+IDS = np.array([0, 1, 2, 1])
+ONE_HOT = np.eye(3, dtype="float32")[IDS]
+
+SETTINGS = {
+    "unknown reduction": (lambda: losses.Huber(reduction="average"), "reduction", "average"),
+    "negative delta": (lambda: losses.Huber(delta=-1.0), "delta", "-1.0"),
+    "delta of zero": (lambda: losses.Huber(delta=0), "delta", "0"),
+    "delta is no number": (lambda: losses.Huber(delta="1"), "delta", "'1'"),
+    "delta set later": (lambda: setattr(losses.Huber(), "delta", -2.0), "delta", "-2.0"),
+    "smoothing of one": (
+        lambda: losses.BinaryCrossentropy(label_smoothing=1.0),
+        "label_smoothing",
+        "1.0",
+    ),
+    "negative smoothing": (
+        lambda: losses.CategoricalCrossentropy(label_smoothing=-0.1),
+        "label_smoothing",
+        "-0.1",
+    ),
+    "from_logits is no flag": (
+        lambda: losses.BinaryCrossentropy(from_logits="yes"),
+        "from_logits",
+        "'yes'",
+    ),
+    "axis is no integer": (lambda: losses.CategoricalCrossentropy(axis=0.5), "axis", "0.5"),
+    "float ignore_class": (
+        lambda: losses.SparseCategoricalCrossentropy(ignore_class=0.5),
+        "ignore_class",
+        "0.5",
+    ),
+    "negative class weight": (
+        lambda: losses.CategoricalCrossentropy(class_weights=[1.0, -1.0]),
+        "class_weights",
+        "-1.0",
+    ),
+    "class weights by name": (
+        lambda: losses.CategoricalCrossentropy(class_weights={0: 1.0}),
+        "class_weights",
+        "one weight a class",
+    ),
+    "negative alpha": (lambda: layers.ELU(alpha=-1.0), "alpha", "-1.0"),
+    "negative alpha, function": (lambda: activations.elu(1.0, alpha=-1.0), "alpha", "-1.0"),
+    "negative slope": (lambda: layers.LeakyReLU(negative_slope=-0.1), "negative_slope", "-0.1"),
+    "negative maximum": (lambda: layers.ReLU(max_value=-6.0), "max_value", "-6.0"),
+    "softmax axis": (lambda: layers.Softmax(axis="last"), "axis", "'last'"),
+    "misspelt setting": (lambda: losses.Huber(dleta=1.0), "dleta", ""),
+    "unknown name": (lambda: keras_actloss.get("losses", "Hubert"), "Hubert", "did you mean Huber"),
+    "unknown kind": (lambda: keras_actloss.get("loss", "Huber"), "kind", "'loss'"),
+    "settings for a function": (
+        lambda: keras_actloss.get("losses", "huber", delta=2.0),
+        "huber",
+        "delta",
+    ),
+}
+
+
+@pytest.mark.parametrize(("call", "argument", "value"), SETTINGS.values(), ids=SETTINGS)
+def test_setting(call, argument, value):
+    with pytest.raises((TypeError, ValueError)) as error:
+        call()
+    assert argument in str(error.value) and value in str(error.value)
+
+
+SHAPES = {
+    "one row short": (losses.MeanSquaredError(), np.zeros((3, 3)), ROWS, "(3, 3)", "(4, 3)"),
+    "one axis short": (losses.Huber(), np.zeros(4), ROWS, "(4,)", "(4, 3)"),
+    "ids for one-hot": (losses.CategoricalCrossentropy(), IDS, ROWS, "(4,)", "'sparse'"),
+    "one-hot for ids": (
+        losses.SparseCategoricalCrossentropy(),
+        ONE_HOT.astype("int32"),
+        ROWS,
+        "(4, 3)",
+        "without 'sparse'",
+    ),
+    "no batch": (losses.MeanSquaredError(), 1.0, 2.0, "()", "[None]"),
+    "no such axis": (losses.CategoricalCrossentropy(axis=3), ONE_HOT, ROWS, "axis=3", "(4, 3)"),
+    "id too large": (losses.SparseCategoricalCrossentropy(), IDS + 1, ROWS, "id 3", "0 to 2"),
+    "negative id": (losses.SparseCategoricalCrossentropy(), IDS - 1, ROWS, "id -1", "ignore_class"),
+    "float ids": (losses.SparseCategoricalCrossentropy(), IDS + 0.5, ROWS, "float", "astype"),
+    "too few weights": (
+        losses.CategoricalCrossentropy(class_weights=[1.0, 2.0]),
+        ONE_HOT,
+        ROWS,
+        "2 weights",
+        "3 classes",
+    ),
+    "three binary weights": (
+        losses.BinaryCrossentropy(class_weights=[1.0, 2.0, 3.0]),
+        ONE_HOT,
+        ROWS,
+        "two weights",
+        "3.0",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("loss", "y_true", "y_pred", "first", "second"), SHAPES.values(), ids=SHAPES
+)
+def test_inputs(loss, y_true, y_pred, first, second):
+    for call in (loss, lambda t, p: loss.fn(t, p, **loss.fn_settings())):
+        with pytest.raises((TypeError, ValueError)) as error:
+            call(y_true, y_pred)
+        assert first in str(error.value) and second in str(error.value), str(error.value)
+
+
+@pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 1, 1)])
+def test_weights_that_do_not_fit(shape):
+    with pytest.raises(ValueError, match="sample_weight of shape") as error:
+        losses.MeanSquaredError()(ROWS, ROWS, np.ones(shape, "float32"))
+    assert str(shape) in str(error.value)
+
+
+def test_a_mask_that_does_not_fit():
+    y_pred = keras.ops.convert_to_tensor(ROWS)
+    y_pred._keras_mask = keras.ops.ones((4, 3, 2), "bool")
+    with pytest.raises(ValueError, match=r"mask .*\(4, 3, 2\)"):
+        losses.MeanSquaredError()(ROWS, y_pred)
+
+
+def test_a_config_with_unknown_keys():
+    with pytest.raises(ValueError, match=r"unknown keys.*gamma"):
+        losses.Huber.from_config({"delta": 1.0, "gamma": 2.0})
+    with pytest.raises(ValueError, match=r"unknown keys.*gamma"):
+        layers.ELU.from_config({"alpha": 1.0, "gamma": 2.0})
+
+
+def test_a_file_that_names_a_foreign_class(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), layers.Tanh()])
+    config = json.loads(model.to_json())
+    (layer,) = [x for x in config["config"]["layers"] if x["class_name"] == "Tanh"]
+    layer.update(class_name="Tahn", registered_name="keras_actloss>Tahn", module="os")
+    with pytest.raises((TypeError, ValueError), match="Tahn"):
+        keras.models.model_from_json(json.dumps(config))
+
+
+def test_a_config_that_names_a_foreign_object():
+    foreign = {"class_name": "function", "config": "system", "module": "os"}
+    with pytest.raises(ValueError, match=r"delta names 'function'.*not registered"):
+        losses.Huber.from_config({"delta": foreign})
+    lambda_config = {"class_name": "__lambda__", "config": {"value": "", "defaults": None}}
+    with pytest.raises(ValueError, match="not registered"):
+        losses.Huber.from_config({"delta": lambda_config})
+
+
+def test_a_loss_without_maths():
+    class Empty(losses.Loss):
+        pass
+
+    with pytest.raises(NotImplementedError, match="Empty has no maths"):
+        Empty()(ROWS, ROWS)
+
+
+def test_a_setting_that_was_not_stored():
+    class Forgetful(losses.Loss):
+        def __init__(self, scale=1.0, **kwargs):
+            super().__init__(**kwargs)
+
+    with pytest.raises(AttributeError, match=r"store it as self\.scale"):
+        Forgetful().get_config()
+
+
+def test_class_and_function_that_disagree():
+    with pytest.raises(TypeError, match="disagree on the default of delta"):
+
+        class Other(losses.Loss, fn=losses.huber):
+            def __init__(self, delta=2.0, **kwargs):
+                super().__init__(**kwargs)
+                self.delta = delta
+
+
+def test_a_lambda_as_setting():
+    class Called(losses.Loss):
+        def __init__(self, fn_of_error=None, **kwargs):
+            super().__init__(**kwargs)
+            self.fn_of_error = fn_of_error
+
+    with pytest.raises(ValueError, match="lambda, which cannot be loaded safely"):
+        Called(lambda x: x).get_config()
