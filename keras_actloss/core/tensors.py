@@ -51,7 +51,7 @@ def map_prediction(op, y_pred):
     """`op(y_pred)`, with the logits that may be attached to `y_pred` mapped alike."""
     mapped = op(y_pred)
     logits = get_logits(y_pred)
-    if logits is not None and mapped is not y_pred:
+    if logits is not None and get_logits(mapped) is None:
         attach_logits(mapped, op(logits))
     return mapped
 

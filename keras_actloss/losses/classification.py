@@ -3,6 +3,7 @@
 from typing import Unpack
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core import numerics
@@ -28,8 +29,8 @@ _CHECKS = {
 
 
 def _numbers(class_weights):
-    """A list, which every compiler can see through; lists and tuples are also one after loading."""
-    return None if class_weights is None else [float(weight) for weight in class_weights]
+    """An array as a list, which every compiler can see through."""
+    return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
 
 
 def _weights_along(class_weights, x, axis, name):

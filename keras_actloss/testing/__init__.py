@@ -39,6 +39,12 @@ def example_inputs(thing) -> tuple[Any, ...]:
 
     Returns:
         `(y_true, y_pred)` for a loss, `(x,)` for a layer.
+
+    Example:
+
+    >>> y_true, y_pred = keras_actloss.testing.example_inputs(keras_actloss.losses.Huber())
+    >>> y_pred.shape
+    (6, 4)
     """
     if isinstance(thing, keras.losses.Loss):
         return loss_checks.example_of(thing)

@@ -1,0 +1,103 @@
+"""What CONTRIBUTING.md says of the structure is true of the code."""
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import keras
+import pytest
+
+import keras_actloss
+from keras_actloss.core.registry import CATALOGUE
+
+PACKAGE = Path(keras_actloss.__file__).parent
+FILES = sorted(PACKAGE.rglob("*.py"))
+FAMILIES = ("activations", "losses")
+BACKENDS = ("jax", "tensorflow", "torch")
+
+
+def _imports(path):
+    """Modules and names that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from ((alias.name, None) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def _part(path):
+    return path.relative_to(PACKAGE).parts[0]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_dependencies_point_one_way(path):
+    part = _part(path)
+    for module, name in _imports(path):
+        assert not module.startswith("keras.src"), "private to Keras"
+        theirs = module.split(".")
+        assert theirs[0] not in BACKENDS or path.name == "keras_fixes.py", "a backend"
+        if theirs[0] != "keras_actloss":
+            continue
+        if part == "core":
+            assert theirs[1:2] == ["core"], "core imports nothing of the package but core"
+        elif part in FAMILIES:
+            assert theirs[1:2] in (["core"], [part]), "a family imports core and its own kind"
+            own = ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts)
+            assert module == own or not str(name).startswith("_"), "a private name"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_files_can_be_read_in_one_go(path):
+    text = path.read_text()
+    assert len(text.splitlines()) <= 650, "it has become two families"
+    assert ast.get_docstring(ast.parse(text)), "a file begins by saying what it holds"
+
+
+def test_every_registered_object_is_exported_once():
+    kinds = {"activations": ["activations"], "layers": ["layers"], "losses": ["losses"]}
+    for kind, modules in kinds.items():
+        for name, thing in CATALOGUE[kind].items():
+            holders = [m for m in kinds if getattr(getattr(keras_actloss, m), name, None) is thing]
+            assert holders == modules, name
+            assert name in getattr(keras_actloss, kind).__all__
+
+
+def test_public_names_are_listed_in_order():
+    # As the linter sorts them: constants, classes, functions.
+    for module in ("activations", "layers", "losses", "testing"):
+        names = getattr(keras_actloss, module).__all__
+        assert len(names) == len(set(names))
+        for name in names:
+            assert hasattr(getattr(keras_actloss, module), name)
+
+
+IMPORT = """
+import sys, time, keras
+before = set(sys.modules)
+start = time.process_time()
+import keras_actloss
+print(time.process_time() - start, *set(sys.modules) - before)
+"""
+
+
+def _after_import(backend):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT],
+        env={**os.environ, "KERAS_BACKEND": backend},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    seconds, *loaded = done.stdout.split()
+    return float(seconds), loaded
+
+
+def test_import_is_light():
+    backend = keras.backend.backend()
+    seconds, loaded = zip(*(_after_import(backend) for _ in range(3)), strict=True)
+    assert min(seconds) < 0.1, f"importing the package took {seconds} s of processor time"
+    others = {module.split(".")[0] for module in loaded[0]} - {"keras_actloss"}
+    assert others <= sys.stdlib_module_names, "it needs more than Keras has loaded"
+    assert "keras_actloss.testing" not in loaded[0], "what only tests need"

@@ -1,0 +1,115 @@
+"""Every docstring has its sections in order, and every example in it and in the README runs."""
+
+import doctest
+import inspect
+import re
+import sys
+import types
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+import keras_actloss
+from keras_actloss import testing
+from keras_actloss.core.registry import CATALOGUE
+
+ROOT = Path(__file__).parent.parent
+SECTIONS = ["Formula", "Args", "Shapes", "Raises", "Example", "Related", "Reference"]
+FUNCTIONS = [
+    thing
+    for kind in ("activations", "losses")
+    for thing in CATALOGUE[kind].values()
+    if inspect.isfunction(thing)
+]
+CLASSES = [
+    thing for kind in CATALOGUE.values() for thing in kind.values() if isinstance(thing, type)
+]
+OTHERS = [
+    keras_actloss.get,
+    keras_actloss.layers.ActivationLayer,
+    keras_actloss.losses.Loss,
+    testing.check_activation,
+    testing.check_loss,
+    testing.example_inputs,
+]
+
+
+def _named(thing):
+    return thing.__name__
+
+
+def _sections(thing):
+    return re.findall(r"^(\w+):$", inspect.getdoc(thing), flags=re.MULTILINE)
+
+
+def _section(thing, name):
+    text = inspect.getdoc(thing).split(f"\n{name}:\n", 1)[1]
+    return re.split(r"^\w+:$", text, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
+def test_sections(function):
+    found = _sections(function)
+    assert found == [s for s in SECTIONS if s in found], "in this order"
+    assert set(SECTIONS) - set(found) <= {"Raises"}
+    summary, _, when = inspect.getdoc(function).split("\n")[:3]
+    assert summary.endswith(".") and when, "one line, then when to take it"
+    assert re.search(r"\[.+\]\(https?://.+\)", _section(function, "Reference"))
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
+def test_arguments_are_described_with_their_defaults(function):
+    text = _section(function, "Args")
+    described = re.findall(r"^    (\w+): ", text, flags=re.MULTILINE)
+    parameters = inspect.signature(function).parameters
+    assert described == list(parameters)
+    entries = re.split(r"^    \w+: ", text, flags=re.MULTILINE)[1:]
+    for parameter, entry in zip(parameters.values(), entries, strict=True):
+        if parameter.default is not parameter.empty:
+            entry = " ".join(entry.split())
+            assert f"Defaults to `{parameter.default!r}`" in entry, parameter.name
+
+
+@pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
+def test_at_most_six_settings(function):
+    settings = set(inspect.signature(function).parameters) - {"x", "y_true", "y_pred", "mask"}
+    assert len(settings) <= 6
+
+
+@pytest.mark.parametrize("cls", CLASSES, ids=_named)
+def test_a_class_shows_the_sections_of_its_function(cls):
+    assert _sections(cls) == _sections(cls.fn)
+    assert "kwargs" in inspect.signature(cls.__init__).parameters, "real constructors"
+
+
+@pytest.mark.parametrize("thing", FUNCTIONS + OTHERS, ids=_named)
+def test_examples_run(thing):
+    flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+    names = {"keras": keras, "keras_actloss": keras_actloss, "np": np}
+    runner = doctest.DocTestRunner(optionflags=flags, verbose=False)
+    tests = doctest.DocTestFinder(recurse=False).find(thing, thing.__name__, globs=names)
+    tests = [test for test in tests if test.examples]
+    assert tests, "no example"
+    for test in tests:
+        assert runner.run(test).failed == 0
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_python_of_the_guides_runs(name, tmp_path, monkeypatch, capsys):
+    """The blocks of a page run in order, and print what their last comment says."""
+    monkeypatch.chdir(tmp_path)
+    guide = types.ModuleType("guide")
+    monkeypatch.setitem(sys.modules, "guide", guide)
+    for block in re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL):
+        exec(compile(block, name, "exec"), vars(guide))
+        printed = capsys.readouterr().out
+        for expected in re.findall(r"print\(.*\)  # (.*)", block):
+            assert expected in printed, f"{printed!r} should have {expected!r}"
+
+
+def test_links_of_the_guides_lead_somewhere():
+    for page in ROOT.glob("*.md"):
+        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+            assert (ROOT / target).exists(), f"{page.name} links to {target}"

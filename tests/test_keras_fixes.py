@@ -1,0 +1,87 @@
+"""Each fix for a defect of Keras is still needed: a failure here says which can go."""
+
+import os
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actloss.core import keras_fixes, tensors
+
+BACKEND = keras.backend.backend()
+
+LOGITS = """
+import jax, keras, numpy as np
+kept = []
+def look(x):
+    kept.append(hasattr(keras.activations.sigmoid(x), "_keras_logits"))
+    return x
+jax.jit(look)(np.zeros(3))
+print(kept)
+"""
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="tensors of other backends take attributes")
+def test_keras_loses_logits_on_tracers():
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    run = subprocess.run(
+        [sys.executable, "-c", LOGITS], env=environment, capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split()[-1] == "[False]"
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="the fix is for JAX")
+def test_logits_stay_with_their_tracer():
+    import jax
+
+    def look(x):
+        y = keras.activations.sigmoid(x)
+        assert y._keras_logits is x and not hasattr(x + 1, "_keras_logits")
+        return y
+
+    jax.jit(look)(np.zeros(3))
+
+
+@pytest.mark.parametrize("op", [ops.max, ops.amax])
+def test_keras_refuses_an_empty_maximum(op):
+    refuses = {"tensorflow": ops.amax, "torch": ops.max}
+    if refuses.get(BACKEND) is not op:
+        pytest.skip("this one works")
+    with pytest.raises(Exception):  # noqa: B017 - the backends raise what they like
+        op(ops.zeros((0, 3)), axis=-1)
+
+
+def test_maximum_of_an_empty_batch():
+    assert tuple(keras_fixes.amax(ops.zeros((0, 3)), -1).shape) == (0,)
+    assert tuple(keras_fixes.amax(ops.zeros((0, 3)), -1, keepdims=True).shape) == (0, 1)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="other backends keep float64")
+def test_keras_takes_means_of_float64_through_float32():
+    values = ops.convert_to_tensor(np.array([0.1]), dtype="float64")
+    assert float(ops.mean(values)) != 0.1
+    assert float(tensors.mean(values)) == 0.1
+
+
+def test_keras_forgets_the_dtype_of_losses():
+    loss = keras.losses.MeanSquaredError(dtype="bfloat16")
+    assert keras.losses.MeanSquaredError.from_config(loss.get_config()).dtype != "bfloat16"
+
+
+def test_keras_rounds_class_ids():
+    class Seen(keras.losses.Loss):
+        def call(self, y_true, y_pred):
+            self.ids = ops.convert_to_numpy(ops.cast(y_true, "int32"))
+            return ops.zeros_like(y_pred)
+
+    loss = Seen(dtype="bfloat16")
+    loss(np.array([1001]), np.array([0.0]))
+    assert loss.ids.tolist() == [1000]
+
+
+def test_keras_keeps_nan_of_weight_zero():
+    loss = keras.losses.MeanSquaredError()
+    assert np.isnan(float(loss(np.array([[np.nan], [1.0]]), np.zeros((2, 1)), np.array([0, 1]))))

@@ -1,0 +1,173 @@
+"""Training through `fit`, in every mode that `compile` and the dtype policies offer."""
+
+import keras
+import numpy as np
+import pytest
+from catalogue import ACTIVATIONS, LOSSES
+
+from keras_actloss import activations, layers, losses, testing
+
+MODES = {
+    "jit": {"jit_compile": True},
+    "no jit": {"jit_compile": False},
+    "eager": {"run_eagerly": True},
+}
+if keras.backend.backend() != "torch":  # where Keras refuses it
+    MODES["two steps at once"] = {"steps_per_execution": 2}
+
+
+def _one_logit(output, logit):
+    """A model that gives one logit, and adds a weight of 0 to show what gradient it gets."""
+    dense = keras.layers.Dense(1, use_bias=False, activation=output)
+    model = keras.Sequential([keras.Input((2,)), dense])
+    model.set_weights([np.array([[logit], [0.0]])])
+    return model
+
+
+def _step(model, loss, label, **mode):
+    """The loss of one sample in `fit`, and the gradient of its logit."""
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, **mode)
+    x, y = np.ones((1, 2), "float32"), np.full((1, 1), label, "float32")
+    history = model.fit(x, y, verbose=0).history
+    return history["loss"][0], -model.get_weights()[0][1].item()
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+@pytest.mark.parametrize(
+    "output",
+    [lambda: "sigmoid", lambda: activations.sigmoid, layers.Sigmoid],
+    ids=["by name", "function", "layer"],
+)
+def test_a_confident_mistake_of_a_sigmoid_is_learned_from(output, mode, policy):
+    keras.config.set_dtype_policy(policy)
+    got = _step(_one_logit(output(), 40.0), losses.BinaryCrossentropy(), 0.0, **mode)
+    assert got == (40.0, 1.0)
+
+
+@pytest.mark.parametrize("logit", [-40.0, -5.0, 0.0, 5.0, 40.0])
+def test_a_sigmoid_and_its_logit_cost_the_same(logit):
+    from_sigmoid = _step(_one_logit("sigmoid", logit), losses.BinaryCrossentropy(), 1.0)
+    from_logit = _step(_one_logit(None, logit), losses.BinaryCrossentropy(from_logits=True), 1.0)
+    assert from_sigmoid == from_logit
+    truth = np.logaddexp(0, -logit), -1 / (1 + np.exp(logit))
+    np.testing.assert_allclose(from_logit, truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("logits", [[40.0, 0.0], [0.0, 0.0]], ids=str)
+def test_a_softmax_and_its_logits_cost_the_same(logits):
+    got = []
+    for output, from_logits in (("softmax", False), (layers.Softmax(), False), (None, True)):
+        dense = keras.layers.Dense(2, activation=output, kernel_initializer="zeros")
+        model = keras.Sequential([keras.Input((1,)), dense])
+        model.set_weights([np.zeros((1, 2)), np.array(logits)])
+        loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits)
+        model.compile(keras.optimizers.SGD(1.0), loss=loss)
+        history = model.fit(np.ones((1, 1)), np.ones((1, 1), "int32"), verbose=0).history
+        got.append((history["loss"][0], -model.get_weights()[0][0, 1].item()))
+    assert got[0] == got[1] == got[2]
+    distance = logits[0] - logits[1]
+    truth = np.logaddexp(0, distance), -1 / (1 + np.exp(-distance))
+    np.testing.assert_allclose(got[0], truth, rtol=1e-6)
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
+@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+def test_a_network_learns(policy, mode):
+    keras.config.set_dtype_policy(policy)
+    # Steps that are executed together must be alike.
+    x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
+    label = (x[:, 0] > 0).astype("int32")
+    inputs = keras.Input((4,))
+    hidden = layers.ELU(alpha=0.5)(keras.layers.Dense(16)(inputs))
+    hidden = keras.layers.Dense(16, activation=activations.leaky_relu)(hidden)
+    outputs = {
+        "binary": layers.Sigmoid(dtype="float32")(keras.layers.Dense(1)(hidden)),
+        "classes": layers.Softmax()(keras.layers.Dense(2)(hidden)),
+        "logits": keras.layers.Dense(2)(hidden),
+        "number": layers.Tanh()(keras.layers.Dense(1)(hidden)),
+    }
+    targets = {"binary": label, "classes": label, "logits": label, "number": 2.0 * label - 1}
+    model = keras.Model(inputs, outputs)
+    model.compile(
+        keras.optimizers.Adam(0.01),
+        loss={
+            "binary": losses.BinaryCrossentropy(),
+            "classes": losses.SparseCategoricalCrossentropy(),
+            "logits": losses.SparseCategoricalCrossentropy(from_logits=True),
+            "number": losses.Huber(delta=0.5),
+        },
+        **mode,
+    )
+    history = model.fit(x, targets, batch_size=16, epochs=6, verbose=0).history["loss"]
+    assert np.all(np.isfinite(history)) and history[-1] < 0.7 * history[0]
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=repr)
+def test_every_loss_trains(loss):
+    y_true, y_pred = testing.example_inputs(loss)
+    is_probability = getattr(loss, "from_logits", True) is False
+    output = layers.Linear() if not is_probability else layers.Sigmoid()
+    model = keras.Sequential(
+        [keras.Input(y_pred.shape[1:]), keras.layers.Dense(y_pred.shape[-1]), output]
+    )
+    model.compile(keras.optimizers.Adam(0.02), loss=loss)
+    history = model.fit(y_pred, y_true, epochs=8, batch_size=len(y_pred), verbose=0).history
+    assert np.all(np.isfinite(history["loss"])) and history["loss"][-1] < history["loss"][0]
+
+
+@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
+def test_unknown_batch_and_spatial_sizes(layer):
+    model = keras.Sequential([keras.Input((None, None, 3)), layer])
+    assert model.output_shape == (None, None, None, 3)
+    for shape in ((2, 4, 5, 3), (1, 1, 2, 3)):
+        x = np.random.default_rng(0).normal(size=shape).astype("float32")
+        expected = keras.ops.convert_to_numpy(layer(x))
+        got = model.predict(x, verbose=0)
+        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_unknown_sizes_of_labels():
+    model = keras.Sequential([keras.Input((None, None, 3)), keras.layers.Dense(4)])
+    model.compile("sgd", losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=255))
+    for size in (3, 5):
+        x = np.random.default_rng(0).normal(size=(2, size, size, 3)).astype("float32")
+        y = np.full((2, size, size), 255)
+        assert model.evaluate(x, y, verbose=0) == 0.0
+        y[:, 0] = 1
+        got = model.evaluate(x, y, verbose=0)
+        logits = model.predict(x, verbose=0)[:, 0]
+        expected = np.log(np.exp(logits).sum(-1)) - logits[..., 1]
+        assert got == pytest.approx(expected.mean(), rel=1e-5)
+
+
+def test_masks_and_weights_in_fit():
+    x = np.random.default_rng(0).normal(size=(4, 3, 2)).astype("float32")
+    x[:, 2] = 0  # padding
+    y = np.random.default_rng(1).normal(size=(4, 3, 1)).astype("float32")
+    y[0] = np.nan  # an unknown target, of weight 0
+    weights = np.array([0.0, 1.0, 2.0, 1.0], "float32")
+    model = keras.Sequential(
+        [keras.Input((3, 2)), keras.layers.Masking(), keras.layers.Dense(1), layers.Tanh()]
+    )
+    model.compile("sgd", losses.MeanSquaredError())
+    got = model.evaluate(x, y, sample_weight=weights, verbose=0)
+    errors = (model.predict(x, verbose=0) - y)[1:, :2, 0] ** 2
+    # Four samples of two steps are left by the mask, the first without weight.
+    assert got == pytest.approx((errors * weights[1:, None]).sum() / 8, rel=1e-5)
+    assert np.isfinite(model.fit(x, y, sample_weight=weights, verbose=0).history["loss"][0])
+
+
+def test_a_mask_of_an_axis_that_the_loss_reduces():
+    rng = np.random.default_rng(0)
+    y_true, y_pred = rng.normal(size=(2, 4, 3)).astype("float32")
+    keep = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 0]], bool)
+    expected = sum(
+        (y_true[i, k] - y_pred[i, k]) @ (y_true[i, k] - y_pred[i, k]) / k.sum()
+        for i, k in enumerate(keep[:3])
+    )
+    y_pred = keras.ops.convert_to_tensor(y_pred)
+    y_pred._keras_mask = keras.ops.convert_to_tensor(keep)
+    loss = losses.MeanSquaredError()(y_true, y_pred)
+    # Of the sample without entries nothing is left, so the mean is over three.
+    assert float(loss) == pytest.approx(expected / 3, rel=1e-5)
