@@ -52,9 +52,7 @@ def loss_function(labels="values", **checks):
             keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
             if ignore_class is not None:
                 valid = tensors.not_ignored(y_true, labels, ignore_class, axis)
-                if keep is not None:
-                    keep = tensors.fit(keep, valid.shape)
-                keep = valid if keep is None else ops.logical_and(keep, valid)
+                keep = tensors.both(valid, keep, labels, axis)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
             if not settings.get("from_logits", True):

@@ -109,9 +109,7 @@ class Loss(Configured, keras.losses.Loss):
             values = self.call(y_true, y_pred, **({"mask": mask} if takes_mask else {}))
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
-                if kept is not None:
-                    mask = tensors.fit(mask, kept.shape)
-                kept = mask if kept is None else ops.logical_and(kept, mask)
+                kept = tensors.both(kept, mask, self.labels, getattr(self, "axis", -1))
             return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
 
     def _prepare(self, y_true, y_pred):

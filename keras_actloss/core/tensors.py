@@ -224,6 +224,14 @@ def fit(factor, shape, name="mask", axis=-1):
     return factor
 
 
+def both(kept, mask, labels, axis):
+    """Where `kept` and `mask` are true; either may be None, and `kept` has the labels' shape."""
+    if kept is None or mask is None:
+        return mask if kept is None else kept
+    axis = axis if labels == "binary" else -1
+    return ops.logical_and(kept, fit(mask, kept.shape, axis=axis))
+
+
 def remove(keep, y_true, y_pred, axis=-1, name="mask"):
     """Put a harmless pair where `keep` is False, before the maths: no NaN there, no gradient.
 

@@ -1,0 +1,223 @@
+"""Properties that hold for every shape and value, on inputs that Hypothesis chooses.
+
+The references are plain loops over NumPy float64: slow, and nothing in them can broadcast.
+"""
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from keras import ops
+
+from keras_actloss import activations, losses
+
+SHAPES = st.lists(st.integers(2, 4), min_size=1, max_size=3).map(tuple)
+SEEDS = st.integers(0, 10_000)
+
+
+def _values(seed, shape):
+    """Numbers of every size, as a float32 array."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=shape) * 10.0 ** rng.integers(-3, 3)).astype("float32")
+
+
+def _array(x):
+    return np.asarray(ops.convert_to_numpy(x), dtype="float64")
+
+
+@given(SHAPES, st.data(), SEEDS)
+def test_softmax_sums_to_one_over_any_axes(shape, data, seed):
+    axis = data.draw(st.sets(st.integers(0, len(shape) - 1), min_size=1).map(tuple))
+    y = _array(activations.softmax(_values(seed, shape), axis=axis))
+    np.testing.assert_allclose(y.sum(axis=axis), 1, rtol=1e-5)
+    assert np.all(y >= 0)
+
+
+@given(SHAPES, SEEDS)
+def test_softmax_of_a_mask(shape, seed):
+    x, mask = _values(seed, shape), np.random.default_rng(seed).random(shape) < 0.6
+    y = _array(activations.softmax(x, mask=mask))
+    assert np.all(y[~mask] == 0)
+    for row, of_row, keep in zip(
+        x.reshape(-1, shape[-1]),
+        y.reshape(-1, shape[-1]),
+        mask.reshape(-1, shape[-1]),
+        strict=True,
+    ):
+        if keep.any():
+            e = np.exp(np.float64(row[keep]) - row[keep].max())
+            np.testing.assert_allclose(of_row[keep], e / e.sum(), rtol=1e-4, atol=1e-7)
+
+
+@given(SHAPES, SEEDS)
+def test_log_softmax_is_the_logarithm_of_softmax(shape, seed):
+    x = _values(seed, shape)
+    expected = np.log(_array(activations.softmax(x)) + 1e-300)
+    got = _array(activations.log_softmax(x))
+    np.testing.assert_allclose(got[expected > -80], expected[expected > -80], rtol=1e-4, atol=1e-6)
+
+
+@given(SHAPES, SEEDS, st.sampled_from(["softmax", "log_softmax"]))
+def test_a_constant_added_to_logits_changes_nothing(shape, seed, name):
+    function = getattr(activations, name)
+    x = np.round(_values(seed, shape))
+    np.testing.assert_array_equal(_array(function(x + 64)), _array(function(x)))
+
+
+ERRORS = {
+    losses.MeanSquaredError(): lambda e: e * e,
+    losses.MeanAbsoluteError(): abs,
+    losses.Huber(delta=2.0): lambda e: e * e / 2 if abs(e) <= 2 else 2 * (abs(e) - 1),
+}
+
+
+@pytest.mark.parametrize("loss", ERRORS, ids=repr)
+@given(SHAPES, SEEDS, st.booleans())
+def test_losses_of_errors(loss, shape, seed, masked):
+    """Sample weights, masks of any rank and zero weights on NaN, in one mean."""
+    rng = np.random.default_rng(seed)
+    shape = (*shape, 3)
+    y_true, y_pred = _values(seed, shape), _values(seed + 1, shape)
+    weight = rng.integers(0, 3, shape[:1]).astype("float32")
+    keep = rng.random(shape[: rng.integers(1, len(shape) + 1)]) < 0.7
+    y_true[weight == 0] = np.nan
+    total, count = 0.0, 0
+    for index in np.ndindex(shape[:-1]):
+        entries = [
+            ERRORS[loss](float(y_pred[index][i]) - float(y_true[index][i]))
+            for i in range(shape[-1])
+            if not masked or keep[(*index, i)[: keep.ndim]]
+        ]
+        count += bool(entries)
+        if entries and weight[index[0]]:
+            total += weight[index[0]] * np.mean(entries)
+    tensor = ops.convert_to_tensor(y_pred)
+    if masked:
+        tensor._keras_mask = ops.convert_to_tensor(keep)
+    got = float(loss(y_true, tensor, weight))
+    assert got == pytest.approx(total / max(count, 1), rel=1e-4, abs=1e-9)
+
+
+OPTIONS = st.fixed_dictionaries(
+    {
+        "kind": st.sampled_from(["binary", "onehot", "ids"]),
+        "from_logits": st.booleans(),
+        "label_smoothing": st.sampled_from([0.0, 0.1]),
+        "axis": st.sampled_from([-1, 1, 2]),
+        "class_weights": st.booleans(),
+        "ignored": st.booleans(),
+        "reduction": st.sampled_from(["sum", "sum_over_batch_size", "mean_with_sample_weight"]),
+        "dtype": st.sampled_from(["float32", "bfloat16"]),
+        "weighted": st.booleans(),
+        "masked": st.booleans(),
+        "seed": SEEDS,
+    }
+)
+CLASSES = {
+    "binary": losses.BinaryCrossentropy,
+    "onehot": losses.CategoricalCrossentropy,
+    "ids": losses.SparseCategoricalCrossentropy,
+}
+BATCH, STEPS, CLASSES_COUNT = 3, 4, 3
+
+
+def _cross_entropy(labels, row, weights, smoothing, from_logits, binary):
+    """Of one row of classes: a list of terms for binary labels, else one number."""
+    labels, row = np.float64(labels), np.float64(row)
+    if binary:
+        labels = labels * (1 - smoothing) + smoothing / 2
+        log_p = -np.logaddexp(0, -row) if from_logits else np.log(row)
+        log_q = -np.logaddexp(0, row) if from_logits else np.log1p(-row)
+        return -weights[1] * labels * log_p - weights[0] * (1 - labels) * log_q
+    labels = labels * (1 - smoothing) + smoothing / len(row)
+    log_p = row - np.logaddexp.reduce(row) if from_logits else np.log(row / row.sum())
+    return -np.sum(weights * labels * log_p)
+
+
+@given(OPTIONS)
+def test_cross_entropies_in_every_combination(o):
+    rng = np.random.default_rng(o["seed"])
+    binary = o["kind"] == "binary"
+    ids = rng.integers(0, CLASSES_COUNT, (BATCH, STEPS))
+    rows = rng.integers(0, 2, (BATCH, STEPS, CLASSES_COUNT)) if binary else np.eye(3)[ids]
+    logits = rng.normal(size=rows.shape) * 3
+    e = np.exp(logits)
+    p = 1 / (1 + 1 / e) if binary else e / e.sum(-1, keepdims=True)
+    predicted = (logits if o["from_logits"] else p).astype("float32")
+    weights = np.array([0.5, 2.0] if binary else [0.5, 2.0, 0.0])
+    settings = {k: o[k] for k in ("from_logits", "label_smoothing", "reduction", "dtype")}
+    ignored = np.zeros(rows.shape[:-1], bool)
+    if o["ignored"]:
+        if binary:
+            ignored = rng.random(rows.shape) < 0.3
+            rows = np.where(ignored, -1, rows)
+            settings["ignore_class"] = -1
+        else:
+            ignored = ids == 1
+            settings["ignore_class"] = 1
+    if o["class_weights"]:
+        settings["class_weights"] = weights.tolist()
+    else:
+        weights = np.ones_like(weights)
+    sample_weight = rng.integers(0, 3, BATCH).astype("float32") if o["weighted"] else None
+    keep = rng.random((BATCH, STEPS)) < 0.7 if o["masked"] else np.ones((BATCH, STEPS), bool)
+
+    total, count, mass = 0.0, 0, 0.0
+    for i, t in np.ndindex(BATCH, STEPS):
+        row_kept = keep[i, t] and not np.all(ignored[i, t])
+        if not row_kept:
+            continue
+        value = _cross_entropy(
+            np.maximum(rows[i, t], 0), predicted[i, t], weights, o["label_smoothing"],
+            o["from_logits"], binary,
+        )  # fmt: skip
+        value = np.mean(value[~ignored[i, t]]) if binary else value
+        weight = 1.0 if sample_weight is None else sample_weight[i]
+        total, count, mass = total + weight * value, count + 1, mass + weight
+    divisor = {
+        "sum": 1,
+        "sum_over_batch_size": count,
+        "mean_with_sample_weight": mass if o["weighted"] else count,
+    }[o["reduction"]]
+    expected = total / divisor if divisor else 0.0
+
+    axis = o["axis"]
+    y_true = ids if o["kind"] == "ids" else np.moveaxis(rows, -1, axis)
+    y_pred = ops.convert_to_tensor(np.moveaxis(predicted, -1, axis))
+    if o["masked"]:
+        y_pred._keras_mask = ops.convert_to_tensor(keep)
+    loss = CLASSES[o["kind"]](axis=axis, **settings)
+    got = float(ops.cast(loss(y_true, y_pred, sample_weight), "float32"))
+    tolerance = 1e-4 if o["dtype"] == "float32" else 2e-2
+    assert got == pytest.approx(expected, rel=tolerance, abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["hinge", "squared_hinge", "categorical_hinge"])
+@given(st.integers(2, 5), SEEDS)
+def test_hinges(name, classes, seed):
+    rng = np.random.default_rng(seed)
+    scores = _values(seed, (3, classes))
+    label = np.eye(classes)[rng.integers(0, classes, 3)]
+    expected = []
+    for row, y in zip(np.float64(scores), label, strict=True):
+        if name == "categorical_hinge":
+            expected.append(max(0, 1 + row[y == 0].max() - row[y == 1].item()))
+        else:
+            gaps = [max(0, 1 - (1 if one else -1) * s) for s, one in zip(row, y, strict=True)]
+            expected.append(np.mean(np.array(gaps) ** (2 if "squared" in name else 1)))
+    got = _array(getattr(losses, name)(label, scores))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5 * np.abs(scores).max())
+
+
+def test_mistakes_that_tutorials_make():
+    # The denominator of tanh is a sum of two exponentials.
+    assert float(activations.tanh(1.0)) == pytest.approx(np.tanh(1.0), rel=1e-6)
+    # Softmax belongs to a row: neither its maximum nor its sum is that of the batch.
+    rows = np.array([[0.0, 1.0], [1000.0, 1001.0]], "float32")
+    np.testing.assert_allclose(
+        _array(activations.softmax(rows))[1], [0.268941, 0.731059], rtol=1e-5
+    )
+    # Huber's delta is where it turns linear, not always 1.
+    assert float(losses.huber([[0.0]], [[3.0]], delta=2.0)[0]) == 4.0
+    assert keras.backend.standardize_dtype(losses.huber([[0.0]], [[3.0]]).dtype) == "float32"
