@@ -1,5 +1,7 @@
 """Stable primitives: exact gradients where automatic differentiation cancels, in one wrapper."""
 
+import sys
+
 import keras
 import numpy as np
 from keras import ops
@@ -7,22 +9,29 @@ from keras import ops
 from keras_actloss.core.keras_fixes import amax
 
 
-def with_gradient(value, gradient):
+def with_gradient(value, gradient, shared=None):
     """`value(*tensors)` whose gradient is `gradient(upstream, *tensors)`, a value for each tensor.
 
+    With `shared`, both take what `shared(*tensors)` gives as their first argument, and it is
+    computed once.
+
     The backends disagree on how the gradient is called: torch passes the arguments and a keyword,
-    JAX and TensorFlow the upstream alone. The gradient is computed from the arguments it is handed,
-    never from what the forward pass left behind, so that it can be differentiated again on torch.
+    JAX and TensorFlow the upstream alone. A gradient that is differentiated again on torch is
+    computed from the arguments it is handed, for what the forward pass left behind is a constant
+    there.
     """
 
     @ops.custom_gradient
     def function(*tensors):
+        kept = () if shared is None else (shared(*tensors),)
+
         def backward(*args, upstream=None):
             if upstream is None:
-                return gradient(args[0], *tensors)
-            return gradient(upstream, *args)
+                return gradient(args[0], *kept, *tensors)
+            again = shared is not None and sys.modules["torch"].is_grad_enabled()
+            return gradient(upstream, *((shared(*args),) if again else kept), *args)
 
-        return value(*tensors), backward
+        return value(*kept, *tensors), backward
 
     return function
 
@@ -62,6 +71,18 @@ def exp_difference(x, top):
     return ops.where(e == 0, e, e + e * dropped)
 
 
+def exp_near(x, top):
+    """`exp(x - shift)` and `shift`, such that what is near `top` neither over- nor underflows.
+
+    The exponential of a rounded difference is off by 16 units in the last place at a distance of
+    60. Here nothing is subtracted from most rows, and from the others a whole number that leaves
+    what counts exact: everything down to `top - 71` stays a normal float, and a sum of a billion
+    terms finite.
+    """
+    shift = ops.round(ops.relu(top - 64)) - ops.round(ops.relu(-16 - top))
+    return ops.exp(x - shift), shift
+
+
 def leader(x, axis):
     """What log-sum-exp needs without cancellation: maximum, where it stands, and the rest.
 
@@ -77,7 +98,8 @@ def leader(x, axis):
     # A row of -inf has no leader to subtract: its entries stay -inf and their exponentials 0.
     top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
     leads = x == top
-    others = ops.where(leads, ops.zeros_like(x), exp_difference(x, top))
+    e, shift = exp_near(ops.where(leads, -np.inf, x), top)
+    others = e * ops.exp(shift - top)
     ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
     rest = ops.sum(others, axis=axis, keepdims=True) + ops.maximum(ties - 1, 0)
     return top, leads, others, rest
@@ -119,76 +141,103 @@ bernoulli = with_gradient(_bernoulli_value, _bernoulli_gradient)
 def categorical(target, x, axis, from_logits):
     """Cross-entropy `sum(target * (log(sum(p)) - log(p)))` of logits or of unnormalized `p`.
 
-    Both are told by the distance of each entry to the leading one, and by what the others weigh:
-    a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
+    Both are told by the distance of each entry to the leading one, and by what the others weigh
+    beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
     """
 
-    def parts(x):
-        if from_logits:
-            top, leads, others, rest = leader(x, axis)
-            return top - x, leads, others, rest, 1.0
-        top = _positive(amax(x, axis=axis, keepdims=True))
-        leads = x == top
-        others = ops.where(leads, ops.zeros_like(x), x / top)
-        ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
-        rest = ops.sum(others, axis=axis, keepdims=True) + ops.maximum(ties - 1, 0)
-        return ops.log(top / _positive(x)), leads, others, rest, top
+    def weights(x, top):
+        """Each entry beside the leading one, whose own weight is 1 to the last digit."""
+        e = exp_near(x, top)[0] if from_logits else x
+        # A compiler may multiply by the reciprocal, so that a quotient of equals is not quite 1.
+        leading = _positive(amax(e, axis=axis, keepdims=True)) * (1 - 2.0**-23)
+        return ops.minimum(e / leading, 1.0)
 
-    def value(target, x):
-        distance, _, _, rest, _ = parts(x)
+    def shared(target, x):
+        top = amax(x, axis=axis, keepdims=True)
+        # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
+        top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else _positive(top)
+        weight = weights(x, top)
+        total = ops.sum(weight, axis=axis, keepdims=True)
+        others = ops.sum(ops.where(weight == 1, 0.0, weight), axis=axis, keepdims=True)
+        # Taking the leader out of the total cancels, unless there is another one.
+        rest = ops.where(total > 1.5, total - 1, others)
+        return top, rest, ops.sum(target, axis=axis, keepdims=True)
+
+    def value(shared, target, x):
+        top, rest, mass = shared
+        distance = top - x if from_logits else ops.log(top / _positive(x))
         # An entry at minus infinity that nobody asks for is no loss.
-        asked = ops.where(target == 0, ops.zeros_like(x), target * distance)
-        mass = ops.sum(target, axis=axis)
-        return ops.sum(asked, axis=axis) + mass * ops.log1p(ops.squeeze(rest, axis))
+        asked = ops.where(target == 0, 0.0, target * distance)
+        return ops.sum(asked, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
 
-    def gradient(upstream, target, x):
-        _, leads, others, rest, top = parts(x)
-        p = ops.where(leads, 1.0, others) / (1 + rest)
-        complement = ops.where(leads, rest / (1 + rest), 1 - p)
-        mass = ops.sum(target, axis=axis, keepdims=True)
-        upstream = ops.expand_dims(upstream, axis)
+    def gradient(upstream, shared, target, x):
+        top, rest, mass = shared
+        upstream = ops.expand_dims(upstream, axis) / (1 + rest)
+        weight = weights(x, top)
+        # In this order nothing cancels at a leader, whose weight is 1.
         if from_logits:
-            return None, upstream * (p * (mass - target) - target * complement)
-        slope = (mass - target) / (top * (1 + rest)) - target * complement * _reciprocal(x)
-        return None, upstream * slope
+            return None, upstream * ((mass * weight - target) - target * rest)
+        ratio = target * _reciprocal(weight)
+        return None, upstream / top * ((mass - ratio) - ratio * rest)
 
-    return with_gradient(value, gradient)(target, x)
+    return with_gradient(value, gradient, shared)(target, x)
+
+
+def _against_logits(label, own, x, axis):
+    """`-log(softmax(x))` of the label's logit `own`, and its derivatives.
+
+    Returns:
+        `(loss, of_label, factor, of_others)`: the derivative is `of_label` at the label and
+        `factor * of_others` elsewhere.
+    """
+    others = ops.where(label, -np.inf, x)
+    top = amax(others, axis=axis, keepdims=True)
+    # With no other class there is nothing to be behind.
+    top = ops.where(ops.isfinite(top), top, own)
+    e, shift = exp_near(others, top)
+    total = ops.sum(e, axis=axis, keepdims=True)
+    # Relative to the larger of `top` and `own`, one of the two weights is at least 1.
+    behind = own < top
+    small = exp_difference(ops.minimum(own, top), ops.maximum(own, top))
+    weight = total * ops.exp(shift - top) * ops.where(behind, 1.0, small)
+    own_weight = ops.where(behind, small, 1.0)
+    loss = ops.relu(top - own) + ops.log1p(weight + (own_weight - 1))
+    p = weight / (weight + own_weight)
+    return loss, -p, p / ops.where(total == 0, 1.0, total), e
+
+
+def _against_probabilities(label, own, x, axis):
+    """`_against_logits` for probabilities, which need not sum to 1."""
+    total = ops.sum(ops.where(label, 0.0, x), axis=axis, keepdims=True)
+    own = ops.relu(own)
+    ratio = total / _positive(own)
+    large = ops.log(_positive(total)) - ops.log(_positive(own))
+    loss = ops.where(ops.isfinite(ratio), ops.log1p(ratio), large)
+    factor = _reciprocal(total + own)
+    return loss, -total * _reciprocal(own) * factor, factor, 1.0
 
 
 def sparse_categorical(ids, x, axis, from_logits):
     """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
 
-    def parts(ids, x):
+    def shared(ids, x):
         classes = ops.arange(x.shape[axis], dtype="int32")
         shape = [1] * len(x.shape)
         shape[axis] = -1
-        label = ops.reshape(classes, shape) == ops.expand_dims(ids, axis)
-        top = amax(x, axis=axis, keepdims=True)
-        if from_logits:
-            top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
-            weights = exp_difference(x, top)
-        else:
-            top = _positive(top)
-            weights = x / top
-        # A maximum, so that an id out of range, which no entry has, shows as an infinite loss.
-        chosen = amax(ops.where(label, x, -np.inf), axis=axis, keepdims=True)
-        rest = ops.sum(ops.where(label, ops.zeros_like(x), weights), axis=axis, keepdims=True)
-        own = exp_difference(chosen, top) if from_logits else ops.maximum(chosen, 0) / top
-        return label, top, weights, chosen, rest, own
+        ids = ops.expand_dims(ids, axis)
+        label = ops.reshape(classes, shape) == ids
+        # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
+        ids = ops.where(ids < 0, x.shape[axis], ids)
+        own = ops.take_along_axis(x, ids, axis)
+        against = _against_logits if from_logits else _against_probabilities
+        return label, *against(label, own, x, axis)
 
-    def value(ids, x):
-        _, top, _, chosen, rest, own = parts(ids, x)
-        distance = top - chosen if from_logits else ops.log(top / _positive(chosen))
-        # One of `rest` and `own` holds the leader's 1, so nothing is lost by taking it out.
-        return ops.squeeze(distance + ops.log1p(rest + (own - 1)), axis)
+    def value(shared, ids, x):
+        return ops.squeeze(shared[1], axis)
 
-    def gradient(upstream, ids, x):
-        label, top, weights, chosen, rest, own = parts(ids, x)
-        total = rest + own
+    def gradient(upstream, shared, ids, x):
+        label, _, of_label, factor, of_others = shared
         upstream = ops.expand_dims(upstream, axis)
-        if from_logits:
-            return None, upstream * (ops.where(label, -rest, weights) / total)
-        slope = ops.where(label, -rest * _reciprocal(chosen), 1 / top) / total
-        return None, upstream * slope
+        return None, ops.where(label, upstream * of_label, upstream * factor * of_others)
 
-    return with_gradient(value, gradient)(ids, x)
+    return with_gradient(value, gradient, shared)(ids, x)

@@ -1,0 +1,86 @@
+"""Measure forward and backward passes and training steps beside Keras's own and native functions.
+
+    python benchmarks/run.py                      # everything, some minutes a backend
+    python benchmarks/run.py --only huber --modes jax torch
+
+Writes `results.json` and `results.md` beside this file. README.md says how the numbers come about.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# mode -> the environment of its process
+MODES = {
+    "torch": {"KERAS_BACKEND": "torch"},
+    "jax": {"KERAS_BACKEND": "jax"},
+    "tensorflow": {"KERAS_BACKEND": "tensorflow"},
+    "tensorflow-xla": {"KERAS_BACKEND": "tensorflow"},
+}
+# One core, and memory that is kept: what is left is the work of the functions.
+QUIET = {
+    "OMP_NUM_THREADS": "1",
+    "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
+    "MALLOC_TRIM_THRESHOLD_": str(2**34),
+    "MALLOC_MMAP_THRESHOLD_": str(2**34),
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "CUDA_VISIBLE_DEVICES": "-1",
+}
+
+
+def measure(mode, only, rounds):
+    """The rows of one mode, from a process of its own."""
+    command = [sys.executable, HERE / "measure.py", mode, "--rounds", str(rounds), "--only", *only]
+    environment = {**os.environ, **QUIET, **MODES[mode]}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def table(rows, kind):
+    """Markdown: a line a case, a column a mode, cells with the ratios to Keras and to native."""
+    modes = list(dict.fromkeys(row["mode"] for row in rows))
+    names = list(dict.fromkeys(row["name"] for row in rows if row["kind"] == kind))
+    found = {(row["name"], row["mode"]): row for row in rows if row["kind"] == kind}
+    lines = [f"| {kind} | " + " | ".join(modes) + " |", "|---" * (len(modes) + 1) + "|"]
+    for name in names:
+        cells = []
+        for mode in modes:
+            ratios = found.get((name, mode), {}).get("ratios", {})
+            cells.append(" / ".join(f"{ratio:.2f}" for ratio in ratios.values()) or "-")
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--only", nargs="+", default=[""], help="cases whose name contains this")
+    parser.add_argument("--rounds", type=int, default=15, help="pairs of runs a case")
+    arguments = parser.parse_args()
+    rows = []
+    for mode in arguments.modes:
+        print(f"Measuring on {mode}", flush=True)
+        rows += measure(mode, arguments.only, arguments.rounds)
+    kinds = list(dict.fromkeys(row["kind"] for row in rows))
+    text = "\n\n".join(table(rows, kind) for kind in kinds)
+    print(text)
+    if arguments.only == [""] and arguments.modes == list(MODES):
+        machine = f"{platform.machine()}, Python {platform.python_version()}"
+        (HERE / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
+        (HERE / "results.md").write_text(
+            "# Results\n\nTime of ours over Keras's / over the backend's native function, where it "
+            f"has one; 1 is equal, less is faster. {machine}.\n\n{text}\n"
+        )
+    slow = [r for r in rows if r["ratios"]["keras"] > 1.05]
+    print(f"\n{len(rows) - len(slow)} of {len(rows)} cases cost at most 1.05 times Keras's own.")
+    for row in slow:
+        print(f"  {row['mode']}, {row['kind']}, {row['name']}: {row['ratios']['keras']:.2f}")
+
+
+if __name__ == "__main__":
+    main()
