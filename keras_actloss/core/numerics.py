@@ -1,5 +1,6 @@
 """Stable primitives: exact gradients where automatic differentiation cancels, in one wrapper."""
 
+import math
 import sys
 
 import keras
@@ -42,13 +43,19 @@ def tail(x):
 
 
 def absolute(x):
-    """`|x|` with derivative 0 at 0, where JAX has 1."""
+    """`|x|` with derivative 0 at 0, where `ops.abs` has 1 on JAX."""
+    if keras.backend.backend() != "jax":
+        return ops.abs(x)
     return with_gradient(ops.abs, lambda upstream, x: upstream * ops.sign(x))(x)
 
 
+# Of float32. Below it compilers flush to zero, and the logarithm is lost.
+_SMALLEST = 2.0**-126
+
+
 def _positive(x):
-    """`x` kept at or above the smallest normal float32, below which its logarithm is lost."""
-    return ops.maximum(x, 1.1754944e-38)
+    """`x`, at least the smallest normal number."""
+    return ops.maximum(x, _SMALLEST)
 
 
 def _reciprocal(x):
@@ -125,9 +132,10 @@ logistic = with_gradient(_logistic_value, _logistic_gradient)
 
 
 def _bernoulli_value(p, y):
-    # Below 1/2 the complement would round, above it it is exact.
-    log_complement = ops.where(p < 0.5, ops.log1p(-ops.minimum(p, 0.5)), ops.log(_positive(1 - p)))
-    return -y * ops.log(_positive(p)) - (1 - y) * log_complement
+    log_p, log_complement = ops.log(ops.maximum(p, 0)), ops.log1p(-ops.minimum(p, 1))
+    # The loss of a certain mistake is that of the smallest normal number.
+    least = math.log(_SMALLEST)
+    return -y * ops.maximum(log_p, least) - (1 - y) * ops.maximum(log_complement, least)
 
 
 def _bernoulli_gradient(upstream, p, y):
@@ -145,22 +153,20 @@ def categorical(target, x, axis, from_logits):
     beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
     """
 
-    def weights(x, top):
-        """Each entry beside the leading one, whose own weight is 1 to the last digit."""
-        e = exp_near(x, top)[0] if from_logits else x
-        # A compiler may multiply by the reciprocal, so that a quotient of equals is not quite 1.
-        leading = _positive(amax(e, axis=axis, keepdims=True)) * (1 - 2.0**-23)
-        return ops.minimum(e / leading, 1.0)
+    def others(x, top):
+        """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
+        leads = x == top
+        e, shift = exp_near(x, top) if from_logits else (x, 0.0)
+        scale = ops.exp(shift - top) if from_logits else 1 / top
+        return leads, ops.where(leads, 0.0, e), scale
 
     def shared(target, x):
         top = amax(x, axis=axis, keepdims=True)
         # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
         top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else _positive(top)
-        weight = weights(x, top)
-        total = ops.sum(weight, axis=axis, keepdims=True)
-        others = ops.sum(ops.where(weight == 1, 0.0, weight), axis=axis, keepdims=True)
-        # Taking the leader out of the total cancels, unless there is another one.
-        rest = ops.where(total > 1.5, total - 1, others)
+        leads, e, scale = others(x, top)
+        ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
+        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ops.maximum(ties - 1, 0)
         return top, rest, ops.sum(target, axis=axis, keepdims=True)
 
     def value(shared, target, x):
@@ -173,8 +179,9 @@ def categorical(target, x, axis, from_logits):
     def gradient(upstream, shared, target, x):
         top, rest, mass = shared
         upstream = ops.expand_dims(upstream, axis) / (1 + rest)
-        weight = weights(x, top)
-        # In this order nothing cancels at a leader, whose weight is 1.
+        leads, e, scale = others(x, top)
+        weight = ops.where(leads, 1.0, e * scale)
+        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         if from_logits:
             return None, upstream * ((mass * weight - target) - target * rest)
         ratio = target * _reciprocal(weight)
