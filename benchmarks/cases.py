@@ -1,5 +1,6 @@
 """What is measured: each object of this package beside Keras's own and the backend's native one."""
 
+import functools
 import importlib
 
 import keras
@@ -47,8 +48,8 @@ def activation_cases():
     for name in names:
         own = settings.get(name, {})
         cases[name] = {
-            "ours": lambda x, f=getattr(activations, name), own=own: f(x, **own),
-            "keras": lambda x, f=getattr(keras.activations, name), own=own: f(x, **own),
+            "ours": functools.partial(getattr(activations, name), **own),
+            "keras": functools.partial(getattr(keras.activations, name), **own),
         }
         if name in native:
             cases[name]["native"] = native[name]

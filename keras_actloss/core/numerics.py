@@ -24,13 +24,16 @@ def with_gradient(value, gradient, shared=None):
 
     @ops.custom_gradient
     def function(*tensors):
-        kept = () if shared is None else (shared(*tensors),)
+        def prepared(tensors):
+            return () if shared is None else (shared(*tensors),)
+
+        kept = prepared(tensors)
 
         def backward(*args, upstream=None):
             if upstream is None:
                 return gradient(args[0], *kept, *tensors)
-            again = shared is not None and sys.modules["torch"].is_grad_enabled()
-            return gradient(upstream, *((shared(*args),) if again else kept), *args)
+            again = sys.modules["torch"].is_grad_enabled()
+            return gradient(upstream, *(prepared(args) if again else kept), *args)
 
         return value(*kept, *tensors), backward
 

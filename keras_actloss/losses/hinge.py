@@ -14,7 +14,7 @@ from keras_actloss.core.tensors import mean
 
 def _margin(y_true, y_pred):
     """How far a score falls short of 1 on its own side; a label of 0 means -1."""
-    sign = ops.where(y_true == 0, -ops.ones_like(y_true), y_true)
+    sign = ops.where(y_true == 0, -1.0, y_true)
     return ops.relu(1 - sign * y_pred)
 
 
@@ -146,8 +146,8 @@ def categorical_hinge(y_true, y_pred):
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
     """
     label = y_true == amax(y_true, axis=-1, keepdims=True)
-    others = ops.where(label, ops.full_like(y_pred, -np.inf), y_pred)
-    own = ops.sum(ops.where(label, y_pred, ops.zeros_like(y_pred)), axis=-1)
+    others = ops.where(label, -np.inf, y_pred)
+    own = ops.sum(ops.where(label, y_pred, 0.0), axis=-1)
     return ops.relu(1 + (amax(others, axis=-1) - own))
 
 
