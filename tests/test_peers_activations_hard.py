@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from keras_actloss import activations, layers
+from keras_actloss import activations
 from keras_actloss.testing.backend import array, value_and_gradient
 
 F = torch.nn.functional
@@ -98,18 +98,3 @@ if keras.backend.backend() != "torch":  # Its kernel multiplies minus infinity b
 def test_limits(name):
     function, expected = LIMITS[name]
     np.testing.assert_array_equal(array(function(np.array([-np.inf, np.inf], "float32"))), expected)
-
-
-@pytest.mark.parametrize(
-    ("function", "layer", "bounds"),
-    [
-        (activations.hard_tanh, layers.HardTanh, {"min_value": 2.0}),
-        (activations.hard_shrink, layers.HardShrink, {"lower": 0.75}),
-        (activations.soft_shrink, layers.SoftShrink, {"upper": -0.75}),
-    ],
-)
-def test_bounds_in_the_wrong_order(function, layer, bounds):
-    with pytest.raises(ValueError, match=f"{function.__name__}: .* swap them"):
-        function(X, **bounds)
-    with pytest.raises(ValueError, match=f"{layer.__name__}: .* swap them"):
-        layer(**bounds)

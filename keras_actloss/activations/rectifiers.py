@@ -203,6 +203,18 @@ class LeakyReLU(ActivationLayer, fn=leaky_relu):
         self.negative_slope = negative_slope
 
 
+def _above(x, threshold, default_value):
+    """`x` where it exceeds the threshold."""
+
+    def kept(x):
+        if keras.backend.backend() == "torch":
+            return ops.threshold(x, threshold, default_value)
+        # Compared the other way round than in Keras, where NaN becomes the default value.
+        return ops.where(x <= threshold, default_value, x)
+
+    return by_width(x, kept, kept)
+
+
 @activation(threshold=number, default_value=number)
 def threshold(x, threshold=1.0, default_value=0.0):
     """The input where it exceeds a threshold, a constant elsewhere.
@@ -233,14 +245,7 @@ def threshold(x, threshold=1.0, default_value=0.0):
     Reference:
         [Konda et al., 2014](https://arxiv.org/abs/1402.3337)
     """
-
-    def kept(x):
-        if keras.backend.backend() == "torch":
-            return ops.threshold(x, threshold, default_value)
-        # Compared the other way round than Keras's kernel does, so that NaN stays NaN.
-        return ops.where(x <= threshold, default_value, x)
-
-    return by_width(x, kept, kept)
+    return _above(x, threshold, default_value)
 
 
 @register("layers")
@@ -285,7 +290,7 @@ def thresholded_relu(x, theta=1.0):
     Reference:
         [Konda et al., 2014](https://arxiv.org/abs/1402.3337)
     """
-    return threshold(x, theta)
+    return _above(x, theta, 0.0)
 
 
 @register("layers")
