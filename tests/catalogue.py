@@ -5,8 +5,17 @@ import numpy as np
 from keras_actloss import layers, losses
 
 ACTIVATIONS = [
+    layers.CReLU(),
+    layers.CReLU(axis=1),
     layers.ELU(),
     layers.ELU(alpha=0.5),
+    layers.HardShrink(),
+    layers.HardShrink(threshold=0.25),
+    layers.HardShrink(lower=-0.75, upper=0.25),
+    layers.HardSiLU(),
+    layers.HardSigmoid(),
+    layers.HardTanh(),
+    layers.HardTanh(min_value=-0.5, max_value=1.25),
     layers.LeakyReLU(),
     layers.LeakyReLU(negative_slope=0.1),
     layers.Linear(),
@@ -16,10 +25,22 @@ ACTIVATIONS = [
     layers.ReLU(max_value=6.0),
     layers.ReLU(max_value=2.5, negative_slope=0.25, threshold=0.5),
     layers.ReLU(threshold=0.5),
+    layers.ReLU6(),
     layers.Sigmoid(),
+    layers.SoftShrink(),
+    layers.SoftShrink(threshold=0.25),
+    layers.SoftShrink(lower=-0.75, upper=0.25),
     layers.Softmax(),
     layers.Softmax(axis=(-2, -1)),
+    layers.SparsePlus(),
+    layers.SparseSigmoid(),
+    layers.SquaredReLU(),
     layers.Tanh(),
+    layers.TanhShrink(),
+    layers.Threshold(),
+    layers.Threshold(threshold=-0.25, default_value=0.75),
+    layers.ThresholdedReLU(),
+    layers.ThresholdedReLU(theta=0.25),
 ]
 
 LOSSES = [

@@ -1,9 +1,10 @@
-"""S-shaped activations: logistic sigmoid and hyperbolic tangent."""
+"""S-shaped activations: logistic sigmoid, hyperbolic tangent, and their piecewise linear forms."""
 
 from typing import Unpack
 
 from keras import ops
 
+from keras_actloss.core.checks import number, ordered
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import tail, with_gradient
@@ -95,6 +96,142 @@ def tanh(x):
 @register("layers")
 class Tanh(ActivationLayer, fn=tanh):
     """Layer form of `tanh`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation(min_value=number, max_value=number)
+def hard_tanh(x, min_value=-1.0, max_value=1.0):
+    """The input, clipped: a tanh made of three straight lines.
+
+    Take it for a bounded output that costs nothing, or to clip to a range of your own. The
+    gradient is 0 beyond the bounds.
+
+    Formula:
+
+        y = minimum(maximum(x, min_value), max_value)
+
+    Args:
+        x: Tensor.
+        min_value: Smallest value of the output. Defaults to `-1.0`.
+        max_value: Largest value of the output, not below `min_value`. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `min_value` exceeds `max_value`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_tanh(3.0, max_value=2.0))
+    2.0
+
+    Related:
+        `hard_tanh(x, min_value=0.0, max_value=6.0)` is `relu6(x)`.
+
+    Reference:
+        [Collobert et al., 2011](https://arxiv.org/abs/1103.0398)
+    """
+    ordered("hard_tanh", min_value=min_value, max_value=max_value)
+    if (min_value, max_value) == (-1, 1):
+        return ops.hard_tanh(x)
+
+    def clipped(x):
+        return ops.clip(x, min_value, max_value)
+
+    return by_width(x, clipped, clipped)
+
+
+@register("layers")
+class HardTanh(ActivationLayer, fn=hard_tanh):
+    """Layer form of `hard_tanh`."""
+
+    def __init__(self, min_value=-1.0, max_value=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        ordered("HardTanh", min_value=min_value, max_value=max_value)
+        self.min_value = min_value
+        self.max_value = max_value
+
+
+@activation()
+def hard_sigmoid(x):
+    """Piecewise linear stand-in for `sigmoid`: 0 left of -3, 1 right of 3.
+
+    Take it for gates on devices where an exponential is dear. Models of Keras 2 have the steeper
+    `hard_sigmoid(1.2 * x)` under the same name.
+
+    Formula:
+
+        y = minimum(maximum(x + 3, 0), 6) / 6
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_sigmoid(-1.5))
+    0.25
+
+    Related:
+        `hard_sigmoid(x) = sparse_sigmoid(x / 3)`.
+
+    Reference:
+        [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
+    """
+    return by_width(x, ops.hard_sigmoid, ops.hard_sigmoid)
+
+
+@register("layers")
+class HardSigmoid(ActivationLayer, fn=hard_sigmoid):
+    """Layer form of `hard_sigmoid`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def sparse_sigmoid(x):
+    """Sigmoid that reaches its limits: 0 left of -1, 1 right of 1, a straight line between.
+
+    Take it for probabilities that may be exactly 0 or 1, as `sparsemax` gives them for more than
+    two classes.
+
+    Formula:
+
+        y = minimum(maximum((x + 1) / 2, 0), 1)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.sparse_sigmoid(0.5))
+    0.75
+
+    Related:
+        `sparse_sigmoid(x) = (1 + hard_tanh(x)) / 2`, the derivative of `sparse_plus`.
+
+    Reference:
+        [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
+    """
+
+    def line(x):
+        return (ops.hard_tanh(x) + 1) / 2
+
+    return by_width(x, line, line)
+
+
+@register("layers")
+class SparseSigmoid(ActivationLayer, fn=sparse_sigmoid):
+    """Layer form of `sparse_sigmoid`."""
 
     def __init__(self, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)

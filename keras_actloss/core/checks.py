@@ -6,21 +6,35 @@ import numbers
 import numpy as np
 
 
-def _number(name, value):
+def number(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
     if math.isnan(value):
         raise ValueError(f"{name} must be a number, got nan")
 
 
+def number_or_none(name, value):
+    if value is not None:
+        number(name, value)
+
+
+def ordered(owner, **bounds):
+    """Refuse a lower bound above the upper one; they are given by name, the lower one first."""
+    (low, lower), (high, upper) = bounds.items()
+    if lower > upper:
+        raise ValueError(
+            f"{owner}: {low} must not exceed {high}, got {lower!r} and {upper!r}; swap them"
+        )
+
+
 def positive(name, value):
-    _number(name, value)
+    number(name, value)
     if not value > 0:
         raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
 
 
 def non_negative(name, value):
-    _number(name, value)
+    number(name, value)
     if value < 0:
         raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
 
@@ -31,7 +45,7 @@ def non_negative_or_none(name, value):
 
 
 def smoothing(name, value):
-    _number(name, value)
+    number(name, value)
     if not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
 

@@ -64,6 +64,7 @@ def _namespace(rank):
     return {
         "abs": np.abs,
         "along": along,
+        "concatenate": np.concatenate,
         "exp": _each(mp.exp),
         "expm1": _each(mp.expm1),
         "inf": mp.inf,
@@ -78,6 +79,7 @@ def _namespace(rank):
         "size": np.size,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
+        "tanh": _each(mp.tanh),
         "where": lambda c, a, b: np.where(np.asarray(c, dtype=bool), a, b),
         "xlogy": _each(_xlogy),
     }
