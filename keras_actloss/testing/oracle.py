@@ -78,6 +78,7 @@ def _namespace(rank):
         "size": np.size,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
+        "tanh": _each(mp.tanh),
         "where": lambda c, a, b: np.where(np.asarray(c, dtype=bool), a, b),
         "xlogy": _each(_xlogy),
     }
