@@ -52,6 +52,8 @@ SETTINGS = {
     ),
     "negative alpha": (lambda: layers.ELU(alpha=-1.0), "alpha", "-1.0"),
     "negative alpha, function": (lambda: activations.elu(1.0, alpha=-1.0), "alpha", "-1.0"),
+    "cap of zero": (lambda: layers.Softcap(cap=0), "cap", "0"),
+    "negative sharpness": (lambda: activations.softplus(1.0, beta=-2), "beta", "-2"),
     "negative slope": (lambda: layers.LeakyReLU(negative_slope=-0.1), "negative_slope", "-0.1"),
     "negative maximum": (lambda: layers.ReLU(max_value=-6.0), "max_value", "-6.0"),
     "negative theta": (lambda: layers.ThresholdedReLU(theta=-1.0), "theta", "-1.0"),

@@ -1,6 +1,6 @@
 """Activation functions: tensor in, tensor of the same dtype out, mostly of the same shape."""
 
-from keras_actloss.activations.exponential import elu
+from keras_actloss.activations.exponential import celu, elu, exponential, selu, symexp, symlog
 from keras_actloss.activations.rectifiers import (
     crelu,
     hard_silu,
@@ -17,30 +17,45 @@ from keras_actloss.activations.shrinkage import hard_shrink, soft_shrink, tanh_s
 from keras_actloss.activations.sigmoidal import (
     hard_sigmoid,
     hard_tanh,
+    log_sigmoid,
     sigmoid,
+    softcap,
+    softsign,
     sparse_sigmoid,
     tanh,
 )
 from keras_actloss.activations.simplex import log_softmax, softmax
+from keras_actloss.activations.softplus import shifted_softplus, softplus, squareplus
 
 __all__ = [
+    "celu",
     "crelu",
     "elu",
+    "exponential",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
     "hard_tanh",
     "leaky_relu",
     "linear",
+    "log_sigmoid",
     "log_softmax",
     "relu",
     "relu6",
+    "selu",
+    "shifted_softplus",
     "sigmoid",
     "soft_shrink",
+    "softcap",
     "softmax",
+    "softplus",
+    "softsign",
     "sparse_plus",
     "sparse_sigmoid",
     "squared_relu",
+    "squareplus",
+    "symexp",
+    "symlog",
     "tanh",
     "tanh_shrink",
     "threshold",

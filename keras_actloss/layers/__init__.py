@@ -1,6 +1,6 @@
 """Activation layers: the functions of `keras_actloss.activations` with their settings."""
 
-from keras_actloss.activations.exponential import ELU
+from keras_actloss.activations.exponential import CELU, ELU, SELU, Exponential, Symexp, Symlog
 from keras_actloss.activations.rectifiers import (
     CReLU,
     HardSiLU,
@@ -17,32 +17,47 @@ from keras_actloss.activations.shrinkage import HardShrink, SoftShrink, TanhShri
 from keras_actloss.activations.sigmoidal import (
     HardSigmoid,
     HardTanh,
+    LogSigmoid,
     Sigmoid,
+    Softcap,
+    Softsign,
     SparseSigmoid,
     Tanh,
 )
 from keras_actloss.activations.simplex import LogSoftmax, Softmax
+from keras_actloss.activations.softplus import ShiftedSoftplus, Softplus, Squareplus
 from keras_actloss.core.layer import ActivationLayer
 
 __all__ = [
+    "CELU",
     "ELU",
+    "SELU",
     "ActivationLayer",
     "CReLU",
+    "Exponential",
     "HardShrink",
     "HardSiLU",
     "HardSigmoid",
     "HardTanh",
     "LeakyReLU",
     "Linear",
+    "LogSigmoid",
     "LogSoftmax",
     "ReLU",
     "ReLU6",
+    "ShiftedSoftplus",
     "Sigmoid",
     "SoftShrink",
+    "Softcap",
     "Softmax",
+    "Softplus",
+    "Softsign",
     "SparsePlus",
     "SparseSigmoid",
     "SquaredReLU",
+    "Squareplus",
+    "Symexp",
+    "Symlog",
     "Tanh",
     "TanhShrink",
     "Threshold",
