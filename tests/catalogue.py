@@ -5,13 +5,25 @@ import numpy as np
 from keras_actloss import layers, losses
 
 ACTIVATIONS = [
+    layers.Bilinear(),
+    layers.Bilinear(gate="interleaved"),
+    layers.ClippedSwiGLU(),
+    layers.ClippedSwiGLU(gate="first", alpha=1.3, limit=1.75),
     layers.ELU(),
     layers.ELU(alpha=0.5),
+    layers.GEGLU(),
+    layers.GEGLU(gate="first", approximate=True),
+    layers.GLU(),
+    layers.GLU(axis=1, gate="interleaved"),
+    layers.GTU(),
+    layers.GTU(axis=1, gate="first"),
     layers.LeakyReLU(),
     layers.LeakyReLU(negative_slope=0.1),
     layers.Linear(),
     layers.LogSoftmax(),
     layers.LogSoftmax(axis=1),
+    layers.ReGLU(),
+    layers.ReGLU(axis=-2, gate="interleaved"),
     layers.ReLU(),
     layers.ReLU(max_value=6.0),
     layers.ReLU(max_value=2.5, negative_slope=0.25, threshold=0.5),
@@ -19,6 +31,8 @@ ACTIVATIONS = [
     layers.Sigmoid(),
     layers.Softmax(),
     layers.Softmax(axis=(-2, -1)),
+    layers.SwiGLU(),
+    layers.SwiGLU(axis=-2, gate="interleaved"),
     layers.Tanh(),
 ]
 
