@@ -615,12 +615,10 @@ def swiglu_clipped(x, axis=-1, gate="interleaved", alpha=1.702, limit=7.0):
         return x * ops.sigmoid(alpha * x)
 
     def value(x):
-        x = ops.minimum(x, limit)
-        a, b = gates.sigmoid(*gates.product(alpha, x))
-        return a, ops.maximum(x, -300 / alpha) * b
+        return gates.silu(ops.minimum(x, limit), alpha)
 
     def slope(x):
-        a, b = gates.silu_slope(*gates.product(alpha, x))
+        a, b = gates.silu_slope(x, alpha)
         return ops.where(x > limit, 0.0, a), b
 
     def shifted(x):

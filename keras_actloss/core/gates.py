@@ -7,14 +7,14 @@ neither far out nor around the zero of a slope. Made for float32.
 
 import math
 
+import numpy as np
 from keras import ops
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
 # distance from it what the slope holds beside a factor that cannot cancel.
 #
-# SiLU: 1 + x + exp(x) = d + turn * (exp(d) - 1), the latter as a series for |d| < 1/2.
-_SILU_FLAT = (-1.2784645557403564, 1.29792826502e-8)
-_SILU_TURN = 0.27846454276107377
+# SiLU: 1 + x + exp(x) = d - (1 + flat) * (exp(d) - 1), the latter as a series for |d| < 1/2.
+_SILU_FLAT = -1.2784645427610738
 _EXPM1 = (1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040)
 
 # GELU: polynomials in z = (t - 4) / (t + 4) with t = |x|, to 3e-8, of (t + 4) * m and of
@@ -83,12 +83,14 @@ def _sum(large, small):
     return total, (large - total) + small
 
 
-def product(factor, x):
+def _product(factor, x):
     """`factor * x` for a number and a tensor, as a sum of two floats that may be an exponent.
 
     At 60 half a unit in the last place of a product is 32 units of its exponential. The product of
     the leading bits of both is exact; beyond 300, where exponentials are 0, the result stays 300.
     """
+    if factor == 1:
+        return x, None
     x = ops.clip(x, -300 / factor, 300 / factor)
     # A step of x makes 1/32 to 1/16, which is told in 2**-15.
     step = 2.0 ** -(math.frexp(factor)[1] + 4)
@@ -119,21 +121,21 @@ def sigmoid_slope(x):
     return e / ((1 + e) * (1 + e)), rest
 
 
-def silu(x):
-    a, b = sigmoid(x)
+def silu(x, factor=1.0):
+    """`x * sigmoid(factor * x)`."""
+    a, b = sigmoid(*_product(factor, x))
     # Half of a tiny x is no normal number: x belongs to the factor that comes last.
-    return a, ops.maximum(x, -2000.0) * b
+    return a, ops.maximum(x, -2000.0 / factor) * b
 
 
-def silu_slope(x, low=None):
-    """Of `x`, or of the sum `x + low` of two floats."""
-    m, e, rest = _decay(x, low)
-    d = x - _SILU_FLAT[0]
-    series = 1 + _SILU_TURN * _polynomial(_EXPM1, d)
-    near = _distance_times(d, _SILU_FLAT, series)
-    if low is not None:
-        near = near + low * series
-    left = e * ops.where(ops.abs(d) < 0.5, near, (1 - m) + e)
+def silu_slope(x, factor=1.0):
+    m, e, rest = _decay(*_product(factor, x))
+    flat = np.float32(_SILU_FLAT / factor)
+    flat = (float(flat), _SILU_FLAT / factor - float(flat))
+    d = x - flat[0]
+    series = factor - (1 + _SILU_FLAT) * factor * _polynomial(_EXPM1, factor * d)
+    near = _distance_times(d, flat, series)
+    left = e * ops.where(ops.abs(d) < 0.5 / factor, near, (1 - m) + e)
     right = 1 + e * (1 + m)
     square = (1 + e) * (1 + e)
     return _in_halves(x, right / square, left / square, rest)
@@ -165,7 +167,7 @@ def gelu_slope(x):
 
 
 def _cubic(x):
-    """`|x|` and `exp(-|linear * x + cubic * x**3|)` as two factors."""
+    """`|x|` and `linear * |x| + cubic * |x|**3` as a sum of two floats that may be an exponent."""
     t = ops.minimum(ops.abs(x), 14.0)
     lead = ops.round(t * 64) / 64
     more = t - lead
@@ -174,18 +176,18 @@ def _cubic(x):
     small = _LINEAR[1] + _CUBIC[1] * (lead * lead) + sum(_CUBIC) * (more * (t + lead))
     factor = ops.round((large + small) * 256) / 256
     small = (large - factor) + small
-    _, e, rest = _decay(*_sum(lead * factor, lead * small + more * (factor + small)))
-    return t, e, rest
+    return t, *_sum(lead * factor, lead * small + more * (factor + small))
 
 
 def gelu_tanh(x):
-    _, e, rest = _cubic(x)
+    _, e, rest = _decay(*_cubic(x)[1:])
     a, b = _in_halves(x, 1 / (1 + e), e / (1 + e), rest)
     return a, ops.maximum(x, -14.0) * b
 
 
 def gelu_tanh_slope(x):
-    t, e, rest = _cubic(x)
+    t, *exponent = _cubic(x)
+    _, e, rest = _decay(*exponent)
     d = x - _TANH_FLAT[0]
     near = _distance_times(d, _TANH_FLAT, _polynomial(_TANH_SLOPE, d))
     turn = t * (sum(_LINEAR) + 3 * sum(_CUBIC) * (t * t)) / (1 + e)
