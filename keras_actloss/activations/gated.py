@@ -11,7 +11,7 @@ from keras_actloss.core.checks import flag, integer_axis, one_of, positive, posi
 from keras_actloss.core.functions import activation, settings_of
 from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import tail, with_gradient
 from keras_actloss.core.registry import register
 
 _ORDER = {"axis": integer_axis, "gate": one_of("first", "last", "interleaved")}
@@ -347,9 +347,9 @@ class Bilinear(GatedLayer, fn=bilinear):
 
 
 def _tanh_slope(x):
-    # 1 - tanh(x)^2 = 4 s (1 - s) with s = sigmoid(2 x), which does not cancel.
-    a, b = gates.sigmoid_slope(2 * x)
-    return 4 * a * b
+    # 1 - tanh(x)^2 = 4 s (1 - s) with s = sigmoid(-2 |x|), which does not cancel.
+    small = tail(2 * x)
+    return 4 * small * (1 - small)
 
 
 _TANH = _Curve(ops.tanh, ops.tanh, _tanh_slope)
@@ -493,8 +493,15 @@ def geglu(x, axis=-1, gate="last", approximate=False):
     Reference:
         [Shazeer, 2020](https://arxiv.org/abs/2002.05202)
     """
+
+    def native(x):
+        if not approximate:
+            return ops.gelu(x, approximate=False)
+        # The backends' slope of the tanh form is NaN from 2e19 on, where its square overflows.
+        return ops.gelu(ops.clip(x, -30, 30), approximate=True) + ops.relu(x - 30)
+
     curve = _Curve(
-        lambda x: ops.gelu(x, approximate),
+        native,
         gates.gelu_tanh if approximate else gates.gelu,
         gates.gelu_tanh_slope if approximate else gates.gelu_slope,
     )

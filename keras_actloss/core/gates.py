@@ -72,9 +72,9 @@ def _distance_times(d, flat, series):
     return d * series - flat[1] * series
 
 
-def _in_halves(x, right, left, rest):
-    """`right` for positive x, else `left` with the second factor `rest`."""
-    return ops.where(x > 0, right, left), ops.where(x > 0, 1.0, rest)
+def _in_halves(x, right, left, rest, divisor=1):
+    """`right` for positive x, else `left` with the second factor `rest`, both by `divisor`."""
+    return ops.where(x > 0, right, left) / divisor, ops.where(x > 0, 1.0, rest)
 
 
 def _sum(large, small):
@@ -113,7 +113,7 @@ def _decay(x, low=None):
 def sigmoid(x, low=None):
     """Of `x`, or of the sum `x + low` of two floats."""
     _, e, rest = _decay(x, low)
-    return _in_halves(x, 1 / (1 + e), e / (1 + e), rest)
+    return _in_halves(x, 1.0, e, rest, 1 + e)
 
 
 def sigmoid_slope(x):
@@ -137,8 +137,7 @@ def silu_slope(x, factor=1.0):
     near = _distance_times(d, flat, series)
     left = e * ops.where(ops.abs(d) < 0.5 / factor, near, (1 - m) + e)
     right = 1 + e * (1 + m)
-    square = (1 + e) * (1 + e)
-    return _in_halves(x, right / square, left / square, rest)
+    return _in_halves(x, right, left, rest, (1 + e) * (1 + e))
 
 
 def _gaussian(x):
@@ -181,7 +180,7 @@ def _cubic(x):
 
 def gelu_tanh(x):
     _, e, rest = _decay(*_cubic(x)[1:])
-    a, b = _in_halves(x, 1 / (1 + e), e / (1 + e), rest)
+    a, b = _in_halves(x, 1.0, e, rest, 1 + e)
     return a, ops.maximum(x, -14.0) * b
 
 
@@ -192,4 +191,4 @@ def gelu_tanh_slope(x):
     near = _distance_times(d, _TANH_FLAT, _polynomial(_TANH_SLOPE, d))
     turn = t * (sum(_LINEAR) + 3 * sum(_CUBIC) * (t * t)) / (1 + e)
     left = ops.where(ops.abs(d) < 0.3, near, 1 - turn)
-    return _in_halves(x, (1 + e * turn) / (1 + e), e * left / (1 + e), rest)
+    return _in_halves(x, 1 + e * turn, e * left, rest, 1 + e)
