@@ -63,7 +63,7 @@ def test_is_dense_of_twice_the_units():
     )
     layer.build((None, None, 6))
     assert [w.shape for w in layer.weights] == [(6, 6)]
-    assert float(layer.losses[0]) == 18
+    assert _numpy(layer.losses[0]) == 18
     assert isinstance(layer.weights[0].constraint, keras.constraints.NonNeg)
     assert layer.compute_output_shape((None, None, 6)) == (None, None, 3)
     assert layer(keras.Input((None, 6))).shape == (None, None, 3)

@@ -7,13 +7,13 @@ from keras_actloss.activations.gated import (
     GTU,
     Bilinear,
     ClippedSwiGLU,
-    GatedLayer,
     ReGLU,
     SwiGLU,
 )
 from keras_actloss.activations.rectifiers import LeakyReLU, Linear, ReLU
 from keras_actloss.activations.sigmoidal import Sigmoid, Tanh
 from keras_actloss.activations.simplex import LogSoftmax, Softmax
+from keras_actloss.core.gated import GatedLayer
 from keras_actloss.core.layer import ActivationLayer
 
 __all__ = [
