@@ -67,6 +67,18 @@ def _probability_rows(dtype):
     return _representable(np.maximum(p, 2.0 ** (LOWEST[dtype] + 1)), dtype)
 
 
+def _pairs(dtype):
+    """Rows of a gate and a value: gates from everywhere, far out and where their slopes are 0."""
+    rng = np.random.default_rng(2)
+    zeros = np.array([0.7518, 0.75246, 1.27846, 1.27846 / 1.702, 1.27846 / 0.9])
+    near = np.concatenate([zeros + sign * 2.0**-k for k in range(1, 24) for sign in (1, -1)])
+    deep = rng.uniform(0, 170, 150)
+    opens = np.concatenate([_reals(dtype)[::3], -near, -deep, deep, [3.0, 7.0]])
+    values = rng.choice(_reals(dtype), opens.shape)
+    values[::2] = rng.normal(size=values[::2].shape)
+    return _representable(np.stack([opens, values], -1), dtype)
+
+
 def _representable(x, dtype):
     return np.array(ops.cast(ops.cast(x.astype("float32"), dtype), "float32"))
 
@@ -98,6 +110,21 @@ def _measure(mode, call, x, dtype, truth, upstream=None):
 def _kernel_off_jax(theirs):
     """The bound of a function that has a form of its own on JAX, Keras's kernel elsewhere."""
     return 8 if keras.backend.backend() == "jax" else theirs
+
+
+def _gated(curve, through=lambda x: x):
+    """A gated unit, gate first, as one writes it with Keras."""
+
+    def function(x, **settings):
+        opens, linear = ops.split(x, 2, -1)
+        return through(linear) * curve(opens)
+
+    return function
+
+
+def _or_torch(bound, theirs):
+    """The bound of a row whose function calls the kernels of torch there."""
+    return theirs if IS_TORCH else bound
 
 
 # name -> function, settings, and Keras's function or the ULP in float32 that it is held to
@@ -148,6 +175,47 @@ ACTIVATIONS = {
     "tanh_shrink": (activations.tanh_shrink, {}, 8),
     "threshold": (activations.threshold, {"threshold": -0.7, "default_value": 0.3}, 0.5),
     "thresholded_relu": (activations.thresholded_relu, {"theta": 0.75}, 0.5),
+    "glu": (activations.glu, {"gate": "first"}, _gated(ops.sigmoid)),
+    "bilinear": (activations.bilinear, {}, 0.5),
+    "gtu": (
+        activations.gtu,
+        {"gate": "first"},
+        _or_torch(8, _gated(ops.sigmoid, ops.tanh)),
+    ),
+    "swiglu": (activations.swiglu, {}, _or_torch(8, _gated(ops.silu))),
+    "geglu": (
+        activations.geglu,
+        {"gate": "first"},
+        _or_torch(8, _gated(lambda x: ops.gelu(x, approximate=False))),
+    ),
+    "geglu(tanh)": (
+        activations.geglu,
+        {"gate": "first", "approximate": True},
+        _or_torch(8, _gated(lambda x: ops.gelu(x, approximate=True))),
+    ),
+    "reglu": (activations.reglu, {"gate": "first"}, 0.5),
+    "swiglu_clipped": (
+        activations.swiglu_clipped,
+        {},
+        _or_torch(
+            8,
+            _gated(
+                lambda x: ops.minimum(x, 7) * ops.sigmoid(1.702 * ops.minimum(x, 7)),
+                lambda x: ops.clip(x, -7, 7) + 1,
+            ),
+        ),
+    ),
+    "swiglu_clipped(0.9, 3)": (
+        activations.swiglu_clipped,
+        {"alpha": 0.9, "limit": 3.0},
+        _or_torch(
+            8,
+            _gated(
+                lambda x: ops.minimum(x, 3) * ops.sigmoid(0.9 * ops.minimum(x, 3)),
+                lambda x: ops.clip(x, -3, 3) + 1,
+            ),
+        ),
+    ),
     "softmax": (activations.softmax, {}, keras.activations.softmax),
     "log_softmax": (activations.log_softmax, {}, keras.activations.log_softmax),
 }
@@ -157,7 +225,8 @@ ACTIVATIONS = {
 def _activation_case(name, dtype):
     function, settings, _ = ACTIVATIONS[name]
     is_row = "softmax" in name
-    x = _rows(dtype) if is_row else _reals(dtype)[:, None]
+    is_gated = "glu" in name or name in ("bilinear", "gtu")
+    x = _rows(dtype) if is_row else _pairs(dtype) if is_gated else _reals(dtype)[:, None]
     # A single chosen output, as a loss would ask for it, is the hard case of a row.
     upstream = np.eye(4, dtype="float32")[np.argmax(x, -1)] if is_row else None
     return x, upstream, _truth(function, dtype, x, settings, upstream)

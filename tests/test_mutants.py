@@ -396,7 +396,7 @@ class ShapeIsKnown(HealthyActivation):
     """Knows only the shapes that are wholly known."""
 
     def compute_output_shape(self, input_shape):
-        return tuple(size or 1 for size in input_shape)
+        return tuple(1 if size is None else size for size in input_shape)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, self.compute_dtype)

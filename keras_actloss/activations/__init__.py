@@ -1,6 +1,7 @@
 """Activation functions: tensor in, tensor of the same dtype out, mostly of the same shape."""
 
 from keras_actloss.activations.exponential import celu, elu, exponential, selu, symexp, symlog
+from keras_actloss.activations.gated import bilinear, geglu, glu, gtu, reglu, swiglu, swiglu_clipped
 from keras_actloss.activations.rectifiers import (
     crelu,
     hard_silu,
@@ -28,10 +29,14 @@ from keras_actloss.activations.simplex import log_softmax, softmax
 from keras_actloss.activations.softplus import shifted_softplus, softplus, squareplus
 
 __all__ = [
+    "bilinear",
     "celu",
     "crelu",
     "elu",
     "exponential",
+    "geglu",
+    "glu",
+    "gtu",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -40,6 +45,7 @@ __all__ = [
     "linear",
     "log_sigmoid",
     "log_softmax",
+    "reglu",
     "relu",
     "relu6",
     "selu",
@@ -54,6 +60,8 @@ __all__ = [
     "sparse_sigmoid",
     "squared_relu",
     "squareplus",
+    "swiglu",
+    "swiglu_clipped",
     "symexp",
     "symlog",
     "tanh",

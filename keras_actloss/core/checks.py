@@ -55,6 +55,24 @@ def flag(name, value):
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
+def one_of(*options):
+    def check(name, value):
+        if value not in options:
+            raise ValueError(
+                f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}"
+            )
+
+    return check
+
+
+def positive_integer_or_none(name, value):
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer or None, got {value!r}")
+    positive(name, value)
+
+
 def integer_axis(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be one integer, got {value!r}; -1 is the last axis")

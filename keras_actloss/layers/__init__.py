@@ -1,6 +1,7 @@
 """Activation layers: the functions of `keras_actloss.activations` with their settings."""
 
 from keras_actloss.activations.exponential import CELU, ELU, SELU, Exponential, Symexp, Symlog
+from keras_actloss.activations.gated import GEGLU, GLU, GTU, Bilinear, ClippedSwiGLU, ReGLU, SwiGLU
 from keras_actloss.activations.rectifiers import (
     CReLU,
     HardSiLU,
@@ -31,9 +32,14 @@ from keras_actloss.core.layer import ActivationLayer
 __all__ = [
     "CELU",
     "ELU",
+    "GEGLU",
+    "GLU",
+    "GTU",
     "SELU",
     "ActivationLayer",
+    "Bilinear",
     "CReLU",
+    "ClippedSwiGLU",
     "Exponential",
     "HardShrink",
     "HardSiLU",
@@ -43,6 +49,7 @@ __all__ = [
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "ReGLU",
     "ReLU",
     "ReLU6",
     "ShiftedSoftplus",
@@ -56,6 +63,7 @@ __all__ = [
     "SparseSigmoid",
     "SquaredReLU",
     "Squareplus",
+    "SwiGLU",
     "Symexp",
     "Symlog",
     "Tanh",

@@ -55,6 +55,15 @@ def _one_hot(ids, size, axis):
     return exact(np.moveaxis(np.eye(size)[np.asarray(ids)], -1, axis))
 
 
+def _halves(x, axis, gate):
+    """What a gate lets through, and what opens it."""
+    x = np.moveaxis(x, axis, 0)
+    middle = len(x) // 2
+    first, last = (x[::2], x[1::2]) if gate == "interleaved" else (x[:middle], x[middle:])
+    linear, opens = (first, last) if gate == "last" else (last, first)
+    return np.moveaxis(linear, 0, axis), np.moveaxis(opens, 0, axis)
+
+
 def _namespace(rank):
     def along(weights, axis):
         shape = [1] * rank
@@ -65,8 +74,10 @@ def _namespace(rank):
         "abs": np.abs,
         "along": along,
         "concatenate": np.concatenate,
+        "erf": _each(mp.erf),
         "exp": _each(mp.exp),
         "expm1": _each(mp.expm1),
+        "halves": _halves,
         "inf": mp.inf,
         "log": _each(mp.log),
         "log1p": _each(mp.log1p),
@@ -75,6 +86,7 @@ def _namespace(rank):
         "mean": np.mean,
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
+        "pi": mp.pi,
         "sign": _each(mp.sign),
         "size": np.size,
         "sqrt": _each(mp.sqrt),
