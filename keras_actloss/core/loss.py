@@ -109,15 +109,19 @@ class Loss(Configured, keras.losses.Loss):
             values = self.call(y_true, y_pred, **({"mask": mask} if takes_mask else {}))
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
-                kept = tensors.both(kept, mask, self.labels, getattr(self, "axis", -1))
+                kept = tensors.both(kept, mask, self.labels, self._class_axis)
             return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
+
+    @property
+    def _class_axis(self):
+        return getattr(self, "axis", -1)
 
     def _prepare(self, y_true, y_pred):
         return tensors.prepare(
             y_true,
             y_pred,
             self.labels,
-            getattr(self, "axis", -1),
+            self._class_axis,
             getattr(self, "ignore_class", None),
             type(self).__name__,
         )
@@ -126,16 +130,17 @@ class Loss(Configured, keras.losses.Loss):
         ignore_class = getattr(self, "ignore_class", None)
         if ignore_class is None:
             return None
-        return tensors.not_ignored(y_true, self.labels, ignore_class, getattr(self, "axis", -1))
+        return tensors.not_ignored(y_true, self.labels, ignore_class, self._class_axis)
 
     def _remove(self, y_true, y_pred, sample_weight, mask):
         """Take out, before the maths, what has weight 0 or is masked."""
-        axis = getattr(self, "axis", -1)
         weighed = None if sample_weight is None else sample_weight != 0
         for name, keep in (("sample_weight", weighed), ("mask", mask)):
             if keep is None or keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
                 continue
-            y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis, f"{self.name}: {name}")
+            y_true, y_pred = tensors.remove(
+                keep, y_true, y_pred, self._class_axis, f"{self.name}: {name}"
+            )
         return y_true, y_pred
 
     def _check_consumed(self, mask, values, takes_mask):
@@ -152,7 +157,7 @@ class Loss(Configured, keras.losses.Loss):
         if kept is not None:
             while len(kept.shape) > rank:
                 last = len(kept.shape) == rank + 1
-                kept = ops.any(kept, axis=getattr(self, "axis", -1) if last else -1)
+                kept = ops.any(kept, axis=self._class_axis if last else -1)
             kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
             values = ops.where(kept, values, ops.zeros_like(values))
         if weight is not None:
