@@ -1,6 +1,7 @@
 """The base class of all losses."""
 
 import inspect
+import math
 from typing import Literal, TypedDict
 
 import keras
@@ -71,6 +72,8 @@ class Loss(Configured, keras.losses.Loss):
     def __init_subclass__(cls, fn=None, **kwargs):
         cls.labels = getattr(fn, "labels", cls.labels)
         super().__init_subclass__(fn=fn, **kwargs)
+        maths = cls.fn if cls.fn and cls.call is Loss.call else cls.call
+        cls._takes_mask = "mask" in inspect.signature(maths).parameters
 
     def __init__(
         self,
@@ -85,7 +88,7 @@ class Loss(Configured, keras.losses.Loss):
 
     def call(self, y_true, y_pred, mask=None):
         """One value a sample, from inputs that fit each other."""
-        masked = {"mask": mask} if self.fn and _takes_mask(self.fn) else {}
+        masked = {"mask": mask} if self._takes_mask else {}
         return self.apply_fn(y_true, y_pred, **masked)
 
     def __call__(self, y_true, y_pred, sample_weight=None):
@@ -102,7 +105,7 @@ class Loss(Configured, keras.losses.Loss):
                 sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
             # What a mask or ignore_class leaves, with the rank of the labels or lower.
             kept = self._not_ignored(y_true)
-            takes_mask = mask is not None and _takes_mask(self.fn or self.call)
+            takes_mask = mask is not None and self._takes_mask
             y_true, y_pred = self._remove(
                 y_true, y_pred, sample_weight, None if takes_mask else mask
             )
@@ -174,8 +177,12 @@ class Loss(Configured, keras.losses.Loss):
         elif kept is not None:
             count = ops.sum(ops.cast(kept, values.dtype))
         else:
-            count = ops.cast(ops.prod(ops.shape(values)), values.dtype)
-        mean = ops.where(count == 0, ops.zeros_like(total), total / ops.where(count == 0, 1, count))
+            count = math.prod(ops.shape(values))
+        if isinstance(count, int):  # No batch of unknown size, and nothing to guard.
+            mean = total / max(count, 1)
+        else:
+            count = ops.cast(count, values.dtype)
+            mean = ops.where(count == 0, 0.0, total / ops.where(count == 0, 1.0, count))
         if keras.backend.backend() == "tensorflow":
             mean = mean * tensors.replica_share(mean.dtype)
         return mean
@@ -192,10 +199,6 @@ class Loss(Configured, keras.losses.Loss):
 
 def _prediction(y_pred, dtype):
     return tensors.map_prediction(lambda x: ops.convert_to_tensor(x, dtype=dtype), y_pred)
-
-
-def _takes_mask(function):
-    return "mask" in inspect.signature(function).parameters
 
 
 def _snake_case(name):
