@@ -64,6 +64,7 @@ def _namespace(rank):
     return {
         "abs": np.abs,
         "along": along,
+        "erf": _each(mp.erf),
         "exp": _each(mp.exp),
         "expm1": _each(mp.expm1),
         "inf": mp.inf,
@@ -74,10 +75,12 @@ def _namespace(rank):
         "mean": np.mean,
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
+        "pi": mp.pi,
         "sign": _each(mp.sign),
         "size": np.size,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
+        "tanh": _each(mp.tanh),
         "where": lambda c, a, b: np.where(np.asarray(c, dtype=bool), a, b),
         "xlogy": _each(_xlogy),
     }
