@@ -2,18 +2,25 @@
 
 from keras_actloss.activations.exponential import ELU
 from keras_actloss.activations.rectifiers import LeakyReLU, Linear, ReLU
+from keras_actloss.activations.self_gated import GELU, LiSHT, Mish, QuickGELU, SiLU, Swish
 from keras_actloss.activations.sigmoidal import Sigmoid, Tanh
 from keras_actloss.activations.simplex import LogSoftmax, Softmax
 from keras_actloss.core.layer import ActivationLayer
 
 __all__ = [
     "ELU",
+    "GELU",
     "ActivationLayer",
     "LeakyReLU",
+    "LiSHT",
     "Linear",
     "LogSoftmax",
+    "Mish",
+    "QuickGELU",
     "ReLU",
+    "SiLU",
     "Sigmoid",
     "Softmax",
+    "Swish",
     "Tanh",
 ]
