@@ -216,6 +216,15 @@ ACTIVATIONS = {
             ),
         ),
     ),
+    "silu": (activations.silu, {}, 8),
+    "swish": (activations.swish, {"beta": 1.0}, 8),
+    "swish(beta=0.3)": (activations.swish, {"beta": 0.3}, 8),
+    "swish(beta=-2.7)": (activations.swish, {"beta": -2.7}, 8),
+    "quick_gelu": (activations.quick_gelu, {}, 8),
+    "gelu": (activations.gelu, {"approximate": False}, keras.activations.gelu),
+    "gelu(tanh)": (activations.gelu, {"approximate": True}, keras.activations.gelu),
+    "mish": (activations.mish, {}, 8),
+    "lisht": (activations.lisht, {}, 8),
     "softmax": (activations.softmax, {}, keras.activations.softmax),
     "log_softmax": (activations.log_softmax, {}, keras.activations.log_softmax),
 }
@@ -255,6 +264,23 @@ def test_activation_in_float32(name, mode):
         bounds = [max(1.0, off) for off in theirs]
     for off, allowed in zip(ours, bounds, strict=True):
         assert off <= allowed, f"value and gradient are {ours} ULP off, allowed are {bounds}"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(
+    "name", ["silu", "swish(beta=-2.7)", "quick_gelu", "gelu", "gelu(tanh)", "mish", "lisht"]
+)
+def test_tails_are_not_flushed(name, mode):
+    """Where the truth is a normal number, value and gradient have its sign to the very end."""
+    function, settings, _ = ACTIVATIONS[name]
+    x = np.concatenate([-np.geomspace(4, 100, 300), np.geomspace(4, 100, 50)])[:, None]
+    x = x.astype("float32")
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda v: function(v, **settings), x)
+    for computed, exact in zip(got, _truth(function, "float32", x, settings), strict=True):
+        exact = exact.astype("float64")
+        normal = np.abs(exact) > 2.0**-125
+        assert np.all(np.sign(computed) == np.sign(exact), where=normal)
 
 
 def _binary(label):

@@ -14,6 +14,7 @@ from keras_actloss.activations.rectifiers import (
     threshold,
     thresholded_relu,
 )
+from keras_actloss.activations.self_gated import gelu, lisht, mish, quick_gelu, silu, swish
 from keras_actloss.activations.shrinkage import hard_shrink, soft_shrink, tanh_shrink
 from keras_actloss.activations.sigmoidal import (
     hard_sigmoid,
@@ -35,6 +36,7 @@ __all__ = [
     "elu",
     "exponential",
     "geglu",
+    "gelu",
     "glu",
     "gtu",
     "hard_shrink",
@@ -43,14 +45,18 @@ __all__ = [
     "hard_tanh",
     "leaky_relu",
     "linear",
+    "lisht",
     "log_sigmoid",
     "log_softmax",
+    "mish",
+    "quick_gelu",
     "reglu",
     "relu",
     "relu6",
     "selu",
     "shifted_softplus",
     "sigmoid",
+    "silu",
     "soft_shrink",
     "softcap",
     "softmax",
@@ -62,6 +68,7 @@ __all__ = [
     "squareplus",
     "swiglu",
     "swiglu_clipped",
+    "swish",
     "symexp",
     "symlog",
     "tanh",

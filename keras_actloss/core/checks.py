@@ -44,6 +44,13 @@ def non_negative_or_none(name, value):
         non_negative(name, value)
 
 
+def finite_or_tensor(name, value):
+    if not hasattr(value, "dtype"):
+        _number(name, value)
+        if math.isinf(value):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+
+
 def smoothing(name, value):
     number(name, value)
     if not 0 <= value < 1:

@@ -14,6 +14,7 @@ from keras_actloss.activations.rectifiers import (
     Threshold,
     ThresholdedReLU,
 )
+from keras_actloss.activations.self_gated import GELU, LiSHT, Mish, QuickGELU, SiLU, Swish
 from keras_actloss.activations.shrinkage import HardShrink, SoftShrink, TanhShrink
 from keras_actloss.activations.sigmoidal import (
     HardSigmoid,
@@ -33,6 +34,7 @@ __all__ = [
     "CELU",
     "ELU",
     "GEGLU",
+    "GELU",
     "GLU",
     "GTU",
     "SELU",
@@ -46,13 +48,17 @@ __all__ = [
     "HardSigmoid",
     "HardTanh",
     "LeakyReLU",
+    "LiSHT",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "Mish",
+    "QuickGELU",
     "ReGLU",
     "ReLU",
     "ReLU6",
     "ShiftedSoftplus",
+    "SiLU",
     "Sigmoid",
     "SoftShrink",
     "Softcap",
@@ -64,6 +70,7 @@ __all__ = [
     "SquaredReLU",
     "Squareplus",
     "SwiGLU",
+    "Swish",
     "Symexp",
     "Symlog",
     "Tanh",
