@@ -5,11 +5,13 @@ from keras_actloss.activations.rectifiers import LeakyReLU, Linear, ReLU
 from keras_actloss.activations.sigmoidal import Sigmoid, Tanh
 from keras_actloss.activations.simplex import LogSoftmax, Softmax
 from keras_actloss.core.layer import ActivationLayer
+from keras_actloss.core.parameters import LearnedActivation
 
 __all__ = [
     "ELU",
     "ActivationLayer",
     "LeakyReLU",
+    "LearnedActivation",
     "Linear",
     "LogSoftmax",
     "ReLU",

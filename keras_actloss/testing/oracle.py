@@ -75,9 +75,12 @@ def _namespace(rank):
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
         "sign": _each(mp.sign),
+        "sin": _each(mp.sin),
         "size": np.size,
+        "split": np.split,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
+        "tanh": _each(mp.tanh),
         "where": lambda c, a, b: np.where(np.asarray(c, dtype=bool), a, b),
         "xlogy": _each(_xlogy),
     }
@@ -104,7 +107,7 @@ def evaluate(formula, **arguments):
     return np.asarray(scope["loss" if "loss" in scope else "y"], dtype=object)
 
 
-def derivative(formula, name, x, upstream=None, **arguments):
+def derivative(formula, name, x, upstream=None, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
     Samples along the first axis must not depend on each other: one entry of each is moved at once.
