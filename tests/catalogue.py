@@ -1,8 +1,15 @@
 """The public objects under test: each class with its defaults and with other settings."""
 
+import keras
 import numpy as np
 
 from keras_actloss import layers, losses
+
+
+def _around(center, seed):
+    """Another start for each entry of a weight, the same in every layer it is handed to."""
+    return keras.initializers.RandomUniform(center - 0.25, center + 0.25, seed=seed)
+
 
 ACTIVATIONS = [
     layers.Bilinear(),
@@ -13,6 +20,12 @@ ACTIVATIONS = [
     layers.ClippedSwiGLU(gate="first", alpha=1.3, limit=1.75),
     layers.CReLU(),
     layers.CReLU(axis=1),
+    layers.DynamicTanh(),
+    layers.DynamicTanh(
+        alpha_initializer=_around(1.0, 1),
+        gamma_initializer=_around(1.5, 2),
+        beta_initializer=_around(0.5, 3),
+    ),
     layers.ELU(),
     layers.ELU(alpha=0.5),
     layers.Exponential(),
@@ -33,12 +46,24 @@ ACTIVATIONS = [
     layers.HardTanh(min_value=-0.5, max_value=1.25),
     layers.LeakyReLU(),
     layers.LeakyReLU(negative_slope=0.1),
+    layers.LearnedSnake(),
+    layers.LearnedSnake(frequency_initializer=_around(1.5, 1)),
+    layers.LearnedSnakeBeta(),
+    layers.LearnedSnakeBeta(
+        frequency_initializer=_around(2.0, 1), magnitude_initializer=_around(0.75, 2)
+    ),
+    layers.LearnedStarReLU(),
+    layers.LearnedStarReLU(scale_initializer=1.0, bias_initializer=0.25),
     layers.Linear(),
     layers.LiSHT(),
     layers.LogSigmoid(),
     layers.LogSoftmax(),
     layers.LogSoftmax(axis=1),
+    layers.Maxout(num_units=2),
+    layers.Maxout(num_units=1, axis=1),
     layers.Mish(),
+    layers.PReLU(),
+    layers.PReLU(alpha_initializer=_around(0.25, 1)),
     layers.QuickGELU(),
     layers.ReGLU(),
     layers.ReGLU(axis=-2, gate="interleaved"),
@@ -47,10 +72,18 @@ ACTIVATIONS = [
     layers.ReLU(max_value=2.5, negative_slope=0.25, threshold=0.5),
     layers.ReLU(threshold=0.5),
     layers.ReLU6(),
+    layers.RReLU(),
+    layers.RReLU(lower=0.25, upper=0.5, seed=1),
     layers.SELU(),
     layers.ShiftedSoftplus(),
     layers.Sigmoid(),
     layers.SiLU(),
+    layers.Sine(),
+    layers.Sine(frequency=1.5),
+    layers.Snake(),
+    layers.Snake(frequency=0.7),
+    layers.SnakeBeta(),
+    layers.SnakeBeta(frequency=2.0, magnitude=0.5),
     layers.Softcap(cap=1.0),
     layers.Softcap(cap=30.0),
     layers.Softmax(),
@@ -66,6 +99,8 @@ ACTIVATIONS = [
     layers.SquaredReLU(),
     layers.Squareplus(),
     layers.Squareplus(b=0.3),
+    layers.StarReLU(),
+    layers.StarReLU(scale=1.5, bias=0.25),
     layers.SwiGLU(),
     layers.SwiGLU(axis=-2, gate="interleaved"),
     layers.Swish(),
@@ -78,6 +113,11 @@ ACTIVATIONS = [
     layers.Threshold(threshold=-0.25, default_value=0.75),
     layers.ThresholdedReLU(),
     layers.ThresholdedReLU(theta=0.25),
+    layers.TLU(),
+    layers.TLU(tau_initializer=_around(-0.25, 1)),
+    layers.TLU(affine=True, tau_initializer=_around(-0.25, 1), alpha_initializer=_around(0.25, 2)),
+    layers.XIELU(),
+    layers.XIELU(alpha_p_initializer=-0.5, alpha_n_initializer=0.5, beta=0.25),
 ]
 
 LOSSES = [

@@ -127,7 +127,8 @@ def _or_torch(bound, theirs):
     return theirs if IS_TORCH else bound
 
 
-# name -> function, settings, and Keras's function or the ULP in float32 that it is held to
+# name -> function, settings, and Keras's function or the ULP in float32 that it is held to, the
+# largest input if there is one
 ACTIVATIONS = {
     "celu": (activations.celu, {}, 8),
     "celu(0.3)": (activations.celu, {"alpha": 0.3}, 8),
@@ -225,6 +226,17 @@ ACTIVATIONS = {
     "gelu(tanh)": (activations.gelu, {"approximate": True}, keras.activations.gelu),
     "mish": (activations.mish, {}, 8),
     "lisht": (activations.lisht, {}, 8),
+    "dynamic_tanh": (activations.dynamic_tanh, {}, 5),
+    "prelu": (activations.prelu, {"alpha": np.float32([0.3])}, 1),
+    "rrelu": (activations.rrelu, {}, 1),
+    "sine": (activations.sine, {"frequency": 1.0}, 2, 2.0**20),
+    "snake": (activations.snake, {"frequency": 1.0}, 6, 2.0**11),
+    "snake(frequency=0.5)": (activations.snake, {"frequency": np.float32([0.5])}, 6, 2.0**12),
+    "snake_beta": (activations.snake_beta, {"frequency": 0.5, "magnitude": 2.0}, 2, 2.0**12),
+    "star_relu": (activations.star_relu, {"scale": 0.75, "bias": 0.0}, 2),
+    "tlu": (activations.tlu, {"tau": np.float32([-0.3])}, 1),
+    "tlu(affine)": (activations.tlu, {"tau": 0.5, "alpha": 0.25}, 1),
+    "xielu": (activations.xielu, {"beta": 0.0}, 5),
     "softmax": (activations.softmax, {}, keras.activations.softmax),
     "log_softmax": (activations.log_softmax, {}, keras.activations.log_softmax),
 }
@@ -232,10 +244,12 @@ ACTIVATIONS = {
 
 @functools.cache
 def _activation_case(name, dtype):
-    function, settings, _ = ACTIVATIONS[name]
+    function, settings, _, *largest = ACTIVATIONS[name]
     is_row = "softmax" in name
     is_gated = "glu" in name or name in ("bilinear", "gtu")
     x = _rows(dtype) if is_row else _pairs(dtype) if is_gated else _reals(dtype)[:, None]
+    if largest:
+        x = x[np.abs(x[:, 0]) <= largest[0]]
     # A single chosen output, as a loss would ask for it, is the hard case of a row.
     upstream = np.eye(4, dtype="float32")[np.argmax(x, -1)] if is_row else None
     return x, upstream, _truth(function, dtype, x, settings, upstream)
@@ -245,7 +259,7 @@ def _activation_case(name, dtype):
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_in_16_bit(name, dtype, mode):
-    function, settings, _ = ACTIVATIONS[name]
+    function, settings, *_ = ACTIVATIONS[name]
     x, upstream, truth = _activation_case(name, dtype)
     worst = _measure(mode, lambda v: function(v, **settings), x, dtype, truth, upstream)
     assert max(worst) <= 0.51, f"value and gradient are {worst} ULP off"
@@ -254,7 +268,7 @@ def test_activation_in_16_bit(name, dtype, mode):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation_in_float32(name, mode):
-    function, settings, bound = ACTIVATIONS[name]
+    function, settings, bound, *_ = ACTIVATIONS[name]
     x, upstream, truth = _activation_case(name, "float32")
     arguments = (x, "float32", truth, upstream)
     ours = _measure(mode, lambda v: function(v, **settings), *arguments)
@@ -360,6 +374,16 @@ def test_loss(name, dtype, mode):
     worst = _measure(mode, lambda p: function(y_true, p, **settings), y_pred, dtype, truth)
     limit = 8 if dtype == "float32" else 0.51
     assert max(worst) <= limit, f"value and gradient are {worst} ULP off"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_snake_beside_the_zeros_of_its_slope(mode):
+    """The slope has double zeros, at odd multiples of pi / 4; no float beside one has slope 0."""
+    zeros = (4 * np.arange(-1000, 1000) - 1) * (np.pi / 4)
+    x = np.float32(np.concatenate([zeros, zeros * (1 + 1e-7)]))[:, None]
+    truth = _truth(activations.snake, "float32", x, {})
+    worst = _measure(mode, activations.snake, x, "float32", truth)
+    assert max(worst) <= 8, f"value and gradient are {worst} ULP off"
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import testing
-from keras_actloss.layers import ActivationLayer
+from keras_actloss.layers import ActivationLayer, LearnedActivation
 from keras_actloss.losses import Loss
 
 registered = keras.saving.register_keras_serializable("mutants")
@@ -349,9 +349,22 @@ class LayerEqualsFunction(ActivationLayer, fn=_function(lambda x, y: y)):
 @registered
 class FormulaOfActivation(
     ActivationLayer,
-    fn=_function(lambda x, y: y, "Formula:\n\n    y = 2 * scale * x / (1 + abs(x))"),
+    fn=_function(lambda x, y: y, "Wrong.\n\nFormula:\n\n    y = 2 * scale * x / (1 + abs(x))"),
 ):
     """The formula says something else."""
+
+
+@registered
+class WeightsLearn(LearnedActivation, fn=curve):
+    """Its weight gets no gradient."""
+
+    def __init__(self, scale_initializer=3.0, **kwargs):
+        super().__init__(**kwargs)
+        self.learn("scale", scale_initializer)
+
+    def call(self, inputs):
+        scale = ops.stop_gradient(self.fn_settings()["scale"])
+        return curve(inputs, ops.cast(scale, curve(inputs).dtype))
 
 
 @registered
@@ -485,7 +498,7 @@ ALSO_LOSS = {
     },
     "check_saving": {"check_copy_and_pickle"},
 }
-ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
+ALSO_ACTIVATION = {"check_saving": {"check_copy"}, "check_shape_is_known": {"check_ranks"}}
 
 
 def _failed(report):

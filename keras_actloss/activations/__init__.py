@@ -2,6 +2,8 @@
 
 from keras_actloss.activations.exponential import celu, elu, exponential, selu, symexp, symlog
 from keras_actloss.activations.gated import bilinear, geglu, glu, gtu, reglu, swiglu, swiglu_clipped
+from keras_actloss.activations.learned import dynamic_tanh, maxout, prelu, star_relu, tlu, xielu
+from keras_actloss.activations.periodic import sine, snake, snake_beta
 from keras_actloss.activations.rectifiers import (
     crelu,
     hard_silu,
@@ -28,11 +30,13 @@ from keras_actloss.activations.sigmoidal import (
 )
 from keras_actloss.activations.simplex import log_softmax, softmax
 from keras_actloss.activations.softplus import shifted_softplus, softplus, squareplus
+from keras_actloss.activations.stochastic import rrelu
 
 __all__ = [
     "bilinear",
     "celu",
     "crelu",
+    "dynamic_tanh",
     "elu",
     "exponential",
     "geglu",
@@ -48,15 +52,21 @@ __all__ = [
     "lisht",
     "log_sigmoid",
     "log_softmax",
+    "maxout",
     "mish",
+    "prelu",
     "quick_gelu",
     "reglu",
     "relu",
     "relu6",
+    "rrelu",
     "selu",
     "shifted_softplus",
     "sigmoid",
     "silu",
+    "sine",
+    "snake",
+    "snake_beta",
     "soft_shrink",
     "softcap",
     "softmax",
@@ -66,6 +76,7 @@ __all__ = [
     "sparse_sigmoid",
     "squared_relu",
     "squareplus",
+    "star_relu",
     "swiglu",
     "swiglu_clipped",
     "swish",
@@ -75,4 +86,6 @@ __all__ = [
     "tanh_shrink",
     "threshold",
     "thresholded_relu",
+    "tlu",
+    "xielu",
 ]

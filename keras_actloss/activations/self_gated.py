@@ -100,7 +100,7 @@ def _logistic_slope(numerator, h):
 
 
 def _silu_gate(x):
-    """`sigmoid(-|x|)` and a scale: it is shifted where it underflows before its product with `x`."""
+    """`sigmoid(-|x|)` and a scale: shifted where it underflows before its product with `x`."""
     low = x < -80
     scale = ops.where(low, ops.full_like(x, 1.2664165549094176e-14), 1.0)  # exp(-32)
     return ops.sigmoid(-ops.abs(ops.where(low, x + 32, x))), scale

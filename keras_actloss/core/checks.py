@@ -33,6 +33,22 @@ def positive(name, value):
         raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
 
 
+def number_or_tensor(name, value):
+    if isinstance(value, numbers.Real) or not hasattr(value, "shape"):
+        number(name, value)
+
+
+def positive_or_tensor(name, value):
+    number_or_tensor(name, value)
+    if isinstance(value, numbers.Real):
+        positive(name, value)
+
+
+def positive_integer(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
 def non_negative(name, value):
     number(name, value)
     if value < 0:
@@ -46,7 +62,7 @@ def non_negative_or_none(name, value):
 
 def finite_or_tensor(name, value):
     if not hasattr(value, "dtype"):
-        _number(name, value)
+        number(name, value)
         if math.isinf(value):
             raise ValueError(f"{name} must be finite, got {value!r}")
 

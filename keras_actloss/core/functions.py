@@ -14,7 +14,7 @@ from keras_actloss.core.registry import register
 # A decorated function keeps its signature in the eyes of type checkers.
 Function = TypeVar("Function", bound=Callable)
 
-INPUTS = ("x", "y_true", "y_pred", "mask")
+INPUTS = ("x", "y_true", "y_pred", "mask", "training")
 
 
 def settings_of(fn):
@@ -113,9 +113,9 @@ def activation(**checks):
             check_settings(body.__name__, checks, settings)
             x = settings.pop("x")
             if isinstance(x, keras.KerasTensor):
-                mask = settings.pop("mask", None)
-                layer = vars(function)["layer"](**settings)
-                return layer(x) if mask is None else layer(x, mask=mask)
+                given = ("mask", "training")
+                inputs = {name: settings.pop(name) for name in given if name in settings}
+                return vars(function)["layer"](**settings)(x, **inputs)
             return prepared(x, **settings)
 
         vars(function).update(prepared=prepared, checks=checks)

@@ -2,6 +2,22 @@
 
 from keras_actloss.activations.exponential import CELU, ELU, SELU, Exponential, Symexp, Symlog
 from keras_actloss.activations.gated import GEGLU, GLU, GTU, Bilinear, ClippedSwiGLU, ReGLU, SwiGLU
+from keras_actloss.activations.learned import (
+    TLU,
+    XIELU,
+    DynamicTanh,
+    LearnedStarReLU,
+    Maxout,
+    PReLU,
+    StarReLU,
+)
+from keras_actloss.activations.periodic import (
+    LearnedSnake,
+    LearnedSnakeBeta,
+    Sine,
+    Snake,
+    SnakeBeta,
+)
 from keras_actloss.activations.rectifiers import (
     CReLU,
     HardSiLU,
@@ -28,7 +44,9 @@ from keras_actloss.activations.sigmoidal import (
 )
 from keras_actloss.activations.simplex import LogSoftmax, Softmax
 from keras_actloss.activations.softplus import ShiftedSoftplus, Softplus, Squareplus
+from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer
+from keras_actloss.core.parameters import LearnedActivation
 
 __all__ = [
     "CELU",
@@ -38,28 +56,41 @@ __all__ = [
     "GLU",
     "GTU",
     "SELU",
+    "TLU",
+    "XIELU",
     "ActivationLayer",
     "Bilinear",
     "CReLU",
     "ClippedSwiGLU",
+    "DynamicTanh",
     "Exponential",
     "HardShrink",
     "HardSiLU",
     "HardSigmoid",
     "HardTanh",
     "LeakyReLU",
+    "LearnedActivation",
+    "LearnedSnake",
+    "LearnedSnakeBeta",
+    "LearnedStarReLU",
     "LiSHT",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "Maxout",
     "Mish",
+    "PReLU",
     "QuickGELU",
+    "RReLU",
     "ReGLU",
     "ReLU",
     "ReLU6",
     "ShiftedSoftplus",
     "SiLU",
     "Sigmoid",
+    "Sine",
+    "Snake",
+    "SnakeBeta",
     "SoftShrink",
     "Softcap",
     "Softmax",
@@ -69,6 +100,7 @@ __all__ = [
     "SparseSigmoid",
     "SquaredReLU",
     "Squareplus",
+    "StarReLU",
     "SwiGLU",
     "Swish",
     "Symexp",

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.testing.backend import array, compiled, value_and_gradient
 from keras_actloss.testing.examples import rebuilt
 from keras_actloss.testing.report import NotApplicable, ensure
@@ -21,10 +22,23 @@ def _close(got, expected, what, rtol=1e-5, atol=1e-6):
     )
 
 
+def _formula_arguments(layer):
+    """What the names in the formula stand for; the weights of a built layer as arrays."""
+    settings = {name: getattr(layer, name) for name in layer._settings}
+    if layer.fn is not None:
+        settings |= layer.fn_settings()
+    # Copies, since the memory may be that of the weights, which training changes.
+    return {
+        name: np.array(ops.convert_to_numpy(value)) if ops.is_tensor(value) else value
+        for name, value in settings.items()
+    }
+
+
 def _least_rank(layer):
     """How many axes an input must have: none for an elementwise layer."""
     axes = np.atleast_1d(getattr(layer, "axis", []))
-    return max((int(a) + 1 if a >= 0 else -int(a) for a in axes), default=0)
+    channels = int(isinstance(layer, LearnedActivation))
+    return max((int(a) + 1 if a >= 0 else -int(a) for a in axes), default=channels)
 
 
 def check_ranks(layer, x):
@@ -59,8 +73,8 @@ def check_layer_equals_function(layer, x):
     """The layer computes its function with its settings."""
     if layer.fn is None:
         raise NotApplicable("the layer has no function form")
-    expected = array(layer.fn(x, **layer.fn_settings()))
-    _close(array(layer(x)), expected, "layer beside function")
+    output = array(layer(x))
+    _close(output, array(layer.fn(x, **layer.fn_settings())), "layer beside function")
 
 
 def check_config_round_trip(layer, x):
@@ -118,17 +132,22 @@ def check_shape_is_known(layer, x):
     """The output's shape is known before anything is computed, unknown sizes included."""
     for shape in ((None, 4), (None, None, 4), (2, None, None, 4)):
         actual = rebuilt(layer)(np.zeros([2 if size is None else size for size in shape])).shape
-        known = tuple(None if size is None else n for size, n in zip(shape, actual, strict=True))
-        got = tuple(rebuilt(layer).compute_output_shape(shape))
-        ensure(got == known, f"compute_output_shape({shape}) gave {got}, not {known}")
-        symbolic = rebuilt(layer)(keras.Input(batch_shape=shape)).shape
-        ensure(symbolic == known, f"a symbolic input of {shape} gave {symbolic}, not {known}")
+        claims = {
+            f"compute_output_shape({shape})": rebuilt(layer).compute_output_shape(shape),
+            f"a symbolic input of {shape}": rebuilt(layer)(keras.Input(batch_shape=shape)).shape,
+        }
+        for source, got in claims.items():
+            sizes = zip(got, shape, actual, strict=True)
+            right = all(g == n or (g is None and size is None) for g, size, n in sizes)
+            ensure(right and got[0] == shape[0], f"{source} gave {got}, where {actual} came out")
 
 
 def check_function_on_symbolic_input(layer, x):
     """The function form applies to a functional model's tensors, and the model can be saved."""
     if layer.fn is None:
         raise NotApplicable("the layer has no function form")
+    if layer.weights and isinstance(layer, LearnedActivation):
+        raise NotApplicable("settings of the function are weights of the layer")
     inputs = keras.Input(x.shape[1:])
     model = keras.Model(inputs, layer.fn(inputs, **layer.fn_settings()))
     expected = array(layer.fn(x, **layer.fn_settings()))
@@ -162,8 +181,10 @@ def _overflows(layer, x):
     formula = oracle.formula_of(type(layer))
     if formula is None:
         return False
-    settings = {name: getattr(layer, name) for name in layer._settings}
-    return np.abs(oracle.evaluate(formula, x=x, **settings)) > oracle.LARGEST["float32"]
+    return (
+        np.abs(oracle.evaluate(formula, x=x, **_formula_arguments(layer)))
+        > oracle.LARGEST["float32"]
+    )
 
 
 def check_finite(layer, x):
@@ -193,33 +214,61 @@ def check_integer_input(layer, x):
 
 def check_compiled(layer, x):
     """The layer compiles as one graph and computes the same there."""
-    _close(
-        array(compiled(lambda v: layer(v))(ops.convert_to_tensor(x))), array(layer(x)), "compiled"
-    )
+    expected = array(layer(x))  # Also makes the weights, which torch cannot do in a graph.
+    _close(array(compiled(lambda v: layer(v))(ops.convert_to_tensor(x))), expected, "compiled")
 
 
 def check_formula(layer, x):
     """Values and gradient are those of the docstring's formula, to a few units in the last place.
 
     Errors are told in units of the exact result or of 1, whichever is larger: the backends' own
-    kernels lose the last digits of a gradient that vanishes.
+    kernels lose the last digits of a gradient that vanishes. One unit of error in the input is
+    forgiven, which a product with a frequency makes.
     """
     from keras_actloss.testing import oracle
 
     formula = oracle.formula_of(type(layer))
     if formula is None:
         raise NotApplicable("the docstring has no block `Formula:`")
-    settings = {name: getattr(layer, name) for name in layer._settings}
     upstream = np.random.default_rng(2).normal(size=layer(x).shape).astype("float32")
-    value, gradient = value_and_gradient(layer, x, upstream)
-    truth = oracle.evaluate(formula, x=x, **settings)
-    slope = oracle.derivative(formula, "x", x, upstream, **settings)
-    for what, got, exact in (("value", value, truth), ("gradient", gradient, slope)):
-        known = np.array([v is not None for v in exact.flat]).reshape(exact.shape)
+    settings = _formula_arguments(layer)
+    near = [x, *(np.nextafter(x, np.float32(side)) for side in (-np.inf, np.inf))]
+    values = [oracle.evaluate(formula, x=v, **settings) for v in near]
+    slopes = [oracle.derivative(formula, "x", v, upstream, **settings) for v in near]
+    computed = value_and_gradient(layer, x, upstream)
+    for what, got, exact in zip(("value", "gradient"), computed, (values, slopes), strict=True):
+        exact = np.array(exact)
+        known = np.all(exact != None, axis=0)  # noqa: E711
         exact = np.where(known, exact, 0).astype("float64")
-        unit = np.spacing(np.maximum(np.abs(exact), 1).astype("float32"))
-        off = np.where(known, np.abs(got - exact) / unit, 0).max()
+        low, high = exact.min(axis=0), exact.max(axis=0)
+        unit = np.spacing(np.maximum(np.abs(exact[0]), 1).astype("float32"))
+        off = np.where(known, np.maximum(low - got, got - high) / unit, 0).max()
         ensure(off <= 8, f"the {what} is {off:.3g} units in the last place off the formula")
+
+
+def check_weights_learn(layer, x):
+    """One step of training moves each weight by the derivative of the formula."""
+    from keras_actloss.testing import oracle
+
+    model = keras.Sequential([keras.Input(x.shape[1:]), rebuilt(layer)])
+    if not model.trainable_weights:
+        raise NotApplicable("the layer has no weights")
+    formula = oracle.formula_of(type(layer))
+    if formula is None:
+        raise NotApplicable("the docstring has no block `Formula:`")
+    before = _formula_arguments(model.layers[0])
+    upstream = np.random.default_rng(3).normal(size=layer(x).shape).astype("float32")
+    # Keras divides the loss by the size of the batch. Eagerly, since TensorFlow's graph optimizer
+    # lets a step change a weight before the gradients of others have read it.
+    optimizer = keras.optimizers.SGD(float(len(x)))
+    model.compile(optimizer, lambda u, y: ops.sum(u * y, axis=-1), run_eagerly=True)
+    model.train_on_batch(x, upstream)
+    for weight in model.trainable_weights:
+        value = before.pop(weight.name)
+        slope = oracle.derivative(formula, weight.name, value[None], upstream, x=x, **before)[0]
+        before[weight.name] = value
+        expected = np.asarray(value - slope, dtype="float32")
+        _close(array(weight), expected, f"weight {weight.name} after a step", atol=1e-5)
 
 
 ACTIVATION_CHECKS = (
@@ -228,6 +277,7 @@ ACTIVATION_CHECKS = (
     check_mixed_precision,
     check_layer_equals_function,
     check_formula,
+    check_weights_learn,
     check_gradient,
     check_finite,
     check_nan_stays,

@@ -88,7 +88,9 @@ def _namespace(rank):
         "one_hot": _one_hot,
         "pi": mp.pi,
         "sign": _each(mp.sign),
+        "sin": _each(mp.sin),
         "size": np.size,
+        "split": np.split,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
         "tanh": _each(mp.tanh),
@@ -118,7 +120,7 @@ def evaluate(formula, **arguments):
     return np.asarray(scope["loss" if "loss" in scope else "y"], dtype=object)
 
 
-def derivative(formula, name, x, upstream=None, **arguments):
+def derivative(formula, name, x, upstream=None, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
     Samples along the first axis must not depend on each other: one entry of each is moved at once.
