@@ -19,6 +19,14 @@ def positive(name, value):
         raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
 
 
+def above_one(name, value):
+    _number(name, value)
+    if not value > 1:
+        raise ValueError(
+            f"{name} must be greater than 1, got {value!r}; close to 1 is near softmax"
+        )
+
+
 def non_negative(name, value):
     _number(name, value)
     if value < 0:
