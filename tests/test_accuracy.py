@@ -2,7 +2,7 @@
 
 Errors are in units in the last place (ULP) of the exact result, over the whole range of a dtype,
 eager and compiled. 16 bit is held to one rounding, float32 losses to 8 ULP, float32 activations to
-what Keras's own reach, whose kernels they call.
+what Keras's own reach, whose kernels they call, or else to 8 ULP.
 """
 
 import functools
@@ -92,6 +92,7 @@ def _measure(mode, call, x, dtype, truth, upstream=None):
     return _worst(run(call, ops.cast(x, dtype), upstream), truth, dtype)
 
 
+# name -> function, settings, and what float32 is held to: Keras's function or a number of ULP
 ACTIVATIONS = {
     "elu": (activations.elu, {}, keras.activations.elu),
     "elu(alpha=0.3)": (activations.elu, {"alpha": 0.3}, keras.activations.elu),
@@ -108,16 +109,25 @@ ACTIVATIONS = {
     "tanh": (activations.tanh, {}, keras.activations.tanh),
     "softmax": (activations.softmax, {}, keras.activations.softmax),
     "log_softmax": (activations.log_softmax, {}, keras.activations.log_softmax),
+    "softmin": (activations.softmin, {}, lambda x: keras.activations.softmax(-x)),
+    "ordinal_softmax": (activations.ordinal_softmax, {}, 8),
+    "sparsemax": (activations.sparsemax, {}, 8),
+    "entmax15": (activations.entmax15, {}, 8),
+    "entmax(1.2)": (activations.entmax, {"alpha": 1.2}, 8),
+    "entmax(2.5)": (activations.entmax, {"alpha": 2.5}, 8),
 }
 
 
 @functools.cache
 def _activation_case(name, dtype):
     function, settings, _ = ACTIVATIONS[name]
-    is_row = "softmax" in name
-    x = _rows(dtype) if is_row else _reals(dtype)[:, None]
+    if "axis" not in inspect.signature(function).parameters:
+        x = _reals(dtype)[:, None]
+        return x, None, _truth(function, dtype, x, settings)
+    x = _rows(dtype)
     # A single chosen output, as a loss would ask for it, is the hard case of a row.
-    upstream = np.eye(4, dtype="float32")[np.argmax(x, -1)] if is_row else None
+    width = 5 if name == "ordinal_softmax" else 4
+    upstream = np.eye(width, dtype="float32")[np.argmax(x, -1)]
     return x, upstream, _truth(function, dtype, x, settings, upstream)
 
 
@@ -131,8 +141,35 @@ def test_activation_in_16_bit(name, dtype, mode):
     assert max(worst) <= 0.51, f"value and gradient are {worst} ULP off"
 
 
+BOUNDED = [name for name, (_, _, bound) in ACTIVATIONS.items() if not callable(bound)]
+
+
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", BOUNDED)
+def test_activation_within_its_bound(name, mode):
+    """An entry is held to its bound beyond what one ULP of error in the logits does to it."""
+    function, settings, bound = ACTIVATIONS[name]
+    x, upstream, truth = _activation_case(name, "float32")
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda v: function(v, **settings), x, upstream)
+    off = [oracle.errors(*pair, "float32") for pair in zip(got, truth, strict=True)]
+    rows = np.flatnonzero(np.any(np.concatenate(off, -1) > bound, -1))
+    signs = np.random.default_rng(3).choice([-np.inf, np.inf], (3, *x[rows].shape))
+    moved = [np.nextafter(x[rows], np.float32(d)) for s in signs for d in (s, -s)]
+    truths = [_truth(function, "float32", v, settings, upstream[rows]) for v in moved]
+    for part, what in enumerate(("value", "gradient")):
+        for index in np.argwhere(off[part][rows] > bound):
+            row, column = rows[index[0]], index[1]
+            here, exact = float(got[part][row, column]), truth[part][row, column]
+            near = [t[part][tuple(index)] for t in truths] + [exact]
+            near = [v for v in near if v is not None]
+            beyond = max(min(near) - here, here - max(near))
+            wrong = f"the {what} is {off[part][row, column]:.3g} ULP off at {x[row]}"
+            assert beyond <= bound * oracle.ulp(exact, "float32"), wrong
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", [name for name in ACTIVATIONS if name not in BOUNDED])
 def test_activation_is_at_least_as_accurate_as_keras(name, mode):
     function, settings, theirs = ACTIVATIONS[name]
     x, upstream, truth = _activation_case(name, "float32")
