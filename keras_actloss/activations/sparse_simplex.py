@@ -266,26 +266,28 @@ def entmax(x, alpha=1.5, axis=-1):
     def project(x):
         z = _distance(x, axis)
         rows = ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
-        # One a row, so that what broadcast has its gradient summed.
-        exponent = ops.cast(ops.convert_to_tensor(alpha), z.dtype) - 1 + rows
+        # One a row, so that what broadcast has its gradient summed; 1 is subtracted from the number
+        # itself, not from its rounding.
+        exponent = ops.cast(ops.convert_to_tensor(alpha - 1), z.dtype) + rows
         height = _entmax_height(z, exponent, axis, convex=fixed and alpha < 2)
-        return with_gradient(lambda *args: parts(*args)[0], gradient)(z, exponent, height)
+        return with_gradient(value, gradient)(z, exponent, height)
+
+    def value(z, exponent, height):
+        return parts(z, exponent, height)[0]
 
     def parts(z, exponent, height):
-        """The result, its logarithm inside the support, and the support."""
+        """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` there."""
         ratio = exponent * z / height
         inside = ratio > -1
-        log_weight = ops.log1p(ops.where(inside, ratio, 0)) / exponent
+        ratio = ops.where(inside, ratio, 0)
+        log_weight = ops.log1p(ratio) / exponent
         weight = ops.where(inside, ops.exp(log_weight), 0)
         mass = _sum(weight, axis)
-        return weight / mass, log_weight - ops.log(mass), inside
-
-    def slopes(z, exponent, height):
-        y, log_y, inside = parts(z, exponent, height)
-        return y, log_y, ops.where(inside, ops.exp((1 - exponent) * log_y), 0)
+        slope = weight / (1 + ratio) * ops.power(mass, exponent - 1)
+        return weight / mass, log_weight - ops.log(mass), slope
 
     def gradient(upstream, z, exponent, height):
-        _, log_y, slope = slopes(z, exponent, follow(z, exponent, height))
+        _, log_y, slope = parts(z, exponent, follow(z, exponent, height))
         of_z = _pull_back(upstream, z, slope, axis)
         if fixed:
             return of_z, None, None
@@ -297,7 +299,7 @@ def entmax(x, alpha=1.5, axis=-1):
         """The height as a function of the others, for the derivative of the gradient."""
 
         def slope_of(upstream, z, exponent):
-            y, log_y, slope = slopes(z, exponent, follow(z, exponent, height))
+            y, log_y, slope = parts(z, exponent, follow(z, exponent, height))
             share = -upstream / _sum(slope, axis)
             tilt = ops.where(slope > 0, slope * z - y * log_y, 0)
             return share * exponent * slope, share * _sum(tilt, axis)
