@@ -239,30 +239,70 @@ ACTIVATIONS = {
     "xielu": (activations.xielu, {"beta": 0.0}, 5),
     "softmax": (activations.softmax, {}, keras.activations.softmax),
     "log_softmax": (activations.log_softmax, {}, keras.activations.log_softmax),
+    "softmin": (activations.softmin, {}, lambda x: keras.activations.softmax(-x)),
+}
+
+# The same for functions that are 0 in a part of their range: there one ULP in a logit is forgiven.
+SIMPLEX = {
+    "ordinal_softmax": (activations.ordinal_softmax, {}, 8),
+    "sparsemax": (activations.sparsemax, {}, 8),
+    "entmax15": (activations.entmax15, {}, 8),
+    "entmax(1.2)": (activations.entmax, {"alpha": 1.2}, 8),
+    "entmax(2.5)": (activations.entmax, {"alpha": 2.5}, 8),
 }
 
 
 @functools.cache
 def _activation_case(name, dtype):
-    function, settings, _, *largest = ACTIVATIONS[name]
-    is_row = "softmax" in name
+    function, settings, _, *largest = (ACTIVATIONS | SIMPLEX)[name]
+    is_row = name in SIMPLEX or "softm" in name
     is_gated = "glu" in name or name in ("bilinear", "gtu")
     x = _rows(dtype) if is_row else _pairs(dtype) if is_gated else _reals(dtype)[:, None]
     if largest:
         x = x[np.abs(x[:, 0]) <= largest[0]]
+    if not is_row:
+        return x, None, _truth(function, dtype, x, settings)
     # A single chosen output, as a loss would ask for it, is the hard case of a row.
-    upstream = np.eye(4, dtype="float32")[np.argmax(x, -1)] if is_row else None
+    width = 5 if name == "ordinal_softmax" else 4
+    upstream = np.eye(width, dtype="float32")[np.argmax(x, -1)]
     return x, upstream, _truth(function, dtype, x, settings, upstream)
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("name", ACTIVATIONS)
+@pytest.mark.parametrize("name", ACTIVATIONS | SIMPLEX)
 def test_activation_in_16_bit(name, dtype, mode):
-    function, settings, *_ = ACTIVATIONS[name]
+    function, settings, *_ = (ACTIVATIONS | SIMPLEX)[name]
     x, upstream, truth = _activation_case(name, dtype)
     worst = _measure(mode, lambda v: function(v, **settings), x, dtype, truth, upstream)
     assert max(worst) <= 0.51, f"value and gradient are {worst} ULP off"
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", SIMPLEX)
+def test_simplex_in_float32(name, mode):
+    """An entry is held to its bound beyond what one ULP of error in the logits does to it."""
+    function, settings, bound = SIMPLEX[name]
+    x, upstream, truth = _activation_case(name, "float32")
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda v: function(v, **settings), x, upstream)
+    off = [oracle.errors(*pair, "float32") for pair in zip(got, truth, strict=True)]
+    rows = np.flatnonzero(np.any(np.concatenate(off, -1) > bound, -1))
+    if not len(rows):
+        return
+    # Any two logits move apart in some of these: a shift of all changes nothing.
+    signs = np.array([[1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], "float32") * np.inf
+    moved = [np.nextafter(x[rows], d) for s in signs for d in (s, -s)]
+    truths = [_truth(function, "float32", v, settings, upstream[rows]) for v in moved]
+    for part, what in enumerate(("value", "gradient")):
+        for index in np.argwhere(off[part][rows] > bound):
+            row, column = rows[index[0]], index[1]
+            here, exact = float(got[part][row, column]), truth[part][row, column]
+            near = [t[part][tuple(index)] for t in truths] + [exact]
+            near = [v for v in near if v is not None]
+            beyond = max(min(near) - here, here - max(near))
+            wrong = f"the {what} is {off[part][row, column]:.3g} ULP off at {x[row]}"
+            assert beyond <= bound * oracle.ulp(exact, "float32"), wrong
 
 
 @pytest.mark.parametrize("mode", MODES)

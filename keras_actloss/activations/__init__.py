@@ -28,8 +28,15 @@ from keras_actloss.activations.sigmoidal import (
     sparse_sigmoid,
     tanh,
 )
-from keras_actloss.activations.simplex import log_softmax, softmax
+from keras_actloss.activations.simplex import (
+    gumbel_softmax,
+    log_softmax,
+    ordinal_softmax,
+    softmax,
+    softmin,
+)
 from keras_actloss.activations.softplus import shifted_softplus, softplus, squareplus
+from keras_actloss.activations.sparse_simplex import entmax, entmax15, sparsemax
 from keras_actloss.activations.stochastic import rrelu
 
 __all__ = [
@@ -38,11 +45,14 @@ __all__ = [
     "crelu",
     "dynamic_tanh",
     "elu",
+    "entmax",
+    "entmax15",
     "exponential",
     "geglu",
     "gelu",
     "glu",
     "gtu",
+    "gumbel_softmax",
     "hard_shrink",
     "hard_sigmoid",
     "hard_silu",
@@ -54,6 +64,7 @@ __all__ = [
     "log_softmax",
     "maxout",
     "mish",
+    "ordinal_softmax",
     "prelu",
     "quick_gelu",
     "reglu",
@@ -70,10 +81,12 @@ __all__ = [
     "soft_shrink",
     "softcap",
     "softmax",
+    "softmin",
     "softplus",
     "softsign",
     "sparse_plus",
     "sparse_sigmoid",
+    "sparsemax",
     "squared_relu",
     "squareplus",
     "star_relu",

@@ -49,6 +49,14 @@ def positive_integer(name, value):
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
+def above_one(name, value):
+    number(name, value)
+    if not value > 1:
+        raise ValueError(
+            f"{name} must be greater than 1, got {value!r}; close to 1 is near softmax"
+        )
+
+
 def non_negative(name, value):
     number(name, value)
     if value < 0:

@@ -40,6 +40,20 @@ def with_gradient(value, gradient, shared=None):
     return function
 
 
+def repeat(step, state, most):
+    """`step(*state)` again and again, until the flag that ends what it returns is False.
+
+    A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
+    """
+    if keras.backend.backend() == "torch":
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            for _ in range(most):
+                state = step(*state)
+            return state
+    return ops.while_loop(lambda *state: state[-1], step, state)
+
+
 def tail(x):
     """`sigmoid(-|x|)`: the smaller of `sigmoid(x)` and `1 - sigmoid(x)`, without cancellation."""
     return ops.sigmoid(-ops.abs(x))

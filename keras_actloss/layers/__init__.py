@@ -42,8 +42,15 @@ from keras_actloss.activations.sigmoidal import (
     SparseSigmoid,
     Tanh,
 )
-from keras_actloss.activations.simplex import LogSoftmax, Softmax
+from keras_actloss.activations.simplex import (
+    GumbelSoftmax,
+    LogSoftmax,
+    OrdinalSoftmax,
+    Softmax,
+    Softmin,
+)
 from keras_actloss.activations.softplus import ShiftedSoftplus, Softplus, Squareplus
+from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, Sparsemax
 from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.parameters import LearnedActivation
@@ -63,7 +70,10 @@ __all__ = [
     "CReLU",
     "ClippedSwiGLU",
     "DynamicTanh",
+    "Entmax",
+    "Entmax15",
     "Exponential",
+    "GumbelSoftmax",
     "HardShrink",
     "HardSiLU",
     "HardSigmoid",
@@ -79,6 +89,7 @@ __all__ = [
     "LogSoftmax",
     "Maxout",
     "Mish",
+    "OrdinalSoftmax",
     "PReLU",
     "QuickGELU",
     "RReLU",
@@ -94,10 +105,12 @@ __all__ = [
     "SoftShrink",
     "Softcap",
     "Softmax",
+    "Softmin",
     "Softplus",
     "Softsign",
     "SparsePlus",
     "SparseSigmoid",
+    "Sparsemax",
     "SquaredReLU",
     "Squareplus",
     "StarReLU",

@@ -64,6 +64,34 @@ def _halves(x, axis, gate):
     return np.moveaxis(linear, 0, axis), np.moveaxis(opens, 0, axis)
 
 
+def _pad(x, value, side, axis):
+    edge = np.full_like(np.take(x, [0], axis=axis), mpf(value))
+    return np.concatenate([edge, x] if side == "start" else [x, edge], axis=axis)
+
+
+def _root(function, low, high):
+    """Where a decreasing function of an array, entry by entry, is 0 between `low` and `high`.
+
+    Halving finds the neighborhood, then lines through the two sides (Illinois) find the digits.
+    """
+    shape = function(exact(low)).shape
+    low, high = (np.broadcast_to(exact(v), shape) for v in (low, high))
+    above, below, right, middle = function(low), function(high), False, low
+    for step in range(100):
+        chord = low + (high - low) * above / np.where(above == below, mpf(1), above - below)
+        middle = (low + high) / 2 if step < 8 else chord
+        value = function(middle)
+        right, right_before = value < 0, right
+        if step > 8:  # A side that stays loses half its weight, or the other one creeps.
+            above = np.where(right & right_before, above / 2, above)
+            below = np.where(~right & ~right_before, below / 2, below)
+        low, above = np.where(right, low, middle), np.where(right, above, value)
+        high, below = np.where(right, middle, high), np.where(right, value, below)
+        if np.all(abs(value) < mpf(10) ** (20 - _DIGITS)):
+            break
+    return middle
+
+
 def _namespace(rank):
     def along(weights, axis):
         shape = [1] * rank
@@ -87,6 +115,8 @@ def _namespace(rank):
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
         "pi": mp.pi,
+        "pad": _pad,
+        "root": _root,
         "sign": _each(mp.sign),
         "sin": _each(mp.sin),
         "size": np.size,
