@@ -410,9 +410,9 @@ def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
     Args:
         x: Tensor.
         alpha_p: What softplus makes the curvature right of zero of, a number or a tensor that
-            broadcasts to `x`. The default gives the curvature 0.8.
-        alpha_n: What softplus makes the size of the left part, less `beta`, of; likewise. The
-            default gives the size 0.8.
+            broadcasts to `x`. Defaults to `0.2033823208110246`, which gives the curvature 0.8.
+        alpha_n: What softplus makes the size of the left part, less `beta`, of; likewise.
+            Defaults to `-1.0502256128148468`, which gives the size 0.8.
         beta: Slope at zero. Defaults to `0.5`.
 
     Shapes:
@@ -423,8 +423,8 @@ def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
 
     Example:
 
-    >>> float(keras_actloss.activations.xielu(1.0))
-    1.3...
+    >>> float(keras_actloss.activations.xielu(-1.0))
+    -0.0217...
 
     Related:
         Its derivative right of zero is `2 * right * x + beta`, left of it

@@ -29,8 +29,9 @@ def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, seed=None):
 
     Args:
         x: Tensor.
-        lower: Least slope, at least 0. Defaults to `1 / 8`.
-        upper: Largest slope, at least `lower`. Defaults to `1 / 3`.
+        lower: Least slope, at least 0. Defaults to `0.125`.
+        upper: Largest slope, at least `lower`. Defaults to
+            `0.3333333333333333`.
         training: Whether to draw the slopes. Defaults to `False`.
         seed: Integer, or a `keras.random.SeedGenerator` that gives other slopes on each call.
             Defaults to `None`, Keras's global seed.
