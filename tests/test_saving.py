@@ -99,7 +99,9 @@ class Holder(losses.Loss):
         self.axes = tuple(axes)
 
     def call(self, y_true, y_pred):
-        scale = self.initializer(()) * keras.ops.convert_to_tensor(self.weights, y_pred.dtype)
+        scale = self.initializer((), dtype=y_pred.dtype) * keras.ops.convert_to_tensor(
+            self.weights, y_pred.dtype
+        )
         return keras.ops.mean(scale * keras.ops.abs(y_pred - y_true), axis=self.axes) + (
             self.inner.call(y_true, y_pred)
         )
