@@ -424,7 +424,7 @@ def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
     Example:
 
     >>> float(keras_actloss.activations.xielu(-1.0))
-    -0.0217...
+    -0.205...
 
     Related:
         Its derivative right of zero is `2 * right * x + beta`, left of it

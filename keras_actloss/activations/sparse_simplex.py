@@ -250,7 +250,7 @@ def entmax(x, alpha=1.5, axis=-1):
     Example:
 
     >>> float(keras_actloss.activations.entmax([1.0, 0.0], alpha=1.25)[0])
-    0.7795...
+    0.7754...
 
     Related:
         `alpha = 1.5` is `entmax15`, `alpha = 2` is `sparsemax`.
