@@ -17,6 +17,8 @@ from keras_actloss import activations, losses
 from keras_actloss.testing import oracle
 from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 IS_TORCH = keras.backend.backend() == "torch"
 MODES = ["eager"] if IS_TORCH else ["eager", "compiled"]
 DIGITS = {"float32": 23, "bfloat16": 7, "float16": 10}
