@@ -1,6 +1,7 @@
 """What every activation promises, a check each: `check(layer, x)` raises if it is broken."""
 
 import copy
+import inspect
 import json
 import os
 import tempfile
@@ -41,6 +42,18 @@ def _least_rank(layer):
     return max((int(a) + 1 if a >= 0 else -int(a) for a in axes), default=channels)
 
 
+def _function_of(layer):
+    """The function form with the settings of the layer."""
+    if layer.fn is None:
+        raise NotApplicable("the layer has no function form")
+    if (
+        hasattr(layer, "seed_generator")
+        and "training" not in inspect.signature(layer.fn).parameters
+    ):
+        raise NotApplicable("the function draws noise, the layer only in training")
+    return lambda x: layer.fn(x, **layer.fn_settings())
+
+
 def check_ranks(layer, x):
     """Any rank goes, an empty batch too, and an elementwise one takes a scalar."""
     # Axes of even size, so that a gated layer can halve one.
@@ -71,10 +84,8 @@ def check_mixed_precision(layer, x):
 
 def check_layer_equals_function(layer, x):
     """The layer computes its function with its settings."""
-    if layer.fn is None:
-        raise NotApplicable("the layer has no function form")
     output = array(layer(x))
-    _close(output, array(layer.fn(x, **layer.fn_settings())), "layer beside function")
+    _close(output, array(_function_of(layer)(x)), "layer beside function")
 
 
 def check_config_round_trip(layer, x):
@@ -144,13 +155,12 @@ def check_shape_is_known(layer, x):
 
 def check_function_on_symbolic_input(layer, x):
     """The function form applies to a functional model's tensors, and the model can be saved."""
-    if layer.fn is None:
-        raise NotApplicable("the layer has no function form")
     if layer.weights and isinstance(layer, LearnedActivation):
         raise NotApplicable("settings of the function are weights of the layer")
     inputs = keras.Input(x.shape[1:])
-    model = keras.Model(inputs, layer.fn(inputs, **layer.fn_settings()))
-    expected = array(layer.fn(x, **layer.fn_settings()))
+    function = _function_of(layer)
+    model = keras.Model(inputs, function(inputs))
+    expected = array(function(x))
     _close(array(model(x)), expected, "functional model beside function")
     config = json.loads(json.dumps(model.get_config()))
     _close(array(keras.Model.from_config(config)(x)), expected, "rebuilt model")
@@ -210,7 +220,10 @@ def check_nan_stays(layer, x):
 def check_integer_input(layer, x):
     """Integers are taken as floats."""
     integers = np.round(3 * x).astype("int32")
-    function = layer if layer.fn is None else lambda v: layer.fn(v, **layer.fn_settings())
+    try:
+        function = _function_of(layer)
+    except NotApplicable:
+        function = layer
     _close(array(function(integers)), array(function(integers.astype("float32"))), "integers")
 
 
