@@ -18,8 +18,6 @@ import keras_actloss
 from keras_actloss import activations, layers, losses, testing
 from keras_actloss.core import registry
 
-pytestmark = pytest.mark.slow
-
 HERE = Path(__file__).parent
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -33,10 +31,10 @@ def _same(model, again, x):
 def network(request):
     """A model with an activation, and an input for it."""
     config = request.param.get_config()
-    inputs = keras.Input((4, 6))
-    hidden = keras.layers.Dense(6)(inputs)
+    inputs = keras.Input((3, 5))
+    hidden = keras.layers.Dense(5)(inputs)
     model = keras.Model(inputs, type(request.param).from_config(config)(hidden))
-    return model, np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
+    return model, np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
 
 
 def test_activation_through_json_and_weights(network, tmp_path):
@@ -72,6 +70,7 @@ def test_loss_in_a_compiled_model(loss, tmp_path):
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", [b for b in BACKENDS if b != keras.backend.backend()])
 def test_a_file_loads_on_the_other_backends(backend, tmp_path):
     model = elsewhere.build_model(ACTIVATIONS, LOSSES)

@@ -7,8 +7,6 @@ from catalogue import ACTIVATIONS, LOSSES
 
 from keras_actloss import activations, layers, losses, testing
 
-pytestmark = pytest.mark.slow
-
 MODES = {
     "jit": {"jit_compile": True},
     "no jit": {"jit_compile": False},
@@ -120,10 +118,9 @@ def test_every_loss_trains(loss):
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_unknown_batch_and_spatial_sizes(layer):
-    shape = (None, None, None, 4)
-    model = keras.Sequential([keras.Input(shape[1:]), layer])
-    assert model.output_shape == tuple(layer.compute_output_shape(shape))
-    for shape in ((2, 4, 6, 4), (1, 2, 2, 4)):
+    model = keras.Sequential([keras.Input((None, None, 3)), layer])
+    assert model.output_shape == (None, None, None, 3)
+    for shape in ((2, 4, 5, 3), (1, 1, 2, 3)):
         x = np.random.default_rng(0).normal(size=shape).astype("float32")
         expected = keras.ops.convert_to_numpy(layer(x))
         got = model.predict(x, verbose=0)
