@@ -17,6 +17,8 @@ from keras_actloss import activations, losses
 from keras_actloss.testing import oracle
 from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 MODES = ["eager"] if keras.backend.backend() == "torch" else ["eager", "compiled"]
 DIGITS = {"float32": 23, "bfloat16": 7, "float16": 10}
 LOWEST = {"float32": -126, "bfloat16": -126, "float16": -14}

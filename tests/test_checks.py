@@ -8,6 +8,8 @@ from catalogue import ACTIVATIONS, LOSSES
 from keras_actloss import layers, losses, testing
 from keras_actloss.core.registry import CATALOGUE
 
+pytestmark = pytest.mark.slow
+
 
 def _run(check, thing):
     try:

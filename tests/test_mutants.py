@@ -12,6 +12,8 @@ from keras_actloss import testing
 from keras_actloss.layers import ActivationLayer
 from keras_actloss.losses import Loss
 
+pytestmark = pytest.mark.slow
+
 registered = keras.saving.register_keras_serializable("mutants")
 
 

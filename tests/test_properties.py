@@ -12,6 +12,8 @@ from keras import ops
 
 from keras_actloss import activations, losses
 
+pytestmark = pytest.mark.slow
+
 SHAPES = st.lists(st.integers(2, 4), min_size=1, max_size=3).map(tuple)
 SEEDS = st.integers(0, 10_000)
 

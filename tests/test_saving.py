@@ -18,6 +18,8 @@ import keras_actloss
 from keras_actloss import activations, layers, losses, testing
 from keras_actloss.core import registry
 
+pytestmark = pytest.mark.slow
+
 HERE = Path(__file__).parent
 BACKENDS = ("tensorflow", "jax", "torch")
 
@@ -70,7 +72,6 @@ def test_loss_in_a_compiled_model(loss, tmp_path):
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("backend", [b for b in BACKENDS if b != keras.backend.backend()])
 def test_a_file_loads_on_the_other_backends(backend, tmp_path):
     model = elsewhere.build_model(ACTIVATIONS, LOSSES)

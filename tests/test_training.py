@@ -7,6 +7,8 @@ from catalogue import ACTIVATIONS, LOSSES
 
 from keras_actloss import activations, layers, losses, testing
 
+pytestmark = pytest.mark.slow
+
 MODES = {
     "jit": {"jit_compile": True},
     "no jit": {"jit_compile": False},
