@@ -12,50 +12,34 @@ BACKEND = keras.backend.backend()
 ROWS, COLUMNS = 4096, 1024
 
 
-def _native_activations():
-    """The backend's own functions, where it has them."""
-    module = {"jax": "jax.nn", "tensorflow": "tensorflow", "torch": "torch.nn.functional"}[BACKEND]
-    library = importlib.import_module(module)
+def activation_cases():
+    """Name -> contender -> function of a tensor of `ROWS` x `COLUMNS` normal numbers."""
+    names = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softmax", "log_softmax"]
+    settings = {"leaky_relu": {"negative_slope": 0.3}}
     if BACKEND == "tensorflow":
-        nn = library.nn
-        return {
-            "relu": nn.relu,
-            "leaky_relu": lambda x: nn.leaky_relu(x, 0.3),
-            "elu": nn.elu,
-            "sigmoid": nn.sigmoid,
-            "tanh": nn.tanh,
-            "softmax": nn.softmax,
-            "log_softmax": nn.log_softmax,
-        }
-    over_rows = {"axis": -1} if BACKEND == "jax" else {"dim": -1}
+        native = importlib.import_module("tensorflow").nn
+        native_settings = {"leaky_relu": {"alpha": 0.3}}
+    elif BACKEND == "jax":
+        native, native_settings = importlib.import_module("jax.nn"), settings
+    else:
+        native = importlib.import_module("torch.nn.functional")
+        over_rows = {"dim": -1}
+        native_settings = settings | {"softmax": over_rows, "log_softmax": over_rows}
+    contenders = {
+        "ours": (activations, settings),
+        "keras": (keras.activations, settings),
+        "native": (native, native_settings),
+    }
     return {
-        "relu": library.relu,
-        "leaky_relu": lambda x: library.leaky_relu(x, 0.3),
-        "elu": library.elu,
-        "sigmoid": library.sigmoid,
-        "tanh": library.tanh,
-        "softmax": lambda x: library.softmax(x, **over_rows),
-        "log_softmax": lambda x: library.log_softmax(x, **over_rows),
+        name: {
+            who: functools.partial(getattr(module, name), **own.get(name, {}))
+            for who, (module, own) in contenders.items()
+        }
+        for name in names
     }
 
 
-def activation_cases():
-    """Name -> contender -> function of a tensor of `ROWS` x `COLUMNS` normal numbers."""
-    settings = {"leaky_relu": {"negative_slope": 0.3}}
-    names = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softmax", "log_softmax"]
-    native = _native_activations()
-    cases = {}
-    for name in names:
-        own = settings.get(name, {})
-        cases[name] = {
-            "ours": functools.partial(getattr(activations, name), **own),
-            "keras": functools.partial(getattr(keras.activations, name), **own),
-        }
-        if name in native:
-            cases[name]["native"] = native[name]
-    return cases
-
-
+@functools.cache
 def loss_cases():
     """Name -> (labels, predictions, settings of both, class name)."""
     rng = np.random.default_rng(0)
