@@ -351,7 +351,7 @@ class LayerEqualsFunction(ActivationLayer, fn=_function(lambda x, y: y)):
 @registered
 class FormulaOfActivation(
     ActivationLayer,
-    fn=_function(lambda x, y: y, "Formula:\n\n    y = 2 * scale * x / (1 + abs(x))"),
+    fn=_function(lambda x, y: y, "A curve.\n\nFormula:\n\n    y = 2 * scale * x / (1 + abs(x))"),
 ):
     """The formula says something else."""
 
@@ -504,6 +504,19 @@ def test_only_its_check_catches_a_broken_loss(check, mutant):
 def test_only_its_check_catches_a_broken_activation(check, mutant):
     report = testing.check_activation(mutant(), raise_on_failure=False)
     assert _failed(report) == {check} | ALSO_ACTIVATION.get(check, set()), str(report)
+
+
+@pytest.mark.parametrize(
+    "report",
+    [
+        lambda: testing.check_loss(Formula(), raise_on_failure=False),
+        lambda: testing.check_activation(FormulaOfActivation(), raise_on_failure=False),
+    ],
+    ids=["loss", "activation"],
+)
+def test_a_wrong_formula_is_told_by_its_numbers(report):
+    (failure,) = report().failed
+    assert "units in the last place off the formula" in failure.message
 
 
 def test_the_healthy_ones_pass():
