@@ -77,7 +77,6 @@ def test_a_softmax_and_its_logits_cost_the_same(logits):
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 def test_a_network_learns(policy, mode):
     keras.config.set_dtype_policy(policy)
-    # Steps that are executed together must be alike.
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
     label = (x[:, 0] > 0).astype("int32")
     inputs = keras.Input((4,))

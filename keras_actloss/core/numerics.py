@@ -159,8 +159,11 @@ def categorical(target, x, axis, from_logits):
     def others(x, top):
         """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
         leads = x == top
-        e, shift = exp_near(x, top) if from_logits else (x, 0.0)
-        scale = ops.exp(shift - top) if from_logits else 1 / top
+        if from_logits:
+            e, shift = exp_near(x, top)
+            scale = ops.exp(shift - top)
+        else:
+            e, scale = x, 1 / top
         return leads, ops.where(leads, 0.0, e), scale
 
     def shared(target, x):
