@@ -51,7 +51,7 @@ try: $(VENV)/test.stamp ## all checks of one object on all backends: make try NA
 	@$(if $(NAME),,$(error name the object, as in: make try NAME=Huber))
 	@status=0; for backend in $(BACKENDS); do \
 		echo "======== $(NAME) on $$backend ========"; \
-		KERAS_BACKEND=$$backend $(RUN) -m keras_actloss.testing $(NAME) || status=1; \
+		KERAS_BACKEND=$$backend $(RUN) -m keras_actloss.testing '$(NAME)' || status=1; \
 	done; exit $$status
 
 bench: $(VENV)/test.stamp ## measure speed and accuracy beside other packages

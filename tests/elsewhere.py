@@ -13,8 +13,8 @@ from keras_actloss import layers, testing
 
 def build_model(activations, losses):
     """Activations on one common input, and each loss on an input of its own."""
-    inputs = {"x": keras.Input((3, 5), name="x")}
-    hidden = keras.layers.Dense(5, kernel_initializer="glorot_normal")(inputs["x"])
+    inputs = {"x": keras.Input((4, 6), name="x")}
+    hidden = keras.layers.Dense(6, kernel_initializer="glorot_normal")(inputs["x"])
     outputs = {
         f"activation_{i}": type(layer).from_config({**layer.get_config(), "name": f"layer_{i}"})(
             hidden
@@ -33,7 +33,7 @@ def build_model(activations, losses):
 def data(losses):
     """Inputs and labels for `build_model`; the batch is that of the examples of the losses."""
     examples = [testing.example_inputs(loss) for loss in losses]
-    x = np.random.default_rng(0).normal(size=(len(examples[0][1]), 3, 5)).astype("float32")
+    x = np.random.default_rng(0).normal(size=(len(examples[0][1]), 4, 6)).astype("float32")
     inputs = {f"predictions_{i}": y_pred for i, (_, y_pred) in enumerate(examples)}
     labels = {f"loss_{i}": y_true for i, (y_true, _) in enumerate(examples)}
     return {"x": x, **inputs}, labels

@@ -69,7 +69,8 @@ def test_arguments_are_described_with_their_defaults(function):
     for parameter, entry in zip(parameters.values(), entries, strict=True):
         if parameter.default is not parameter.empty:
             entry = " ".join(entry.split())
-            assert f"Defaults to `{parameter.default!r}`" in entry, parameter.name
+            default = repr(parameter.default).replace("'", '"')
+            assert f"Defaults to `{default}`" in entry, parameter.name
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=_named)

@@ -82,6 +82,14 @@ def test_keras_rounds_class_ids():
     assert loss.ids.tolist() == [1000]
 
 
+@pytest.mark.skipif(BACKEND == "torch", reason="the kernels of torch keep NaN")
+@pytest.mark.parametrize(
+    "shrink", [ops.hard_shrink, ops.soft_shrink, lambda x: ops.threshold(x, 0.5, 0.0)]
+)
+def test_keras_hides_nan_in_shrinkage(shrink):
+    assert float(shrink(np.float32("nan"))) == 0
+
+
 def test_keras_keeps_nan_of_weight_zero():
     loss = keras.losses.MeanSquaredError()
     assert np.isnan(float(loss(np.array([[np.nan], [1.0]]), np.zeros((2, 1)), np.array([0, 1]))))

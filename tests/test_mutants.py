@@ -9,7 +9,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import testing
-from keras_actloss.layers import ActivationLayer
+from keras_actloss.layers import ActivationLayer, LearnedActivation
 from keras_actloss.losses import Loss
 
 pytestmark = pytest.mark.slow
@@ -357,6 +357,19 @@ class FormulaOfActivation(
 
 
 @registered
+class WeightsLearn(LearnedActivation, fn=curve):
+    """Its weight gets no gradient."""
+
+    def __init__(self, scale_initializer=3.0, **kwargs):
+        super().__init__(**kwargs)
+        self.learn("scale", scale_initializer)
+
+    def call(self, inputs):
+        scale = ops.stop_gradient(self.fn_settings()["scale"])
+        return curve(inputs, ops.cast(scale, curve(inputs).dtype))
+
+
+@registered
 class GradientOfActivation(
     ActivationLayer, fn=_function(lambda x, y: (y + ops.stop_gradient(y)) / 2)
 ):
@@ -398,7 +411,7 @@ class ShapeIsKnown(HealthyActivation):
     """Knows only the shapes that are wholly known."""
 
     def compute_output_shape(self, input_shape):
-        return tuple(size or 1 for size in input_shape)
+        return tuple(1 if size is None else size for size in input_shape)
 
     def compute_output_spec(self, inputs):
         return keras.KerasTensor(inputs.shape, self.compute_dtype)
@@ -487,7 +500,7 @@ ALSO_LOSS = {
     },
     "check_saving": {"check_copy_and_pickle"},
 }
-ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
+ALSO_ACTIVATION = {"check_saving": {"check_copy"}, "check_shape_is_known": {"check_ranks"}}
 
 
 def _failed(report):

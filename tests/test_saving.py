@@ -33,10 +33,10 @@ def _same(model, again, x):
 def network(request):
     """A model with an activation, and an input for it."""
     config = request.param.get_config()
-    inputs = keras.Input((3, 5))
-    hidden = keras.layers.Dense(5)(inputs)
+    inputs = keras.Input((4, 6))
+    hidden = keras.layers.Dense(6)(inputs)
     model = keras.Model(inputs, type(request.param).from_config(config)(hidden))
-    return model, np.random.default_rng(0).normal(size=(2, 3, 5)).astype("float32")
+    return model, np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")
 
 
 def test_activation_through_json_and_weights(network, tmp_path):

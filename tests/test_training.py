@@ -119,9 +119,10 @@ def test_every_loss_trains(loss):
 
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
 def test_unknown_batch_and_spatial_sizes(layer):
-    model = keras.Sequential([keras.Input((None, None, 3)), layer])
-    assert model.output_shape == (None, None, None, 3)
-    for shape in ((2, 4, 5, 3), (1, 1, 2, 3)):
+    shape = (None, None, None, 4)
+    model = keras.Sequential([keras.Input(shape[1:]), layer])
+    assert model.output_shape == tuple(layer.compute_output_shape(shape))
+    for shape in ((2, 4, 6, 4), (1, 2, 2, 4)):
         x = np.random.default_rng(0).normal(size=shape).astype("float32")
         expected = keras.ops.convert_to_numpy(layer(x))
         got = model.predict(x, verbose=0)

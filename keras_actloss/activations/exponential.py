@@ -1,14 +1,30 @@
-"""Activations with an exponential branch."""
+"""Activations with an exponential branch, and the symmetric logarithm with its inverse."""
 
 from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import non_negative
+from keras_actloss.core.checks import non_negative, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, with_gradient
 from keras_actloss.core.registry import register
+
+# The fixed point of mean 0 and variance 1: Klambauer et al., equation 14.
+_SELU_ALPHA = 1.6732632423543772
+_SELU_SCALE = 1.0507009873554805
+
+
+def _exact_elu(alpha, scale=1.0):
+    """`scale * elu(x, alpha)`, by a gradient that does not cancel where the unit saturates."""
+
+    def gradient(upstream, x):
+        e = ops.exp(ops.minimum(x, 0))
+        return upstream * ops.where(x > 0, scale, scale * alpha * e)
+
+    return with_gradient(
+        lambda x: scale * (ops.relu(x) + alpha * expm1(ops.minimum(x, 0))), gradient
+    )
 
 
 @activation(alpha=non_negative)
@@ -43,11 +59,9 @@ def elu(x, alpha=1.0):
     Reference:
         [Clevert et al., 2016](https://arxiv.org/abs/1511.07289)
     """
-    exact = with_gradient(
-        lambda x: ops.where(x > 0, x, alpha * ops.expm1(ops.minimum(x, 0))),
-        lambda upstream, x: upstream * ops.where(x > 0, 1.0, alpha * ops.exp(ops.minimum(x, 0))),
+    return by_width(
+        x, lambda x: ops.elu(x, alpha), _exact_elu(alpha), kernels=("tensorflow", "torch")
     )
-    return by_width(x, lambda x: ops.elu(x, alpha), exact)
 
 
 @register("layers")
@@ -57,3 +71,219 @@ class ELU(ActivationLayer, fn=elu):
     def __init__(self, alpha=1.0, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.alpha = alpha
+
+
+@activation()
+def selu(x):
+    """Scaled exponential linear unit: keeps activations near mean 0 and variance 1 by itself.
+
+    Take it for deep dense networks without normalization, with `lecun_normal` initial weights and
+    `AlphaDropout`, all of which the self-normalization needs.
+
+    Formula:
+
+        alpha, scale = 1.6732632423543772, 1.0507009873554805
+        y = scale * where(x > 0, x, alpha * expm1(minimum(x, 0)))
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.selu(-1.0))
+    -1.1113...
+
+    Related:
+        1.0507 times `elu(x, alpha=1.6733)`.
+
+    Reference:
+        [Klambauer et al., 2017](https://arxiv.org/abs/1706.02515)
+    """
+    exact = _exact_elu(_SELU_ALPHA, _SELU_SCALE)
+    return by_width(x, ops.selu, exact, kernels=("tensorflow", "torch"))
+
+
+@register("layers")
+class SELU(ActivationLayer, fn=selu):
+    """Layer form of `selu`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation(alpha=positive)
+def celu(x, alpha=1.0):
+    """Continuously differentiable ELU: its slope at zero is 1 from both sides whatever `alpha`.
+
+    Take it instead of `elu` when `alpha` is not 1, where the slope of `elu` jumps.
+
+    Formula:
+
+        y = maximum(x, 0) + alpha * expm1(minimum(x, 0) / alpha)
+
+    Args:
+        x: Tensor.
+        alpha: Minus the limit for large negative inputs, greater than 0. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `alpha` is not positive.
+
+    Example:
+
+    >>> float(keras_actloss.activations.celu(-1.0, alpha=2.0))
+    -0.7869...
+
+    Related:
+        `alpha = 1` is `elu`; `celu(x, alpha) = alpha * elu(x / alpha)`.
+
+    Reference:
+        [Barron, 2017](https://arxiv.org/abs/1704.07483)
+    """
+    exact = with_gradient(
+        lambda x: ops.relu(x) + alpha * expm1(ops.minimum(x, 0) / alpha),
+        lambda upstream, x: upstream * exp_multiple(ops.minimum(x, 0), 1 / alpha),
+    )
+    # The kernel of torch takes the exponential of a rounded quotient.
+    kernels = ("torch",) if is_power_of_two(alpha) else ()
+    return by_width(x, lambda x: ops.celu(x, alpha), exact, kernels)
+
+
+@register("layers")
+class CELU(ActivationLayer, fn=celu):
+    """Layer form of `celu`."""
+
+    def __init__(self, alpha=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+
+
+@activation()
+def exponential(x):
+    """Exponential function: any number to a positive one.
+
+    Take it for the rate of a Poisson output or a variance, whose loss is then convex in the
+    input; `softplus` where large inputs may occur.
+
+    Formula:
+
+        y = exp(x)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.exponential(1.0))
+    2.7182...
+
+    Related:
+        `exponential(log_softmax(x)) = softmax(x)`.
+
+    Reference:
+        [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
+    """
+    return by_width(x, ops.exp, ops.exp)
+
+
+@register("layers")
+class Exponential(ActivationLayer, fn=exponential):
+    """Layer form of `exponential`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def symlog(x):
+    """Symmetric logarithm: the identity near zero, logarithmic in both tails.
+
+    Take it to squash inputs or targets of unknown scale, as rewards, without losing their sign;
+    predictions of squashed targets go back through `symexp`.
+
+    Formula:
+
+        y = sign(x) * log1p(abs(x))
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.symlog(-1000.0))
+    -6.9087...
+
+    Related:
+        `symexp(symlog(x)) = x`.
+
+    Reference:
+        [Hafner et al., 2023](https://arxiv.org/abs/2301.04104)
+    """
+    # The slope of abs and sign at zero differs by backend; that of the whole is 1.
+    function = with_gradient(
+        lambda x: ops.sign(x) * ops.log1p(ops.abs(x)),
+        lambda upstream, x: upstream / (1 + ops.abs(x)),
+    )
+    return by_width(x, function, function)
+
+
+@register("layers")
+class Symlog(ActivationLayer, fn=symlog):
+    """Layer form of `symlog`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def symexp(x):
+    """Symmetric exponential: the identity near zero, exponential in both tails.
+
+    Take it to bring predictions of `symlog` targets back to their scale. It overflows float32
+    beyond 88.7, float16 beyond 11.
+
+    Formula:
+
+        y = sign(x) * expm1(abs(x))
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.symexp(-2.0))
+    -6.3890...
+
+    Related:
+        `symlog(symexp(x)) = x`.
+
+    Reference:
+        [Hafner et al., 2023](https://arxiv.org/abs/2301.04104)
+    """
+    function = with_gradient(
+        lambda x: ops.sign(x) * expm1(ops.abs(x)),
+        lambda upstream, x: upstream * ops.exp(ops.abs(x)),
+    )
+    return by_width(x, function, function)
+
+
+@register("layers")
+class Symexp(ActivationLayer, fn=symexp):
+    """Layer form of `symexp`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)

@@ -1,12 +1,14 @@
-"""Piecewise linear activations: identity and rectifiers."""
+"""Identity and rectifiers: zero or almost zero left of a threshold, growing right of it."""
 
 from typing import Unpack
 
+import keras
 from keras import ops
 
-from keras_actloss.core.checks import non_negative, non_negative_or_none
+from keras_actloss.core.checks import integer_axis, non_negative, non_negative_or_none, number
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -114,6 +116,45 @@ class ReLU(ActivationLayer, fn=relu):
         self.threshold = threshold
 
 
+@activation()
+def relu6(x):
+    """Rectifier that stops at 6: `relu` for networks that will be quantized.
+
+    A bounded output spreads few bits over a known range. Take `relu` with a `max_value` for
+    another bound.
+
+    Formula:
+
+        y = minimum(maximum(x, 0), 6)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.relu6(7.5))
+    6.0
+
+    Related:
+        `relu(x, max_value=6.0)`.
+
+    Reference:
+        [Krizhevsky, 2010](https://www.cs.toronto.edu/~kriz/conv-cifar10-aug2010.pdf)
+    """
+    return ops.relu6(x)
+
+
+@register("layers")
+class ReLU6(ActivationLayer, fn=relu6):
+    """Layer form of `relu6`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
 @activation(negative_slope=non_negative)
 def leaky_relu(x, negative_slope=0.3):
     """Rectifier with a small slope left of zero, so that no unit is without gradient.
@@ -160,3 +201,295 @@ class LeakyReLU(ActivationLayer, fn=leaky_relu):
     def __init__(self, negative_slope=0.3, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.negative_slope = negative_slope
+
+
+def _above(x, threshold, default_value):
+    """`x` where it exceeds the threshold."""
+
+    def kept(x):
+        if keras.backend.backend() == "torch":
+            return ops.threshold(x, threshold, default_value)
+        # Compared the other way round than in Keras, where NaN becomes the default value.
+        return ops.where(x <= threshold, default_value, x)
+
+    return by_width(x, kept, kept)
+
+
+@activation(threshold=number, default_value=number)
+def threshold(x, threshold=1.0, default_value=0.0):
+    """The input where it exceeds a threshold, a constant elsewhere.
+
+    Take it to cut off small responses without moving the large ones; `soft_shrink` moves them and
+    is continuous. Keras's function has no defaults; these are those of `thresholded_relu`.
+
+    Formula:
+
+        y = where(x > threshold, x, default_value)
+
+    Args:
+        x: Tensor.
+        threshold: What the input must exceed to be kept. Defaults to `1.0`.
+        default_value: The output elsewhere. Defaults to `0.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.threshold(0.5, threshold=1.0, default_value=-2.0))
+    -2.0
+
+    Related:
+        `threshold = default_value = 0` is `relu`.
+
+    Reference:
+        [Konda et al., 2014](https://arxiv.org/abs/1402.3337)
+    """
+    return _above(x, threshold, default_value)
+
+
+@register("layers")
+class Threshold(ActivationLayer, fn=threshold):
+    """Layer form of `threshold`."""
+
+    def __init__(self, threshold=1.0, default_value=0.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.threshold = threshold
+        self.default_value = default_value
+
+
+@activation(theta=non_negative)
+def thresholded_relu(x, theta=1.0):
+    """Rectifier without the part below a threshold: it jumps from 0 to the threshold there.
+
+    Take it for sparse codes without biases, and to load models that use the layer of that name of
+    Keras 1 and 2. At the threshold itself the output is 0.
+
+    Formula:
+
+        y = where(x > theta, x, 0)
+
+    Args:
+        x: Tensor.
+        theta: The threshold, at least 0. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `theta` is negative.
+
+    Example:
+
+    >>> float(keras_actloss.activations.thresholded_relu(1.5))
+    1.5
+
+    Related:
+        `theta = 0` is `relu`; `threshold(x, theta)`; `hard_shrink` does the same on both sides.
+
+    Reference:
+        [Konda et al., 2014](https://arxiv.org/abs/1402.3337)
+    """
+    return _above(x, theta, 0.0)
+
+
+@register("layers")
+class ThresholdedReLU(ActivationLayer, fn=thresholded_relu):
+    """Layer form of `thresholded_relu`."""
+
+    def __init__(self, theta=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.theta = theta
+
+
+@activation()
+def squared_relu(x):
+    """Square of the positive part.
+
+    Take it in the feed-forward blocks of transformers, where it is as cheap as `relu` and its
+    slope has no jump at 0. Large inputs grow fast: 256 is beyond float16.
+
+    Formula:
+
+        y = maximum(x, 0) ** 2
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.squared_relu(3.0))
+    9.0
+
+    Related:
+        `squared_relu(x) = relu(x) ** 2`.
+
+    Reference:
+        [So et al., 2021](https://arxiv.org/abs/2109.08668)
+    """
+
+    def squared(x):
+        return ops.square(ops.relu(x))
+
+    return by_width(x, squared, squared)
+
+
+@register("layers")
+class SquaredReLU(ActivationLayer, fn=squared_relu):
+    """Layer form of `squared_relu`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation(axis=integer_axis)
+def crelu(x, axis=-1):
+    """Concatenated rectifier: the positive and the negative part, side by side.
+
+    Take it where filters come in pairs of opposite sign, as in the first layers of an image
+    network: half of them do. No unit can die.
+
+    Formula:
+
+        y = concatenate((maximum(x, 0), maximum(-x, 0)), axis=axis)
+
+    Args:
+        x: Tensor.
+        axis: Axis along which the parts are joined, the channels. Defaults to `-1`.
+
+    Shapes:
+        Any with at least one axis; the output has the dtype of `x`, and `axis` is twice as long.
+
+    Raises:
+        TypeError: If `axis` is not an integer.
+
+    Example:
+
+    >>> keras_actloss.activations.crelu([2.0, -1.0]).shape[0]
+    4
+
+    Related:
+        The difference of the halves is the input, their sum its absolute value.
+
+    Reference:
+        [Shang et al., 2016](https://arxiv.org/abs/1603.05201)
+    """
+    return ops.concatenate((ops.relu(x), ops.relu(-x)), axis=axis)
+
+
+@register("layers")
+class CReLU(ActivationLayer, fn=crelu):
+    """Layer form of `crelu`."""
+
+    def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        if shape[self.axis] is not None:
+            shape[self.axis] *= 2
+        return tuple(shape)
+
+    def compute_mask(self, inputs, mask=None):
+        # Joined along the steps, both parts of a step that is masked are.
+        if mask is None or self.axis % len(inputs.shape) >= len(mask.shape):
+            return mask
+        return ops.concatenate((mask, mask), axis=self.axis % len(inputs.shape))
+
+
+@activation()
+def sparse_plus(x):
+    """Softplus with a finite tail: a parabola between -1 and 1 joins 0 to the identity.
+
+    Take it for a smooth rectifier without exponentials whose output is exactly 0 left of -1.
+
+    Formula:
+
+        y = where(x <= -1, 0, where(x < 1, (x + 1) ** 2 / 4, x))
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.sparse_plus(0.0))
+    0.25
+
+    Related:
+        Its derivative is `sparse_sigmoid`.
+
+    Reference:
+        [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
+    """
+
+    def parabola(x):
+        # Clipped, since the gradient of a square that overflows is NaN on the other branch too.
+        return ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x)
+
+    return by_width(x, parabola, parabola)
+
+
+@register("layers")
+class SparsePlus(ActivationLayer, fn=sparse_plus):
+    """Layer form of `sparse_plus`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+def _hard_silu_value(x):
+    # Minus infinity is not multiplied by 0.
+    return ops.maximum(x, -3) * ops.hard_sigmoid(x)
+
+
+def _hard_silu_gradient(upstream, x):
+    # One sum, where the product rule subtracts two rounded terms around the minimum at -1.5.
+    return upstream * ops.where(x <= -3, 0.0, ops.where(x >= 3, 1.0, (x + 1.5) / 3))
+
+
+@activation()
+def hard_silu(x):
+    """Piecewise quadratic stand-in for `silu`, also called hard swish.
+
+    Take it for networks on phones and microcontrollers, where an exponential is dear.
+
+    Formula:
+
+        y = x * minimum(maximum(x + 3, 0), 6) / 6
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_silu(-1.5))
+    -0.375
+
+    Related:
+        `hard_silu(x) = x * hard_sigmoid(x)`.
+
+    Reference:
+        [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
+    """
+    exact = with_gradient(_hard_silu_value, _hard_silu_gradient)
+    # Torch has one kernel for it, which overflows beyond 5e37, but is several times as fast.
+    native = ops.hard_silu if keras.backend.backend() == "torch" else exact
+    return by_width(x, native, exact)
+
+
+@register("layers")
+class HardSiLU(ActivationLayer, fn=hard_silu):
+    """Layer form of `hard_silu`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)

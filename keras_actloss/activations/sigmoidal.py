@@ -1,12 +1,13 @@
-"""S-shaped activations: logistic sigmoid and hyperbolic tangent."""
+"""S-shaped activations, smooth and piecewise linear, and the logarithm of the logistic sigmoid."""
 
 from typing import Unpack
 
 from keras import ops
 
+from keras_actloss.core.checks import number, ordered, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import tail, with_gradient
+from keras_actloss.core.numerics import exp_multiple, tail, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -95,6 +96,274 @@ def tanh(x):
 @register("layers")
 class Tanh(ActivationLayer, fn=tanh):
     """Layer form of `tanh`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def log_sigmoid(x):
+    """Logarithm of the logistic sigmoid: a logit to a log-probability.
+
+    Take it wherever `log(sigmoid(x))` is meant, which is minus infinity below -88.
+
+    Formula:
+
+        y = -log1p(exp(-x))
+
+    Args:
+        x: Tensor of logits.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.log_sigmoid(1.0))
+    -0.3132...
+
+    Related:
+        `log_sigmoid(x) = -softplus(-x)`.
+
+    Reference:
+        [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
+    """
+    return by_width(x, ops.log_sigmoid, ops.log_sigmoid)
+
+
+@register("layers")
+class LogSigmoid(ActivationLayer, fn=log_sigmoid):
+    """Layer form of `log_sigmoid`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def softsign(x):
+    """Sigmoid of algebraic operations only, between -1 and 1.
+
+    Take it instead of `tanh` where units should saturate late: its slope falls off as `1 / x**2`.
+
+    Formula:
+
+        y = x / (1 + abs(x))
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.softsign(3.0))
+    0.75
+
+    Related:
+        `squareplus` is to `softplus` as this is to `tanh`.
+
+    Reference:
+        [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
+    """
+    # Bounded, so that infinity over infinity does not arise.
+    function = with_gradient(
+        lambda x: ops.softsign(ops.clip(x, -3e38, 3e38)),
+        lambda upstream, x: upstream / ops.square(1 + ops.abs(x)),
+    )
+    return by_width(x, function, function)
+
+
+@register("layers")
+class Softsign(ActivationLayer, fn=softsign):
+    """Layer form of `softsign`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation(cap=positive)
+def softcap(x, cap):
+    """Soft clipping: the identity near zero, bounded by `-cap` and `cap`.
+
+    Take it to keep logits in a range without the zero gradient of a hard clip: Gemma 2 caps its
+    attention logits at 50 and its final logits at 30.
+
+    Formula:
+
+        y = cap * tanh(x / cap)
+
+    Args:
+        x: Tensor.
+        cap: Limit of the output's size, greater than 0.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `cap` is not positive.
+
+    Example:
+
+    >>> float(keras_actloss.activations.softcap(100.0, cap=50.0))
+    48.2013...
+
+    Related:
+        `cap = 1` is `tanh`.
+
+    Reference:
+        [Gemma Team, 2024](https://arxiv.org/abs/2408.00118)
+    """
+
+    def gradient(upstream, x):
+        # 1 - tanh(z)^2 = (2 e / (1 + e^2))^2 with e = exp(-|z|), which does not cancel.
+        e = exp_multiple(-ops.abs(x), 1 / cap)
+        return upstream * ops.square(2 * e / (1 + e * e))
+
+    function = with_gradient(lambda x: cap * ops.tanh(x / cap), gradient)
+    return by_width(x, function, function)
+
+
+@register("layers")
+class Softcap(ActivationLayer, fn=softcap):
+    """Layer form of `softcap`."""
+
+    def __init__(self, cap, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.cap = cap
+
+
+@activation(min_value=number, max_value=number)
+def hard_tanh(x, min_value=-1.0, max_value=1.0):
+    """The input, clipped: a tanh made of three straight lines.
+
+    Take it for a bounded output that costs nothing, or to clip to a range of your own. The
+    gradient is 0 beyond the bounds.
+
+    Formula:
+
+        y = minimum(maximum(x, min_value), max_value)
+
+    Args:
+        x: Tensor.
+        min_value: Smallest value of the output. Defaults to `-1.0`.
+        max_value: Largest value of the output, not below `min_value`. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `min_value` exceeds `max_value`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_tanh(3.0, max_value=2.0))
+    2.0
+
+    Related:
+        `hard_tanh(x, min_value=0.0, max_value=6.0)` is `relu6(x)`.
+
+    Reference:
+        [Collobert et al., 2011](https://arxiv.org/abs/1103.0398)
+    """
+    ordered("hard_tanh", min_value=min_value, max_value=max_value)
+    if (min_value, max_value) == (-1, 1):
+        return ops.hard_tanh(x)
+
+    def clipped(x):
+        return ops.clip(x, min_value, max_value)
+
+    return by_width(x, clipped, clipped)
+
+
+@register("layers")
+class HardTanh(ActivationLayer, fn=hard_tanh):
+    """Layer form of `hard_tanh`."""
+
+    def __init__(self, min_value=-1.0, max_value=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        ordered("HardTanh", min_value=min_value, max_value=max_value)
+        self.min_value = min_value
+        self.max_value = max_value
+
+
+@activation()
+def hard_sigmoid(x):
+    """Piecewise linear stand-in for `sigmoid`: 0 left of -3, 1 right of 3.
+
+    Take it for gates on devices where an exponential is dear. Models of Keras 2 have the steeper
+    `hard_sigmoid(1.2 * x)` under the same name.
+
+    Formula:
+
+        y = minimum(maximum(x + 3, 0), 6) / 6
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_sigmoid(-1.5))
+    0.25
+
+    Related:
+        `hard_sigmoid(x) = sparse_sigmoid(x / 3)`.
+
+    Reference:
+        [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
+    """
+    return by_width(x, ops.hard_sigmoid, ops.hard_sigmoid)
+
+
+@register("layers")
+class HardSigmoid(ActivationLayer, fn=hard_sigmoid):
+    """Layer form of `hard_sigmoid`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation()
+def sparse_sigmoid(x):
+    """Sigmoid that reaches its limits: 0 left of -1, 1 right of 1, a straight line between.
+
+    Take it for probabilities that may be exactly 0 or 1, as `sparsemax` gives them for more than
+    two classes.
+
+    Formula:
+
+        y = minimum(maximum((x + 1) / 2, 0), 1)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.sparse_sigmoid(0.5))
+    0.75
+
+    Related:
+        `sparse_sigmoid(x) = (1 + hard_tanh(x)) / 2`, the derivative of `sparse_plus`.
+
+    Reference:
+        [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
+    """
+
+    def line(x):
+        return (ops.hard_tanh(x) + 1) / 2
+
+    return by_width(x, line, line)
+
+
+@register("layers")
+class SparseSigmoid(ActivationLayer, fn=sparse_sigmoid):
+    """Layer form of `sparse_sigmoid`."""
 
     def __init__(self, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from typing import Unpack
 
+import keras
 import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import axes, integer_axis
+from keras_actloss.core.checks import axes, flag, integer_axis, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import leader, with_gradient
+from keras_actloss.core.numerics import leader, tail, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -27,7 +28,7 @@ def _over_last_axis(function, x, axis):
     return ops.transpose(ops.reshape(function(flat), sizes), back)
 
 
-def _exact_softmax(axis):
+def _softmax_gradient(axis):
     def gradient(upstream, x):
         _, leads, others, rest = leader(x, axis)
         y = ops.where(leads, 1.0, others) / (1 + rest)
@@ -36,7 +37,11 @@ def _exact_softmax(axis):
         relative = upstream - reference
         return y * (relative - ops.sum(y * relative, axis=axis, keepdims=True))
 
-    return with_gradient(lambda x: ops.softmax(x, axis=axis), gradient)
+    return gradient
+
+
+def _exact_softmax(axis):
+    return with_gradient(lambda x: ops.softmax(x, axis=axis), _softmax_gradient(axis))
 
 
 def _exact_log_softmax(axis):
@@ -122,6 +127,51 @@ class Softmax(ActivationLayer, fn=softmax):
         return self.apply_fn(inputs, mask=mask)
 
 
+@activation(axis=axes)
+def softmin(x, axis: int | Sequence[int] = -1, mask=None):
+    """Softmin: costs or distances to probabilities, the smallest of which gets the most.
+
+    Take it where small is good, as in attention by distance or soft assignment to centers.
+
+    Formula:
+
+        e = exp(-x - max(-x, axis=axis, keepdims=True))
+        y = e / sum(e, axis=axis, keepdims=True)
+
+    Args:
+        x: Tensor of costs.
+        axis: Axis, or several, over which the result sums to 1. Defaults to `-1`.
+        mask: Boolean tensor that broadcasts to `x`, `True` where an entry takes part. Entries
+            left out get exactly 0, a row with none left only zeros. Defaults to `None`.
+
+    Shapes:
+        Any with at least one axis; the output has the shape and dtype of `x`.
+
+    Raises:
+        TypeError: If `axis` is not an integer or several.
+
+    Example:
+
+    >>> float(keras_actloss.activations.softmin([0.0, 1.0])[0])
+    0.7310...
+
+    Related:
+        `softmin(x) = softmax(-x)`.
+
+    Reference:
+        [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
+    """
+    return softmax(-x, axis=axis, mask=mask)
+
+
+@register("layers")
+class Softmin(Softmax, fn=softmin):
+    """Layer form of `softmin`; `layer(x, mask)` leaves entries out."""
+
+    def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(axis=axis, **kwargs)
+
+
 @activation(axis=integer_axis)
 def log_softmax(x, axis=-1):
     """Logarithm of the softmax, computed without forming the probabilities.
@@ -165,3 +215,191 @@ class LogSoftmax(ActivationLayer, fn=log_softmax):
     def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.axis = axis
+
+
+def _choose(x, axis):
+    """One-hot of the largest entry, the first of equals, with the gradient of the softmax."""
+
+    def value(x):
+        leads = ops.cast(x == amax(x, axis=axis, keepdims=True), x.dtype)
+        return leads * ops.cast(ops.cumsum(leads, axis=axis) == 1, x.dtype)
+
+    return with_gradient(value, _softmax_gradient(axis))(x)
+
+
+def _gumbel_noise(x, seed):
+    # Above 0, where the logarithm is infinite; the largest float below 1 gives 16.6.
+    uniform = keras.random.uniform(ops.shape(x), minval=2.0**-126, dtype=x.dtype, seed=seed)
+    return -ops.log(-ops.log(uniform))
+
+
+def _relaxed_choice(x, noisy, temperature, hard, axis, seed):
+    def choice(x):
+        noise = _gumbel_noise(x, seed) if noisy else 0
+        z = (x + noise) / temperature
+        return _choose(z, axis) if hard else softmax(z, axis=axis)
+
+    return by_width(x, choice, choice)
+
+
+@activation(temperature=positive, hard=flag, axis=integer_axis)
+def gumbel_softmax(x, temperature=1.0, hard=False, axis=-1, seed=None):
+    """Gumbel-softmax: a random choice among classes that has a gradient.
+
+    Take it where a network samples a category, as in discrete latent variables or learned
+    selection. The largest entry is class `k` with probability `softmax(x)[k]`; a low temperature
+    brings the result close to one-hot and makes the gradient noisy.
+
+    Formula:
+
+        noise = 0  # The layer outside training; else -log(-log(u)), u uniform between 0 and 1.
+        z = (x + noise) / temperature
+        e = exp(z - max(z, axis=axis, keepdims=True))
+        y = e / sum(e, axis=axis, keepdims=True)
+
+    Args:
+        x: Tensor of logits.
+        temperature: What the noisy logits are divided by, above 0. Defaults to `1.0`.
+        hard: Whether the result is exactly one-hot, with the gradient of the soft one
+            (straight-through). Defaults to `False`.
+        axis: Axis over which the result sums to 1. Defaults to `-1`.
+        seed: Integer, for the same noise at every call, a `keras.random.SeedGenerator`, or `None`
+            for Keras's global one. Defaults to `None`.
+
+    Shapes:
+        Any with at least one axis; the output has the shape and dtype of `x`.
+
+    Raises:
+        TypeError: If `axis` is not an integer or `hard` not a flag.
+        ValueError: If `temperature` is not positive.
+
+    Example:
+
+    >>> y = keras_actloss.activations.gumbel_softmax([[0.0, 30.0]], hard=True, seed=1)
+    >>> float(y[0, 1])
+    1.0
+
+    Related:
+        Without noise `softmax(x / temperature)`.
+
+    Reference:
+        [Jang et al., 2017](https://arxiv.org/abs/1611.01144),
+        [Maddison et al., 2017](https://arxiv.org/abs/1611.00712)
+    """
+    return _relaxed_choice(x, True, temperature, hard, axis, seed)
+
+
+@register("layers")
+class GumbelSoftmax(ActivationLayer, fn=gumbel_softmax):
+    """Layer form of `gumbel_softmax`; outside training it adds no noise."""
+
+    def __init__(
+        self,
+        temperature=1.0,
+        hard=False,
+        axis=-1,
+        seed: int | None = None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.temperature = temperature
+        self.hard = hard
+        self.axis = axis
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        x = tensors.float_tensor(inputs)
+        settings = self.temperature, self.hard, self.axis
+        return _relaxed_choice(x, training, *settings, self.seed_generator)
+
+    # Keras leaves the state of a seed generator out of its files.
+    def save_own_variables(self, store):
+        store["seed"] = self.seed_generator.state
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed"])
+
+
+@activation(axis=integer_axis)
+def ordinal_softmax(x, axis=-1):
+    """Logits of exceeding each level of an ordered scale to probabilities of the levels.
+
+    Take it behind the outputs of an ordinal model (CORAL, proportional odds), where entry `k` is
+    the logit of a level above `k`. They should not increase along the axis: a level whose logit
+    exceeds the one before has a negative probability, which is not hidden.
+
+    Formula:
+
+        above = 1 / (1 + exp(-x))
+        y = pad(above, 1, "start", axis) - pad(above, 0, "end", axis)
+
+    Args:
+        x: Tensor of logits, one less along `axis` than there are levels.
+        axis: Axis of the levels. Defaults to `-1`.
+
+    Shapes:
+        Any with at least one axis; the output has the dtype of `x` and is longer by 1 along `axis`.
+
+    Raises:
+        TypeError: If `axis` is not an integer.
+
+    Example:
+
+    >>> float(keras_actloss.activations.ordinal_softmax([2.0, -1.0])[1])
+    0.6118...
+
+    Related:
+        Of a single logit, `sigmoid(-x)` and `sigmoid(x)`.
+
+    Reference:
+        [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
+    """
+    rank = len(x.shape)
+
+    def pad(x, before, after, fill):
+        widths = [(before, after) if a == axis % rank else (0, 0) for a in range(rank)]
+        return ops.pad(x, widths, constant_values=fill)
+
+    def value(x):
+        above, below = pad(x, 1, 0, np.inf), pad(x, 0, 1, -np.inf)
+        high, low = ops.maximum(above, below), ops.minimum(above, below)
+        # sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * (1 - exp(b - a)); the larger logit
+        # first, so that nothing overflows, and equal ones, infinite too, differ by 0.
+        gap = ops.where(high == low, ops.zeros_like(high), low - high)
+        difference = ops.sigmoid(high) * ops.sigmoid(-low) * -ops.expm1(gap)
+        return ops.where(above < below, -difference, difference)
+
+    def gradient(upstream, x):
+        small = tail(x)
+        count = ops.shape(x)[axis]
+        last = ops.take(upstream, ops.arange(1, count + 1), axis=axis)
+        first = ops.take(upstream, ops.arange(count), axis=axis)
+        return (last - first) * (small * (1 - small))
+
+    exact = with_gradient(value, gradient)
+    return by_width(x, exact, exact)
+
+
+@register("layers")
+class OrdinalSoftmax(ActivationLayer, fn=ordinal_softmax):
+    """Layer form of `ordinal_softmax`."""
+
+    def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.axis = axis
+
+    def compute_mask(self, inputs, previous_mask=None):
+        axis = self.axis % len(inputs.shape)
+        if previous_mask is None or axis >= len(previous_mask.shape):
+            return previous_mask
+        # A class is known if the logits on both of its sides are.
+        end = ops.ones_like(ops.take(previous_mask, [0], axis=axis))
+        sides = [end, previous_mask], [previous_mask, end]
+        return ops.logical_and(*(ops.concatenate(side, axis=axis) for side in sides))
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        if shape[self.axis] is not None:
+            shape[self.axis] += 1
+        return tuple(shape)

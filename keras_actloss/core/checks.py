@@ -6,21 +6,59 @@ import numbers
 import numpy as np
 
 
-def _number(name, value):
+def number(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
     if math.isnan(value):
         raise ValueError(f"{name} must be a number, got nan")
 
 
+def number_or_none(name, value):
+    if value is not None:
+        number(name, value)
+
+
+def ordered(owner, **bounds):
+    """Refuse a lower bound above the upper one; they are given by name, the lower one first."""
+    (low, lower), (high, upper) = bounds.items()
+    if lower > upper:
+        raise ValueError(
+            f"{owner}: {low} must not exceed {high}, got {lower!r} and {upper!r}; swap them"
+        )
+
+
 def positive(name, value):
-    _number(name, value)
+    number(name, value)
     if not value > 0:
         raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
 
 
+def number_or_tensor(name, value):
+    if isinstance(value, numbers.Real) or not hasattr(value, "shape"):
+        number(name, value)
+
+
+def positive_or_tensor(name, value):
+    number_or_tensor(name, value)
+    if isinstance(value, numbers.Real):
+        positive(name, value)
+
+
+def positive_integer(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or value < 1:
+        raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
+
+
+def above_one(name, value):
+    number(name, value)
+    if not value > 1:
+        raise ValueError(
+            f"{name} must be greater than 1, got {value!r}; close to 1 is near softmax"
+        )
+
+
 def non_negative(name, value):
-    _number(name, value)
+    number(name, value)
     if value < 0:
         raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
 
@@ -30,8 +68,15 @@ def non_negative_or_none(name, value):
         non_negative(name, value)
 
 
+def finite_or_tensor(name, value):
+    if not hasattr(value, "dtype"):
+        number(name, value)
+        if math.isinf(value):
+            raise ValueError(f"{name} must be finite, got {value!r}")
+
+
 def smoothing(name, value):
-    _number(name, value)
+    number(name, value)
     if not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
 
@@ -39,6 +84,24 @@ def smoothing(name, value):
 def flag(name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")
+
+
+def one_of(*options):
+    def check(name, value):
+        if value not in options:
+            raise ValueError(
+                f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}"
+            )
+
+    return check
+
+
+def positive_integer_or_none(name, value):
+    if value is None:
+        return
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer or None, got {value!r}")
+    positive(name, value)
 
 
 def integer_axis(name, value):

@@ -14,7 +14,7 @@ from keras_actloss.core.registry import register
 # A decorated function keeps its signature in the eyes of type checkers.
 Function = TypeVar("Function", bound=Callable)
 
-INPUTS = ("x", "y_true", "y_pred", "mask")
+INPUTS = ("x", "y_true", "y_pred", "mask", "training")
 
 
 def settings_of(fn):
@@ -113,9 +113,9 @@ def activation(**checks):
             check_settings(body.__name__, checks, settings)
             x = settings.pop("x")
             if isinstance(x, keras.KerasTensor):
-                mask = settings.pop("mask", None)
-                layer = vars(function)["layer"](**settings)
-                return layer(x) if mask is None else layer(x, mask=mask)
+                given = ("mask", "training")
+                inputs = {name: settings.pop(name) for name in given if name in settings}
+                return vars(function)["layer"](**settings)(x, **inputs)
             return prepared(x, **settings)
 
         vars(function).update(prepared=prepared, checks=checks)
@@ -124,13 +124,20 @@ def activation(**checks):
     return decorate
 
 
-def by_width(x, native, exact):
+def by_width(x, native, exact, kernels=None):
     """`native(x)` in float32 and wider, `exact` computed in float32 and rounded once in 16 bit.
 
     The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
     saturated sigmoid is off by a factor there, not by a rounding.
+
+    Args:
+        x: Tensor.
+        native: Function of a tensor that calls the backend's own.
+        exact: Function of a tensor of float32 or wider.
+        kernels: Backends on which `native` is one fused kernel; on others, where `exact` is as
+            fast, it is taken in every width. Defaults to `None`, all backends.
     """
     dtype = tensors.dtype_of(x)
-    if tensors.wide(dtype) == dtype:
-        return native(x)
-    return ops.cast(exact(ops.cast(x, "float32")), dtype)
+    if tensors.wide(dtype) != dtype:
+        return ops.cast(exact(ops.cast(x, "float32")), dtype)
+    return native(x) if kernels is None or keras.backend.backend() in kernels else exact(x)

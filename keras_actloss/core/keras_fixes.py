@@ -47,3 +47,16 @@ def amax(x, axis, keepdims=False):
     if keras.backend.backend() == "tensorflow":
         return ops.max(x, axis=axis, keepdims=keepdims, initial=-np.inf)
     return ops.amax(x, axis=axis, keepdims=keepdims)
+
+
+def recomputed(*tensors):
+    """The tensors, from which XLA computes anew what the forward pass has computed before.
+
+    Keras has no optimization barrier. Without one XLA finds the same expressions in the forward
+    and the backward pass, computes them once and keeps them between the two.
+    """
+    if keras.backend.backend() != "jax":
+        return tensors
+    from jax.lax import optimization_barrier
+
+    return optimization_barrier(tensors)

@@ -40,6 +40,20 @@ def with_gradient(value, gradient, shared=None):
     return function
 
 
+def repeat(step, state, most):
+    """`step(*state)` again and again, until the flag that ends what it returns is False.
+
+    A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
+    """
+    if keras.backend.backend() == "torch":
+        torch = sys.modules["torch"]
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            for _ in range(most):
+                state = step(*state)
+            return state
+    return ops.while_loop(lambda *state: state[-1], step, state)
+
+
 def tail(x):
     """`sigmoid(-|x|)`: the smaller of `sigmoid(x)` and `1 - sigmoid(x)`, without cancellation."""
     return ops.sigmoid(-ops.abs(x))
@@ -64,6 +78,71 @@ def _positive(x):
 def _reciprocal(x):
     """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN."""
     return 1 / ops.where(x == 0, 2.0**-14, x)
+
+
+def expm1(x):
+    """`exp(x) - 1` without cancellation, in ops that every exporter knows.
+
+    Off torch the product is as exact as the backend's own kernel and no slower: XLA computes that
+    one with it, and shares the exponential with a gradient that has it. Its hyperbolic tangent
+    loses inputs below 2.4e-38, whose half is flushed to zero.
+    """
+    if keras.backend.backend() == "torch":
+        return ops.expm1(x)
+    return ops.tanh(x / 2) * (ops.exp(x) + 1)
+
+
+def is_power_of_two(factor):
+    """Whether a product with `factor` is exact."""
+    return math.frexp(factor)[0] == 0.5
+
+
+def exp_multiple(x, factor):
+    """`exp(factor * x)` for `x` at most 0, the rounding of the product made good.
+
+    At -60 half a unit in the last place of the product is 32 units of its exponential. The product
+    of the leading 12 bits of both is exact, and what they leave is a small exponent of its own.
+    """
+    if is_power_of_two(factor) or keras.backend.standardize_dtype(x.dtype) == "float64":
+        return ops.exp(factor * x)
+    # A step of x times the factor is between 1/32 and 1/16; where there are more than 4096 of them
+    # the result is 0.
+    step = 2.0 ** -(math.frexp(factor)[1] + 4)
+    leading = math.ldexp(round(math.ldexp(factor * step, 16)), -16)
+    x = ops.maximum(x, -128 / factor)
+    steps = ops.round(x * (1 / step))
+    rest = (factor * step - leading) * steps + factor * (x - step * steps)
+    e = ops.exp(leading * steps)
+    # A series, since XLA would merge two exponentials into one of the sum.
+    return e + e * rest * (1 + rest * (1 / 2 + rest * (1 / 6 + rest * (1 / 24))))
+
+
+def _halves(x):
+    """`x` of float32 as a sum of two floats with half of the digits each."""
+    # A power of two, so that a fused multiply-add of a compiler changes nothing.
+    shifted = x * 4096.0
+    high = (x + shifted) - shifted
+    return high, x - high
+
+
+def product(a, b):
+    """`a * b` of float32 tensors and what its rounding dropped (Dekker's two-product).
+
+    Where the product goes into an exponential that matters: at an exponent of 60 half a unit in its
+    last place is 32 units of the exponential.
+    """
+    rounded = a * b
+    (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
+    dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
+    # NaN where a half overflows; nobody asks for an exponential there.
+    return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
+
+
+def exact_square(x):
+    """`product(x, x)` in half of the steps, for `x` below 1e15."""
+    rounded = x * x
+    high, low = _halves(x)
+    return rounded, (high * high - rounded) + low * (x + high)
 
 
 def exp_difference(x, top):

@@ -145,8 +145,16 @@ class Configured:
         }
 
     def __repr__(self):
-        given = {name: getattr(self, name, None) for name in self._settings}
-        return f"{type(self).__name__}({', '.join(f'{k}={v!r}' for k, v in given.items())})"
+        return _shown(self, {name: getattr(self, name, None) for name in self._settings})
+
+
+def _shown(thing, settings):
+    """A call of the constructor as text; Keras's own objects have no such `repr`."""
+    shown = [
+        f"{name}={_shown(v, v.get_config()) if hasattr(v, 'get_config') else repr(v)}"
+        for name, v in settings.items()
+    ]
+    return f"{type(thing).__name__}({', '.join(shown)})"
 
 
 def _constructor_from(cls, fn):
@@ -171,6 +179,8 @@ def _check_defaults(cls, fn):
     """Class and function must agree on what a setting is when nobody says."""
     of_class = inspect.signature(cls.__init__).parameters
     for name, parameter in settings_of(fn).items():
+        if f"{name}_initializer" in of_class:
+            continue  # A weight, see LearnedActivation.
         if name not in of_class:
             raise TypeError(f"{cls.__name__} has no argument {name}, which {fn.__name__} takes")
         if of_class[name].default != parameter.default:

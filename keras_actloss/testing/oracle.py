@@ -55,6 +55,43 @@ def _one_hot(ids, size, axis):
     return exact(np.moveaxis(np.eye(size)[np.asarray(ids)], -1, axis))
 
 
+def _halves(x, axis, gate):
+    """What a gate lets through, and what opens it."""
+    x = np.moveaxis(x, axis, 0)
+    middle = len(x) // 2
+    first, last = (x[::2], x[1::2]) if gate == "interleaved" else (x[:middle], x[middle:])
+    linear, opens = (first, last) if gate == "last" else (last, first)
+    return np.moveaxis(linear, 0, axis), np.moveaxis(opens, 0, axis)
+
+
+def _pad(x, value, side, axis):
+    edge = np.full_like(np.take(x, [0], axis=axis), mpf(value))
+    return np.concatenate([edge, x] if side == "start" else [x, edge], axis=axis)
+
+
+def _root(function, low, high):
+    """Where a decreasing function of an array, entry by entry, is 0 between `low` and `high`.
+
+    Halving finds the neighborhood, then lines through the two sides (Illinois) find the digits.
+    """
+    shape = function(exact(low)).shape
+    low, high = (np.broadcast_to(exact(v), shape) for v in (low, high))
+    above, below, right, middle = function(low), function(high), False, low
+    for step in range(100):
+        chord = low + (high - low) * above / np.where(above == below, mpf(1), above - below)
+        middle = (low + high) / 2 if step < 8 else chord
+        value = function(middle)
+        right, right_before = value < 0, right
+        if step > 8:  # A side that stays loses half its weight, or the other one creeps.
+            above = np.where(right & right_before, above / 2, above)
+            below = np.where(~right & ~right_before, below / 2, below)
+        low, above = np.where(right, low, middle), np.where(right, above, value)
+        high, below = np.where(right, middle, high), np.where(right, value, below)
+        if np.all(abs(value) < mpf(10) ** (20 - _DIGITS)):
+            break
+    return middle
+
+
 def _namespace(rank):
     def along(weights, axis):
         shape = [1] * rank
@@ -64,8 +101,11 @@ def _namespace(rank):
     return {
         "abs": np.abs,
         "along": along,
+        "concatenate": np.concatenate,
+        "erf": _each(mp.erf),
         "exp": _each(mp.exp),
         "expm1": _each(mp.expm1),
+        "halves": _halves,
         "inf": mp.inf,
         "log": _each(mp.log),
         "log1p": _each(mp.log1p),
@@ -74,10 +114,16 @@ def _namespace(rank):
         "mean": np.mean,
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
+        "pi": mp.pi,
+        "pad": _pad,
+        "root": _root,
         "sign": _each(mp.sign),
+        "sin": _each(mp.sin),
         "size": np.size,
+        "split": np.split,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,
+        "tanh": _each(mp.tanh),
         "where": lambda c, a, b: np.where(np.asarray(c, dtype=bool), a, b),
         "xlogy": _each(_xlogy),
     }
@@ -104,7 +150,7 @@ def evaluate(formula, **arguments):
     return np.asarray(scope["loss" if "loss" in scope else "y"], dtype=object)
 
 
-def derivative(formula, name, x, upstream=None, **arguments):
+def derivative(formula, name, x, upstream=None, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
     Samples along the first axis must not depend on each other: one entry of each is moved at once.

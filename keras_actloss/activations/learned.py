@@ -1,0 +1,493 @@
+"""Activations with parameters, and the layers that learn them.
+
+A layer with the function's own name learns, unless there is a layer with `Learned` before the name:
+then that one learns, and the plain one holds the settings it is given.
+"""
+
+import math
+import numbers
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.checks import integer_axis, number_or_tensor, positive_integer
+from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.numerics import tail
+from keras_actloss.core.parameters import LearnedActivation, parametric
+from keras_actloss.core.registry import register
+
+
+@activation(num_units=positive_integer, axis=integer_axis)
+def maxout(x, num_units, axis=-1):
+    """Largest of several linear pieces: the maximum over groups of channels.
+
+    Take it after a layer with a multiple of `num_units` channels, with dropout; it learns the
+    activation's shape in the weights before it, at the price of so many times more of them.
+
+    Formula:
+
+        pieces = split(x, size(x, axis) // num_units, axis)
+        y = max(pieces, axis=0)
+
+    Args:
+        x: Tensor.
+        num_units: Channels of the output, a divisor of those of `x`. Channel `i` is the maximum of
+            the channels `i`, `i + num_units`, `i + 2 * num_units` and so on of `x`.
+        axis: Axis of the channels. Defaults to `-1`.
+
+    Shapes:
+        Any with at least one axis; in the output the size of `axis` is `num_units`.
+
+    Raises:
+        ValueError: If `num_units` does not divide the channels.
+
+    Example:
+
+    >>> keras_actloss.activations.maxout([1.0, 2.0, 5.0, 0.0], num_units=2).shape[0]
+    2
+
+    Related:
+        With pieces `x` and `0` it is `relu`.
+
+    Reference:
+        [Goodfellow et al., 2013](https://arxiv.org/abs/1302.4389)
+    """
+    axis, sizes = _grouped(x.shape, num_units, axis), list(ops.shape(x))
+    sizes[axis : axis + 1] = [-1 if x.shape[axis] is None else sizes[axis] // num_units, num_units]
+    return amax(ops.reshape(x, sizes), axis=axis)
+
+
+def _grouped(shape, num_units, axis):
+    """The axis of the channels, counted from the first, which `num_units` must divide."""
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(
+            f"maxout: axis={axis} does not exist in x of shape {tuple(shape)}; name that of the "
+            "channels"
+        )
+    if shape[axis] is not None and shape[axis] % num_units:
+        raise ValueError(
+            f"maxout: num_units={num_units} does not divide the {shape[axis]} channels of x of "
+            f"shape {tuple(shape)}; give the layer before it a multiple of num_units"
+        )
+    return axis % len(shape)
+
+
+@register("layers")
+class Maxout(ActivationLayer, fn=maxout):
+    """Layer form of `maxout`."""
+
+    def __init__(self, num_units, axis=-1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.num_units = num_units
+        self.axis = axis
+
+    def compute_output_shape(self, input_shape):
+        axis = _grouped(input_shape, self.num_units, self.axis)
+        return (*input_shape[:axis], self.num_units, *input_shape[axis + 1 :])
+
+    def compute_mask(self, inputs, previous_mask=None):
+        axis = self.axis % len(inputs.shape)
+        if previous_mask is None or axis >= len(previous_mask.shape):
+            return previous_mask
+        # A maximum over steps holds where all of them do.
+        left_out = ops.cast(ops.logical_not(previous_mask), "float32")
+        return maxout(left_out, self.num_units, axis) == 0
+
+
+@activation(alpha=number_or_tensor)
+def prelu(x, alpha):
+    """Rectifier whose slope left of zero is a parameter.
+
+    Take it instead of `leaky_relu` where some data is at hand to find the slope, as in image
+    restoration and face recognition.
+
+    Formula:
+
+        y = where(x > 0, x, alpha * x)
+
+    Args:
+        x: Tensor.
+        alpha: Slope left of zero, a number or a tensor that broadcasts to `x`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If a tensor `alpha` does not broadcast to `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.prelu(-2.0, alpha=0.25))
+    -0.5
+
+    Related:
+        `alpha = 0` is `relu`, a fixed `alpha` is `leaky_relu`.
+
+    Reference:
+        [He et al., 2015](https://arxiv.org/abs/1502.01852)
+    """
+    if isinstance(alpha, numbers.Real):
+        return by_width(x, *[lambda x: ops.leaky_relu(x, alpha)] * 2)
+    return _prelu(x, alpha)
+
+
+_prelu = parametric(
+    lambda x, alpha: ops.where(x > 0, x, alpha * x),
+    lambda x, alpha: ops.where(x > 0, 1.0, alpha),
+    lambda x, alpha: ops.minimum(x, 0),
+)
+
+
+@register("layers")
+class PReLU(LearnedActivation, fn=prelu):
+    """Layer form of `prelu`; its weights load into and from `keras.layers.PReLU`.
+
+    Without `shared_axes` there is one slope for each channel, where Keras has one for each entry of
+    a sample. With `shared_axes` the weight has Keras's shape.
+    """
+
+    def __init__(
+        self,
+        alpha_initializer="zeros",
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
+
+
+@activation(tau=number_or_tensor, alpha=number_or_tensor)
+def tlu(x, tau, alpha=0.0):
+    """Thresholded linear unit: a rectifier whose floor is a parameter.
+
+    Take it after a normalization that does not center, as filter response normalization, where the
+    zero of `relu` is arbitrary.
+
+    Formula:
+
+        y = maximum(x, tau + alpha * x)
+
+    Args:
+        x: Tensor.
+        tau: Floor, a number or a tensor that broadcasts to `x`.
+        alpha: Slope of the floor, a number or a tensor that broadcasts to `x`. Defaults to `0.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If a tensor parameter does not broadcast to `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.tlu(-2.0, tau=-0.5))
+    -0.5
+
+    Related:
+        `tau = 0` is `relu`, and `prelu` for an `alpha` below 1.
+
+    Reference:
+        [Singh and Krishnan, 2020](https://arxiv.org/abs/1911.09737)
+    """
+    return _tlu(x, tau, alpha)
+
+
+def _floor(x, tau, alpha):
+    # A constant 0 is left out, since it would make NaN of an infinite input.
+    return tau if isinstance(alpha, numbers.Real) and alpha == 0 else tau + alpha * x
+
+
+_tlu = parametric(
+    lambda x, tau, alpha: ops.maximum(x, _floor(x, tau, alpha)),
+    lambda x, tau, alpha: ops.where(x > _floor(x, tau, alpha), ops.ones_like(x), alpha),
+    lambda x, tau, alpha: ops.cast(x <= _floor(x, tau, alpha), x.dtype),
+    lambda x, tau, alpha: ops.where(x > _floor(x, tau, alpha), ops.zeros_like(x), x),
+)
+
+
+@register("layers")
+class TLU(LearnedActivation, fn=tlu):
+    """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true."""
+
+    def __init__(
+        self,
+        affine=False,
+        tau_initializer="zeros",
+        tau_regularizer=None,
+        tau_constraint=None,
+        alpha_initializer="zeros",
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.affine = affine
+        self.learn("tau", tau_initializer, tau_regularizer, tau_constraint)
+        self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
+        if not affine:
+            self.learned.pop("alpha")
+            self.alpha = 0.0
+
+
+@activation(scale=number_or_tensor, bias=number_or_tensor)
+def star_relu(x, scale=0.8944, bias=-0.4472):
+    """Square of the rectifier, scaled and shifted.
+
+    Take it instead of `gelu` in transformers that have to be fast. The defaults give mean 0 and
+    variance 1 for a standard normal input.
+
+    Formula:
+
+        y = scale * maximum(x, 0) ** 2 + bias
+
+    Args:
+        x: Tensor.
+        scale: Factor of the square, a number or a tensor that broadcasts to `x`. Defaults to
+            `0.8944`.
+        bias: Output left of zero, a number or a tensor that broadcasts to `x`. Defaults to
+            `-0.4472`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If a tensor parameter does not broadcast to `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.star_relu(1.0, scale=2.0, bias=-0.5))
+    1.5
+
+    Related:
+        `scale = 1, bias = 0` is the squared rectifier.
+
+    Reference:
+        [Yu et al., 2022](https://arxiv.org/abs/2210.13452)
+    """
+    return _star_relu(x, scale, bias)
+
+
+_star_relu = parametric(
+    lambda x, scale, bias: scale * ops.square(ops.relu(x)) + bias,
+    lambda x, scale, bias: (2 * scale) * ops.relu(x),
+    lambda x, scale, bias: ops.square(ops.relu(x)),
+    lambda x, scale, bias: ops.ones_like(x),
+)
+
+
+@register("layers")
+class StarReLU(ActivationLayer, fn=star_relu):
+    """Layer form of `star_relu` with a scale and a bias that are given."""
+
+    def __init__(self, scale=0.8944, bias=-0.4472, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.bias = bias
+
+
+@register("layers")
+class LearnedStarReLU(LearnedActivation, fn=star_relu):
+    """Layer form of `star_relu` that learns one scale and one bias for all channels."""
+
+    def __init__(
+        self,
+        scale_initializer=0.8944,
+        scale_regularizer=None,
+        scale_constraint=None,
+        bias_initializer=-0.4472,
+        bias_regularizer=None,
+        bias_constraint=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.learn("scale", scale_initializer, scale_regularizer, scale_constraint, scalar=True)
+        self.learn("bias", bias_initializer, bias_regularizer, bias_constraint, scalar=True)
+
+
+@activation(alpha=number_or_tensor, gamma=number_or_tensor, beta=number_or_tensor)
+def dynamic_tanh(x, alpha=0.5, gamma=1.0, beta=0.0):
+    """Hyperbolic tangent with a learned width, gain and offset, in place of a normalization layer.
+
+    Take it where a transformer has layer normalization: it needs no statistics. Large language
+    models want an `alpha` near 1 in attention blocks to begin with.
+
+    Formula:
+
+        y = gamma * tanh(alpha * x) + beta
+
+    Args:
+        x: Tensor.
+        alpha: One over the width, a number or a tensor that broadcasts to `x`. Defaults to `0.5`.
+        gamma: Gain, likewise. Defaults to `1.0`.
+        beta: Offset, likewise. Defaults to `0.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If a tensor parameter does not broadcast to `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.dynamic_tanh(1.0))
+    0.4621...
+
+    Related:
+        `alpha = 1, gamma = 1, beta = 0` is `tanh`.
+
+    Reference:
+        [Zhu et al., 2025](https://arxiv.org/abs/2503.10622)
+    """
+    return _dynamic_tanh(x, alpha, gamma, beta)
+
+
+def _tanh_slope(x):
+    # 1 - tanh(x)^2 without the difference.
+    small = tail(2 * x)
+    return 4 * small * (1 - small)
+
+
+_dynamic_tanh = parametric(
+    lambda x, alpha, gamma, beta: gamma * ops.tanh(alpha * x) + beta,
+    lambda x, alpha, gamma, beta: gamma * alpha * _tanh_slope(alpha * x),
+    lambda x, alpha, gamma, beta: gamma * x * _tanh_slope(alpha * x),
+    lambda x, alpha, gamma, beta: ops.tanh(alpha * x),
+    lambda x, alpha, gamma, beta: ops.ones_like(x),
+)
+
+
+@register("layers")
+class DynamicTanh(LearnedActivation, fn=dynamic_tanh):
+    """Layer form of `dynamic_tanh`: `alpha` for all channels, `gamma` and `beta` for each."""
+
+    def __init__(
+        self,
+        alpha_initializer=0.5,
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        gamma_initializer="ones",
+        gamma_regularizer=None,
+        gamma_constraint=None,
+        beta_initializer="zeros",
+        beta_regularizer=None,
+        beta_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint, scalar=True)
+        self.learn("gamma", gamma_initializer, gamma_regularizer, gamma_constraint)
+        self.learn("beta", beta_initializer, beta_regularizer, beta_constraint)
+
+
+# What softplus makes 0.8 and 0.3 of.
+_ALPHA_P = math.log(math.expm1(0.8))
+_ALPHA_N = math.log(math.expm1(0.3))
+
+
+@activation(alpha_p=number_or_tensor, alpha_n=number_or_tensor, beta=number_or_tensor)
+def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
+    """Expanded integral of ELU: quadratic right of zero, linear far left of it.
+
+    Take it instead of `squared_relu` in language models: its slope left of zero adapts by layer.
+
+    Formula:
+
+        right = log(1 + exp(alpha_p))
+        left = beta + log(1 + exp(alpha_n))
+        y = where(x > 0, right * x**2, left * (expm1(minimum(x, 0)) - x)) + beta * x
+
+    Args:
+        x: Tensor.
+        alpha_p: What softplus makes the curvature right of zero of, a number or a tensor that
+            broadcasts to `x`. Defaults to `0.2033823208110246`, which gives the curvature 0.8.
+        alpha_n: What softplus makes the size of the left part, less `beta`, of; likewise.
+            Defaults to `-1.0502256128148468`, which gives the size 0.8.
+        beta: Slope at zero. Defaults to `0.5`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If a tensor parameter does not broadcast to `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.xielu(-1.0))
+    -0.205...
+
+    Related:
+        Its derivative right of zero is `2 * right * x + beta`, left of it
+        `elu(x, alpha=left) + beta`.
+
+    Reference:
+        [Huang and Schlag, 2024](https://arxiv.org/abs/2411.13010)
+    """
+    return _xielu(x, _softplus(alpha_p), beta + _softplus(alpha_n), beta)
+
+
+def _softplus(parameter):
+    if isinstance(parameter, numbers.Real):
+        return float(np.logaddexp(0.0, float(parameter)))
+    parameter = tensors.float_tensor(parameter)
+    return ops.softplus(ops.cast(parameter, tensors.wide(tensors.dtype_of(parameter))))
+
+
+# The best polynomial of degree 5 for (expm1(x) - x) / x^2 between -1 and 0.
+_CURVATURE = (0.5, 0.16666603, 0.041659255, 0.0083011705, 0.001324818, 0.00013742418)
+
+
+def _expm1_less_x(x):
+    """`expm1(x) - x` for `x <= 0`, of which a difference would leave nothing near 0."""
+    curvature = _CURVATURE[-1]
+    for coefficient in reversed(_CURVATURE[:-1]):
+        curvature = curvature * x + coefficient
+    return ops.where(x > -1, curvature * ops.square(x), ops.expm1(x) - x)
+
+
+_xielu = parametric(
+    lambda x, right, left, beta: (
+        ops.where(x > 0, right * x * x, left * _expm1_less_x(ops.minimum(x, 0))) + beta * x
+    ),
+    lambda x, right, left, beta: (
+        ops.where(x > 0, 2 * right * x, left * ops.expm1(ops.minimum(x, 0))) + beta
+    ),
+    lambda x, right, left, beta: ops.square(ops.relu(x)),
+    lambda x, right, left, beta: _expm1_less_x(ops.minimum(x, 0)),
+    lambda x, right, left, beta: x,
+)
+
+
+@register("layers")
+class XIELU(LearnedActivation, fn=xielu):
+    """Layer form of `xielu` that learns one `alpha_p` and one `alpha_n` for all channels."""
+
+    def __init__(
+        self,
+        alpha_p_initializer=_ALPHA_P,
+        alpha_p_regularizer=None,
+        alpha_p_constraint=None,
+        alpha_n_initializer=_ALPHA_N,
+        alpha_n_regularizer=None,
+        alpha_n_constraint=None,
+        beta=0.5,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.beta = beta
+        self.learn(
+            "alpha_p", alpha_p_initializer, alpha_p_regularizer, alpha_p_constraint, scalar=True
+        )
+        self.learn(
+            "alpha_n", alpha_n_initializer, alpha_n_regularizer, alpha_n_constraint, scalar=True
+        )

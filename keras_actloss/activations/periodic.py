@@ -1,0 +1,255 @@
+"""Activations with a sine in them, for data that repeats."""
+
+import numbers
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.checks import positive_or_tensor
+from keras_actloss.core.functions import activation
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.parameters import LearnedActivation, parametric
+from keras_actloss.core.registry import register
+
+# pi / 4 in three parts, the first two so short that their multiples below 2^12 are exact.
+_QUARTER_PI = (0.785400390625, -2.226792275905609e-06, -4.3527578763580266e-10)
+
+# Beyond this phase, float32 is too coarse to come close to a zero of 1 + sin.
+_LAST_TURN = 3200.0
+
+
+def _phase(x, frequency):
+    """`frequency * x`, kept where twice of it is finite: the sine of infinity is NaN."""
+    return ops.clip(frequency * x, -1e38, 1e38)
+
+
+def _rippled(phase, ratio):
+    """`1 + ratio * sin(2 * phase)`, up to a ratio of 1 without cancellation.
+
+    There it is `1 - ratio + 2 * ratio * sin(distance)^2`, with the distance of `phase` from the
+    nearest odd multiple of pi / 4 at which the sine is -1.
+    """
+    near = ops.logical_and(ops.abs(phase) < _LAST_TURN, ratio <= 1)
+    quarters = 4 * ops.round(ops.where(near, phase, 0.0) / np.pi + 0.25) - 1
+    distance = phase
+    for part in _QUARTER_PI:
+        distance = distance - quarters * part
+    sine = ops.sin(ops.where(near, distance, 2 * phase))
+    return ops.where(near, (1 - ratio) + ratio * (2 * ops.square(sine)), 1 + ratio * sine)
+
+
+def _snake_beta(x, frequency, magnitude):
+    sine = ops.sin(_phase(x, frequency))
+    return x + sine * (sine / magnitude)
+
+
+def _snake_beta_by_x(x, frequency, magnitude):
+    return _rippled(_phase(x, frequency), frequency / magnitude)
+
+
+def _snake_beta_by_frequency(x, frequency, magnitude):
+    return x * (ops.sin(2 * _phase(x, frequency)) / magnitude)
+
+
+def _snake_beta_by_magnitude(x, frequency, magnitude):
+    return -ops.square(ops.sin(_phase(x, frequency)) / magnitude)
+
+
+def _snake_by_frequency(x, frequency):
+    return _snake_beta_by_frequency(x, frequency, frequency) + _snake_beta_by_magnitude(
+        x, frequency, frequency
+    )
+
+
+_snake = parametric(
+    lambda x, frequency: _snake_beta(x, frequency, frequency),
+    lambda x, frequency: _rippled(_phase(x, frequency), 1.0),
+    _snake_by_frequency,
+)
+
+
+@activation(frequency=positive_or_tensor)
+def snake(x, frequency=1.0):
+    """Snake: the identity with ripples, which never turns back.
+
+    Take it where the target is periodic, as in audio and seasonal series: unlike `sine` it can be
+    trained as easily as a rectifier, unlike `relu` it extrapolates the period.
+
+    Formula:
+
+        y = x + sin(frequency * x) ** 2 / frequency
+
+    Args:
+        x: Tensor.
+        frequency: Ripples in a length of pi, a number greater than 0 or a tensor that broadcasts to
+            `x`; a tensor's entry of 0 is taken as the limit, the identity. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `frequency` is a number not greater than 0.
+
+    Example:
+
+    >>> float(keras_actloss.activations.snake(1.0, frequency=2.0))
+    1.4134...
+
+    Related:
+        `snake(x, a) = snake_beta(x, a, a)`; `LearnedSnake` learns the frequency.
+
+    Reference:
+        [Ziyin et al., 2020](https://arxiv.org/abs/2006.08195)
+    """
+    if not isinstance(frequency, numbers.Real):
+        frequency = tensors.float_tensor(frequency)
+        # Added, so that a weight of 0 keeps its gradient.
+        frequency = frequency + 2.0**-60 * ops.cast(frequency == 0, frequency.dtype)
+    return _snake(x, frequency)
+
+
+@register("layers")
+class Snake(ActivationLayer, fn=snake):
+    """Layer form of `snake` with a frequency that is given."""
+
+    def __init__(self, frequency=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.frequency = frequency
+
+
+@register("layers")
+class LearnedSnake(LearnedActivation, fn=snake):
+    """Layer form of `snake` that learns the frequency, one for each channel."""
+
+    def __init__(
+        self,
+        frequency_initializer="ones",
+        frequency_regularizer=None,
+        frequency_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.learn("frequency", frequency_initializer, frequency_regularizer, frequency_constraint)
+
+
+@activation(frequency=positive_or_tensor, magnitude=positive_or_tensor)
+def snake_beta(x, frequency=1.0, magnitude=1.0):
+    """Snake with ripples whose height does not depend on their frequency.
+
+    Take it instead of `snake` in vocoders, with both parameters learned (`LearnedSnakeBeta`): a
+    high frequency then need not mean a small ripple.
+
+    Formula:
+
+        y = x + sin(frequency * x) ** 2 / magnitude
+
+    Args:
+        x: Tensor.
+        frequency: Ripples in a length of pi, a number greater than 0 or a tensor that broadcasts to
+            `x`. Defaults to `1.0`.
+        magnitude: One over the height of the ripples, a number greater than 0 or a tensor that
+            broadcasts to `x` and is nowhere 0. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `frequency` or `magnitude` is a number not greater than 0.
+
+    Example:
+
+    >>> float(keras_actloss.activations.snake_beta(1.0, frequency=2.0, magnitude=0.5))
+    2.6536...
+
+    Related:
+        `magnitude = frequency` is `snake`.
+
+    Reference:
+        [Lee et al., 2022](https://arxiv.org/abs/2206.04658)
+    """
+    slopes = (_snake_beta_by_x, _snake_beta_by_frequency, _snake_beta_by_magnitude)
+    return parametric(_snake_beta, *slopes)(x, frequency, magnitude)
+
+
+@register("layers")
+class SnakeBeta(ActivationLayer, fn=snake_beta):
+    """Layer form of `snake_beta` with parameters that are given."""
+
+    def __init__(self, frequency=1.0, magnitude=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.frequency = frequency
+        self.magnitude = magnitude
+
+
+@register("layers")
+class LearnedSnakeBeta(LearnedActivation, fn=snake_beta):
+    """Layer form of `snake_beta` that learns both parameters, a pair for each channel."""
+
+    def __init__(
+        self,
+        frequency_initializer="ones",
+        frequency_regularizer=None,
+        frequency_constraint=None,
+        magnitude_initializer="ones",
+        magnitude_regularizer=None,
+        magnitude_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.learn("frequency", frequency_initializer, frequency_regularizer, frequency_constraint)
+        self.learn("magnitude", magnitude_initializer, magnitude_regularizer, magnitude_constraint)
+
+
+@activation(frequency=positive_or_tensor)
+def sine(x, frequency=30.0):
+    """Sine of the input times a frequency.
+
+    Take it for networks that represent a signal by its coordinates (SIREN), with the kernels drawn
+    as the paper says; elsewhere `snake` is easier to train.
+
+    Formula:
+
+        y = sin(frequency * x)
+
+    Args:
+        x: Tensor.
+        frequency: Radians per unit of `x`, a number greater than 0 or a tensor that broadcasts to
+            `x`. Defaults to `30.0`, the paper's factor of every layer.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `frequency` is a number not greater than 0.
+
+    Example:
+
+    >>> float(keras_actloss.activations.sine(0.5, frequency=1.0))
+    0.4794...
+
+    Related:
+        `sine(x, a) ** 2 / b` is what `snake_beta(x, a, b)` adds to `x`.
+
+    Reference:
+        [Sitzmann et al., 2020](https://arxiv.org/abs/2006.09661)
+    """
+    return parametric(
+        lambda x, frequency: ops.sin(_phase(x, frequency)),
+        lambda x, frequency: frequency * ops.cos(_phase(x, frequency)),
+        lambda x, frequency: x * ops.cos(_phase(x, frequency)),
+    )(x, frequency)
+
+
+@register("layers")
+class Sine(ActivationLayer, fn=sine):
+    """Layer form of `sine` with a frequency that is given."""
+
+    def __init__(self, frequency=30.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.frequency = frequency

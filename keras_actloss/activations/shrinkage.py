@@ -1,0 +1,213 @@
+"""Shrinkage: activations that pull small inputs to zero and keep large ones."""
+
+from typing import Unpack
+
+import keras
+from keras import ops
+
+from keras_actloss.core.checks import non_negative, number_or_none, ordered
+from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.numerics import tail, with_gradient
+from keras_actloss.core.registry import register
+from keras_actloss.core.tensors import dtype_of
+
+
+def _bounds(owner, threshold, lower, upper):
+    """The ends of the interval that is pulled to zero."""
+    lower = -threshold if lower is None else lower
+    upper = threshold if upper is None else upper
+    ordered(owner, lower=lower, upper=upper)
+    return lower, upper
+
+
+def _is_native(lower, upper):
+    """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
+    return keras.backend.backend() == "torch" and 0 <= upper == -lower
+
+
+@activation(threshold=non_negative, lower=number_or_none, upper=number_or_none)
+def hard_shrink(x, threshold=0.5, lower=None, upper=None):
+    """Zero inside an interval around 0, the input outside of it.
+
+    Take it to drop small coefficients, of a wavelet transform say, and keep the others as they
+    are; `soft_shrink` is continuous.
+
+    Formula:
+
+        low = -threshold if lower is None else lower
+        high = threshold if upper is None else upper
+        y = where((low <= x) & (x <= high), 0, x)
+
+    Args:
+        x: Tensor.
+        threshold: Half the width of the interval, at least 0. Defaults to `0.5`.
+        lower: Lower end of the interval, or `None` for `-threshold`. Defaults to `None`.
+        upper: Upper end of the interval, or `None` for `threshold`. Defaults to `None`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `threshold` is negative or the lower end exceeds the upper one.
+
+    Example:
+
+    >>> float(keras_actloss.activations.hard_shrink(0.75))
+    0.75
+
+    Related:
+        `thresholded_relu` is the right half of it.
+
+    Reference:
+        [Donoho and Johnstone, 1994](https://doi.org/10.1093/biomet/81.3.425)
+    """
+    low, high = _bounds("hard_shrink", threshold, lower, upper)
+
+    def shrunk(x):
+        if _is_native(low, high):
+            return ops.hard_shrink(x, high)
+        return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
+
+    return by_width(x, shrunk, shrunk)
+
+
+@register("layers")
+class HardShrink(ActivationLayer, fn=hard_shrink):
+    """Layer form of `hard_shrink`."""
+
+    def __init__(self, threshold=0.5, lower=None, upper=None, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.threshold = threshold
+        self.lower = lower
+        self.upper = upper
+        _bounds("HardShrink", threshold, lower, upper)
+
+
+@activation(threshold=non_negative, lower=number_or_none, upper=number_or_none)
+def soft_shrink(x, threshold=0.5, lower=None, upper=None):
+    """The distance to an interval around 0, with its sign: zero inside, moved towards 0 outside.
+
+    Take it for sparse codes, as the step that an L1 penalty calls for; `hard_shrink` leaves large
+    inputs as they are.
+
+    Formula:
+
+        low = -threshold if lower is None else lower
+        high = threshold if upper is None else upper
+        y = where(x > high, x - high, where(x < low, x - low, 0))
+
+    Args:
+        x: Tensor.
+        threshold: Half the width of the interval, at least 0. Defaults to `0.5`.
+        lower: Lower end of the interval, or `None` for `-threshold`. Defaults to `None`.
+        upper: Upper end of the interval, or `None` for `threshold`. Defaults to `None`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `threshold` is negative or the lower end exceeds the upper one.
+
+    Example:
+
+    >>> float(keras_actloss.activations.soft_shrink(0.75))
+    0.25
+
+    Related:
+        `soft_shrink(x, threshold) = x - hard_tanh(x, -threshold, threshold)`.
+
+    Reference:
+        [Donoho and Johnstone, 1994](https://doi.org/10.1093/biomet/81.3.425)
+    """
+    low, high = _bounds("soft_shrink", threshold, lower, upper)
+
+    def shrunk(x):
+        return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
+
+    return by_width(x, shrunk, shrunk)
+
+
+@register("layers")
+class SoftShrink(ActivationLayer, fn=soft_shrink):
+    """Layer form of `soft_shrink`."""
+
+    def __init__(self, threshold=0.5, lower=None, upper=None, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.threshold = threshold
+        self.lower = lower
+        self.upper = upper
+        _bounds("SoftShrink", threshold, lower, upper)
+
+
+# Up to here the fraction below is as exact as the dtype; beyond it little is lost in x - tanh(x).
+_NEAR = 1.5
+
+
+def _near_zero(x):
+    """`y, p, q` with `y - tanh(y) = y * p / (p + q)` and `tanh(y) = y * q / (p + q)`; `y` is `x`.
+
+    Lambert's `tanh(y) = y / (1 + y**2 / (3 + y**2 / (5 + ...)))`, cut off and evaluated from the
+    end: all terms are positive, so nothing cancels. Beyond `_NEAR`, `y` stays there.
+    """
+    y = ops.clip(x, -_NEAR, _NEAR)
+    square = ops.square(y)
+    p, q = 0, 1
+    for odd in range(19 if dtype_of(x) == "float64" else 11, 1, -2):
+        p, q = square * q, odd * q + p
+    return y, p, q
+
+
+def _tanh_shrink_value(x):
+    y, p, q = _near_zero(x)
+    return ops.where(ops.abs(x) < _NEAR, y * (p / (p + q)), x - ops.tanh(x))
+
+
+def _tanh_shrink_gradient(upstream, x):
+    if keras.backend.backend() == "torch":  # Its tanh is right to half a unit.
+        return upstream * ops.square(ops.tanh(x))
+    y, p, q = _near_zero(x)
+    small = tail(2 * x)
+    # tanh(x)^2, by a sigmoid where it is large: the other backends' tanh is off by 5 units there.
+    far = 1 - 4 * small * (1 - small)
+    return upstream * ops.where(ops.abs(x) < _NEAR, ops.square(y * (q / (p + q))), far)
+
+
+@activation()
+def tanh_shrink(x):
+    """What `tanh` takes away: almost zero around 0, the input moved by 1 far from it.
+
+    Take it for a smooth shrinkage, between `soft_shrink` and the identity. It is right near zero,
+    where subtracting a computed `tanh(x)` leaves nothing.
+
+    Formula:
+
+        y = x - tanh(x)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.tanh_shrink(1.0))
+    0.2384...
+
+    Related:
+        Its derivative is `tanh(x) ** 2`; near zero it is `x ** 3 / 3`.
+
+    Reference:
+        [NIST Digital Library of Mathematical Functions, section 4.39](https://dlmf.nist.gov/4.39)
+    """
+    exact = with_gradient(_tanh_shrink_value, _tanh_shrink_gradient)
+    return by_width(x, exact, exact)
+
+
+@register("layers")
+class TanhShrink(ActivationLayer, fn=tanh_shrink):
+    """Layer form of `tanh_shrink`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)

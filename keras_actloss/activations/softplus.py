@@ -1,0 +1,168 @@
+"""Smooth rectifiers: the positive part with its corner rounded off."""
+
+from typing import Unpack
+
+from keras import ops
+
+from keras_actloss.core.checks import positive
+from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.numerics import exp_multiple, expm1, with_gradient
+from keras_actloss.core.registry import register
+
+
+@activation(beta=positive)
+def softplus(x, beta=1.0):
+    """Smooth rectifier: the positive part, off by less than `0.7 / beta`.
+
+    Take it for outputs that must be positive, as a scale or a rate, and instead of `relu` where
+    second derivatives are needed. `squareplus` is similar without an exponential.
+
+    Formula:
+
+        y = log1p(exp(beta * x)) / beta
+
+    Args:
+        x: Tensor.
+        beta: Sharpness, greater than 0; the larger, the closer to `relu`. Defaults to `1.0`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `beta` is not positive.
+
+    Example:
+
+    >>> float(keras_actloss.activations.softplus(1.0))
+    1.3132...
+
+    Related:
+        The derivative is `sigmoid(beta * x)`; `softplus(x) = -log_sigmoid(-x)`.
+
+    Reference:
+        [Glorot et al., 2011](https://proceedings.mlr.press/v15/glorot11a.html)
+    """
+
+    def gradient(upstream, x):
+        e = exp_multiple(-ops.abs(x), beta)
+        # The numerator is 1 right of zero and e left of it.
+        return upstream * (ops.maximum(e, ops.sign(x)) / (1 + e))
+
+    exact = with_gradient(
+        lambda x: ops.relu(x) + ops.log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
+    )
+    return by_width(x, ops.softplus, exact, ("tensorflow", "torch") if beta == 1 else ())
+
+
+@register("layers")
+class Softplus(ActivationLayer, fn=softplus):
+    """Layer form of `softplus`."""
+
+    def __init__(self, beta=1.0, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.beta = beta
+
+
+@activation()
+def shifted_softplus(x):
+    """Softplus moved down by `log(2)`, so that zero stays zero.
+
+    Take it for networks of atomic energies and forces, which need all derivatives of a function
+    that is smooth everywhere.
+
+    Formula:
+
+        y = log((1 + exp(x)) / 2)
+
+    Args:
+        x: Tensor.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.shifted_softplus(1.0))
+    0.6201...
+
+    Related:
+        `softplus(x) - log(2)`, which would lose small inputs.
+
+    Reference:
+        [Schütt et al., 2017](https://arxiv.org/abs/1706.08566)
+    """
+    # From 20 on the slope is 1 to the last digit, and the exponential need not grow further.
+    function = with_gradient(
+        lambda x: ops.relu(x - 20) + ops.log1p(expm1(ops.minimum(x, 20)) / 2),
+        lambda upstream, x: upstream * ops.sigmoid(x),
+    )
+    return by_width(x, function, function)
+
+
+@register("layers")
+class ShiftedSoftplus(ActivationLayer, fn=shifted_softplus):
+    """Layer form of `shifted_softplus`."""
+
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+
+
+@activation(b=positive)
+def squareplus(x, b=4):
+    """Smooth rectifier of algebraic operations only, a branch of a hyperbola.
+
+    Take it instead of `softplus` where exponentials are dear; its left tail falls off as `1 / x`,
+    so that no unit is without gradient.
+
+    Formula:
+
+        y = (x + sqrt(x ** 2 + b)) / 2
+
+    Args:
+        x: Tensor.
+        b: Width of the rounding, greater than 0: the value at zero is `sqrt(b) / 2`. Defaults to
+            `4`.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `b` is not positive.
+
+    Example:
+
+    >>> float(keras_actloss.activations.squareplus(1.0))
+    1.6180...
+
+    Related:
+        `b = 0` would be `relu`.
+
+    Reference:
+        [Barron, 2021](https://arxiv.org/abs/2112.11687)
+    """
+    root = b**0.5
+
+    def tangent(x):
+        """Of half the angle whose tangent is `root / |x|`: nothing cancels."""
+        size = ops.abs(x)
+        # Of a size whose square might overflow, b adds nothing to the square.
+        hypotenuse = ops.maximum(size, ops.sqrt(ops.square(ops.minimum(size, 2.0**60)) + b))
+        return root / (hypotenuse + size)
+
+    def gradient(upstream, x):
+        square = ops.square(tangent(x))
+        # The numerator is 1 right of zero and the square left of it.
+        return upstream * (ops.maximum(square, ops.sign(x)) / (1 + square))
+
+    function = with_gradient(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
+    return by_width(x, function, function)
+
+
+@register("layers")
+class Squareplus(ActivationLayer, fn=squareplus):
+    """Layer form of `squareplus`."""
+
+    def __init__(self, b=4, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.b = b

@@ -1,0 +1,84 @@
+"""Activations that draw random numbers in training."""
+
+from typing import Unpack
+
+import keras
+from keras import ops
+
+from keras_actloss.activations.learned import prelu
+from keras_actloss.activations.rectifiers import leaky_relu
+from keras_actloss.core import tensors
+from keras_actloss.core.checks import non_negative
+from keras_actloss.core.functions import activation
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.registry import register
+
+
+@activation(lower=non_negative, upper=non_negative)
+def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, seed=None):
+    """Rectifier with a random slope left of zero in training, the mean slope afterwards.
+
+    Take it instead of `leaky_relu` on small data sets, where the noise regularizes.
+
+    Formula:
+
+        slope = (lower + upper) / 2
+        y = where(x > 0, x, slope * x)
+
+    With `training=True` the slope is drawn for each entry from `lower` to `upper`, uniformly.
+
+    Args:
+        x: Tensor.
+        lower: Least slope, at least 0. Defaults to `0.125`.
+        upper: Largest slope, at least `lower`. Defaults to
+            `0.3333333333333333`.
+        training: Whether to draw the slopes. Defaults to `False`.
+        seed: Integer, or a `keras.random.SeedGenerator` that gives other slopes on each call.
+            Defaults to `None`, Keras's global seed.
+
+    Shapes:
+        Any; the output has the shape and dtype of `x`.
+
+    Raises:
+        ValueError: If `lower` is negative or above `upper`.
+
+    Example:
+
+    >>> float(keras_actloss.activations.rrelu(-2.0, lower=0.25, upper=0.75))
+    -1.0
+
+    Related:
+        `leaky_relu(x, negative_slope=(lower + upper) / 2)` when not in training.
+
+    Reference:
+        [Xu et al., 2015](https://arxiv.org/abs/1505.00853)
+    """
+    if lower > upper:
+        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (lower + upper) / 2)
+    dtype = tensors.wide(tensors.dtype_of(x))
+    slope = keras.random.uniform(ops.shape(x), lower, upper, dtype=dtype, seed=seed)
+    return prelu(x, slope)
+
+
+@register("layers")
+class RReLU(ActivationLayer, fn=rrelu):
+    """Layer form of `rrelu`; it owns a seed generator, whose state is saved with a model."""
+
+    def __init__(self, lower=1 / 8, upper=1 / 3, seed=None, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.lower = lower
+        self.upper = upper
+        self.seed = seed
+        self.seed_generator = keras.random.SeedGenerator(seed)
+
+    def call(self, inputs, training=False):
+        return rrelu(inputs, self.lower, self.upper, training=training, seed=self.seed_generator)
+
+    # Keras leaves the state of a generator out of its files.
+    def save_own_variables(self, store):
+        store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
+
+    def load_own_variables(self, store):
+        self.seed_generator.state.assign(store["seed_state"])

@@ -1,0 +1,186 @@
+"""An axis that holds a gate and what it lets through, and the base of the layers that split it."""
+
+import keras
+from keras import ops
+
+from keras_actloss.core.checks import positive_integer_or_none
+from keras_actloss.core.functions import settings_of
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+
+
+def halved(name, shape, axis):
+    """The shape of the output for an input of `shape`."""
+    shape = list(shape)
+    if not -len(shape) <= axis < len(shape):
+        raise ValueError(
+            f"{name}: axis={axis} does not exist in x of shape {tuple(shape)}; "
+            "name the axis that holds gate and value"
+        )
+    if shape[axis] is not None:
+        if shape[axis] % 2:
+            raise ValueError(
+                f"{name}: x must have an even size at axis={axis} to be halved, got "
+                f"{shape[axis]} in the shape {tuple(shape)}; give it twice the size of the output"
+            )
+        shape[axis] //= 2
+    return tuple(shape)
+
+
+def halves(x, axis, gate):
+    """The half that is let through and the half that opens the gate."""
+    if gate == "interleaved":
+        before = (slice(None),) * (axis % len(x.shape))
+        return x[(*before, slice(1, None, 2))], x[(*before, slice(0, None, 2))]
+    first, last = ops.split(x, 2, axis)
+    return (last, first) if gate == "first" else (first, last)
+
+
+def joined(linear, opens, axis, gate):
+    """The inverse of `halves`."""
+    if gate != "interleaved":
+        return ops.concatenate([opens, linear] if gate == "first" else [linear, opens], axis)
+    axis = axis % len(linear.shape)
+    shape = list(ops.shape(linear))
+    shape[axis] = 2 * shape[axis]
+    return ops.reshape(ops.stack([opens, linear], axis + 1), shape)
+
+
+class ProjectionArguments(LayerArguments, total=False):
+    """What a gated layer with `units` takes for its projections, as in `keras.layers.Dense`."""
+
+    use_bias: bool
+    kernel_initializer: str | keras.initializers.Initializer
+    bias_initializer: str | keras.initializers.Initializer
+    kernel_regularizer: str | keras.regularizers.Regularizer | None
+    bias_regularizer: str | keras.regularizers.Regularizer | None
+    kernel_constraint: str | keras.constraints.Constraint | None
+    bias_constraint: str | keras.constraints.Constraint | None
+
+
+class GatedLayer(ActivationLayer):
+    """Base class of the gated layers.
+
+    Without `units` the layer halves its input. With `units` it first projects the last axis onto
+    gate and value, as the feed-forward block of a transformer does, in one product with a kernel of
+    shape `(input_dim, 2 * units)` whose columns are in the order that `gate` names.
+
+    Args:
+        units: Size of the output, or `None` to halve the input. Defaults to `None`.
+        axis: Axis to halve; -1 with `units`. Defaults to `-1`.
+        gate: Which half opens the gate.
+        use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
+            kernel_constraint, bias_constraint: As in `keras.layers.Dense(2 * units)`, for the
+            projections.
+
+    Weights in one piece are set by `layer.set_weights([kernel, bias])`, those of two projections by
+    `layer.load_projections`.
+    """
+
+    def __init__(
+        self,
+        units=None,
+        axis=-1,
+        gate="last",
+        use_bias=True,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        name = type(self).__name__
+        positive_integer_or_none(f"{name}: units", units)
+        if units is not None and axis != -1:
+            raise ValueError(
+                f"{name}: axis must be -1 with units, which projects the last axis, got {axis!r}; "
+                "leave units out to halve another axis"
+            )
+        self.units = units
+        self.axis = axis
+        self.gate = gate
+        self.use_bias = use_bias
+        self.kernel_initializer = kernel_initializer
+        self.bias_initializer = bias_initializer
+        self.kernel_regularizer = kernel_regularizer
+        self.bias_regularizer = bias_regularizer
+        self.kernel_constraint = kernel_constraint
+        self.bias_constraint = bias_constraint
+        self.projection = None
+        if units is not None:
+            self.projection = keras.layers.Dense(
+                2 * units,
+                use_bias=use_bias,
+                kernel_initializer=kernel_initializer,
+                bias_initializer=bias_initializer,
+                kernel_regularizer=kernel_regularizer,
+                bias_regularizer=bias_regularizer,
+                kernel_constraint=kernel_constraint,
+                bias_constraint=bias_constraint,
+                dtype=self.dtype_policy,
+                name="projection",
+            )
+
+    def build(self, input_shape=None):
+        if self.projection is not None:
+            self.projection.build(input_shape)
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return self.apply_fn(inputs if self.projection is None else self.projection(inputs))
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if previous_mask is None or self.axis % len(inputs.shape) >= len(previous_mask.shape):
+            return previous_mask
+        return ops.logical_and(*halves(previous_mask, self.axis % len(inputs.shape), self.gate))
+
+    def compute_output_shape(self, input_shape):
+        if self.units is not None:
+            return (*input_shape[:-1], self.units)
+        return halved(type(self).__name__, input_shape, self.axis)
+
+    def load_projections(self, gate, value, gate_bias=None, value_bias=None):
+        """Set the weights from those of two projections, as checkpoints with two matrices have it.
+
+        Args:
+            gate: Kernel of the gate, of shape `(input_dim, units)`; a torch `Linear` has it
+                transposed.
+            value: Kernel of what the gate lets through, of the same shape.
+            gate_bias: Bias of the gate, of shape `(units,)`, if the layer has a bias. Defaults to
+                `None`.
+            value_bias: Bias of what the gate lets through. Defaults to `None`.
+
+        Raises:
+            ValueError: If the layer has no `units`, or a weight is missing, too many or of another
+                shape.
+        """
+        name = type(self).__name__
+        if self.projection is None:
+            raise ValueError(f"{name}: there are no weights to load; name units in the constructor")
+        given = {"gate": gate, "value": value, "gate_bias": gate_bias, "value_bias": value_bias}
+        given = {key: None if w is None else ops.convert_to_tensor(w) for key, w in given.items()}
+        if not self.built:
+            self.build((None, ops.shape(given["gate"])[0]))
+        kernel = (self.projection.kernel.shape[0], self.units)
+        bias = (self.units,) if self.use_bias else None
+        for (key, weight), expected in zip(
+            given.items(), (kernel, kernel, bias, bias), strict=True
+        ):
+            shape = None if weight is None else tuple(weight.shape)
+            if shape != expected:
+                raise ValueError(
+                    f"{name}: {key} must have the shape {expected}, got {shape}; kernels are "
+                    "(input_dim, units), and biases come with use_bias=True"
+                )
+        weights = [joined(given["value"], given["gate"], -1, self.gate)]
+        if self.use_bias:
+            weights.append(joined(given["value_bias"], given["gate_bias"], -1, self.gate))
+        self.set_weights(weights)
+
+    def __repr__(self):
+        # Without units there are no projections to tell of.
+        shown = settings_of(self.fn) if self.units is None else self._settings
+        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
+        return f"{type(self).__name__}({settings})"

@@ -1,0 +1,161 @@
+"""Parameters of activations: numbers, tensors that broadcast to `x`, and weights of a layer."""
+
+import numbers
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.keras_fixes import recomputed
+from keras_actloss.core.layer import ActivationLayer
+from keras_actloss.core.numerics import with_gradient
+
+
+def _fitting(parameter, x):
+    """A parameter as a tensor of the dtype of `x` that does not widen the shape of `x`."""
+    parameter = ops.cast(ops.convert_to_tensor(parameter), x.dtype)
+    shape, of_x = tuple(parameter.shape), tuple(x.shape)
+    pairs = zip(reversed(shape), reversed(of_x), strict=False)
+    if len(shape) > len(of_x) or any(p not in (1, None, n) and n is not None for p, n in pairs):
+        raise ValueError(
+            f"a parameter of shape {shape} does not broadcast to x of shape {of_x}; "
+            "give it one entry, or one for each entry of the last axis of x"
+        )
+    return parameter
+
+
+def _summed_to(gradient, parameter):
+    """`gradient` summed over the axes along which `parameter` was stretched."""
+    missing = len(gradient.shape) - len(parameter.shape)
+    shared = [missing + i for i, size in enumerate(parameter.shape) if size == 1]
+    axes = [*range(missing), *shared]
+    return ops.reshape(ops.sum(gradient, axis=axes), ops.shape(parameter)) if axes else gradient
+
+
+def parametric(value, *slopes):
+    """`value(x, *parameters)` with its derivative for `x` and for each parameter.
+
+    Computed in float32 or wider and rounded once. Nothing but `x` and the parameters is kept for
+    the backward pass. Parameters that are numbers are constants, tensors get a gradient.
+
+    Args:
+        value: Function of `x` and the parameters.
+        slopes: Functions of the same arguments: the derivative of `value` for each of them.
+    """
+
+    def function(x, *parameters):
+        dtype = tensors.dtype_of(x)
+        x = ops.cast(x, tensors.wide(dtype))
+        is_number = [isinstance(p, numbers.Real) for p in parameters]
+        learned = [_fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
+
+        def all_of(learned):
+            rest = iter(learned)
+            return [
+                p if fixed else next(rest) for p, fixed in zip(parameters, is_number, strict=True)
+            ]
+
+        def gradient(upstream, x, *learned):
+            arguments = (*recomputed(x), *all_of(learned))
+            wanted = [
+                slope for slope, fixed in zip(slopes, (False, *is_number), strict=True) if not fixed
+            ]
+            by_x, *others = (ops.multiply(upstream, slope(*arguments)) for slope in wanted)
+            return by_x, *map(_summed_to, others, learned)
+
+        exact = with_gradient(lambda x, *learned: value(x, *all_of(learned)), gradient)
+        return ops.cast(exact(x, *learned), dtype)
+
+    return function
+
+
+class LearnedActivation(ActivationLayer):
+    """Base class of the activation layers that learn parameters of their function.
+
+    The constructor takes an initializer, a regularizer and a constraint for each parameter and
+    hands them to `learn`. The weights are made on the first call and go to `fn` under the names of
+    the parameters. A weight has one entry for each channel (the last axis), whatever the other axes
+    are. A constructor that takes `shared_axes` and stores it leaves the choice to the user: a
+    weight then has one entry for each entry of a sample, and 1 along the axes that are named, as in
+    Keras (`[1, 2]` for an image batch with one entry a channel).
+
+    Example:
+
+    >>> @keras.saving.register_keras_serializable("my_project")
+    ... def scaled_tanh(x, scale):
+    ...     return scale * keras.ops.tanh(x)
+    >>> @keras.saving.register_keras_serializable("my_project")
+    ... class ScaledTanh(keras_actloss.layers.LearnedActivation, fn=scaled_tanh):
+    ...     def __init__(self, scale_initializer="ones", scale_regularizer=None,
+    ...                  scale_constraint=None, **kwargs):
+    ...         super().__init__(**kwargs)
+    ...         self.learn("scale", scale_initializer, scale_regularizer, scale_constraint)
+    >>> ScaledTanh(scale_initializer=2.0)(np.zeros((5, 7, 3))).shape
+    (5, 7, 3)
+    """
+
+    shared_axes: int | Sequence[int] | None = None
+
+    def __init__(self, **kwargs):
+        for name in kwargs:
+            if f"{name}_initializer" in self._settings:
+                raise TypeError(
+                    f"{type(self).__name__} learns {name} and takes no value of it, got "
+                    f"{kwargs[name]!r}; give its first value as {name}_initializer"
+                )
+        super().__init__(**kwargs)
+        self.learned = {}
+
+    def learn(self, name, initializer, regularizer=None, constraint=None, scalar=False):
+        """Declare the setting `name` of `fn` a weight; called by a subclass's constructor.
+
+        Args:
+            name: The setting, and the weight's name.
+            initializer: An initializer, or the number that every entry begins with.
+            regularizer: A regularizer. Defaults to `None`.
+            constraint: A constraint. Defaults to `None`.
+            scalar: Whether all channels share one entry. Defaults to `False`.
+        """
+        if isinstance(initializer, numbers.Real):
+            initializer = keras.initializers.Constant(float(initializer))
+        setattr(self, f"{name}_initializer", keras.initializers.get(initializer))
+        setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
+        setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
+        self.learned[name] = scalar
+
+    def build(self, input_shape=None):
+        for name, scalar in self.learned.items():
+            weight = self.add_weight(
+                name=name,
+                shape=() if scalar else self._weight_shape(tuple(input_shape or ())),
+                initializer=getattr(self, f"{name}_initializer"),
+                regularizer=getattr(self, f"{name}_regularizer"),
+                constraint=getattr(self, f"{name}_constraint"),
+                # In mixed precision the maths is done in float32: nothing to gain by rounding.
+                autocast=False,
+            )
+            setattr(self, name, weight)
+        super().build(input_shape)
+
+    def _weight_shape(self, input_shape):
+        if self.shared_axes is None:
+            shape = input_shape[-1:]
+        else:
+            shape = list(input_shape)
+            for axis in np.atleast_1d(self.shared_axes).astype(int):
+                shape[axis] = 1
+            shape = shape[1:]
+        if not input_shape or None in shape:
+            raise ValueError(
+                f"{type(self).__name__}: a weight for an input of shape {input_shape} would have "
+                f"the shape {tuple(shape)}; fix the size of the channels, and name other axes "
+                "without a fixed size in shared_axes"
+            )
+        return shape
+
+    def fn_settings(self):
+        settings = super().fn_settings()
+        weights = {name: ops.convert_to_tensor(settings[name]) for name in self.learned}
+        return settings | weights

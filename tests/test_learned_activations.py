@@ -1,0 +1,137 @@
+"""Layers that learn parameters: shapes of the weights, Keras's files, training, precision."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actloss import activations, layers
+from keras_actloss.testing.backend import array
+
+IMAGES = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype("float32")
+
+
+@pytest.mark.parametrize(
+    ("shared_axes", "shape"),
+    [
+        (None, (3,)),
+        ([1, 2], (1, 1, 3)),
+        ((-2, -3), (1, 1, 3)),
+        (3, (4, 6, 1)),
+        ([], (4, 6, 3)),
+    ],
+)
+def test_shape_of_a_weight(shared_axes, shape):
+    layer = layers.PReLU(alpha_initializer=0.5, shared_axes=shared_axes)
+    again = layers.PReLU.from_config(layer.get_config())
+    np.testing.assert_allclose(array(again(IMAGES)), np.where(IMAGES > 0, IMAGES, IMAGES / 2))
+    assert tuple(again.alpha.shape) == shape
+
+
+def test_scalar_weights():
+    layer = layers.DynamicTanh()
+    layer(IMAGES)
+    shapes = {weight.name: tuple(weight.shape) for weight in layer.weights}
+    assert shapes == {"alpha": (), "gamma": (3,), "beta": (3,)}
+
+
+@pytest.mark.parametrize("shared_axes", [None, [1, 2]])
+def test_other_sizes_may_be_unknown(shared_axes):
+    inputs = keras.Input((None, None, 3))
+    layer = layers.PReLU(alpha_initializer=0.25, shared_axes=shared_axes)
+    model = keras.Model(inputs, layer(inputs))
+    for size in (2, 5):
+        x = np.full((1, size, size + 1, 3), -2, "float32")
+        np.testing.assert_array_equal(array(model(x)), -0.5)
+
+
+@pytest.mark.parametrize(
+    ("shape", "shared_axes"), [((2, 3, None), None), ((2, None, 3), []), ((), None)]
+)
+def test_a_weight_of_unknown_shape_is_refused(shape, shared_axes):
+    with pytest.raises(ValueError, match="shared_axes"):
+        layers.PReLU(shared_axes=shared_axes).build(shape)
+
+
+def test_a_value_for_what_is_learned_is_refused():
+    with pytest.raises(TypeError, match="alpha_initializer"):
+        layers.PReLU(alpha=0.25)
+    with pytest.raises(TypeError, match="tau_initializer"):
+        activations.tlu(keras.Input((3,)), tau=0.5)
+
+
+@pytest.mark.parametrize("alpha", [np.ones(2), np.ones((1, 1, 3)), np.ones((1, 3))])
+def test_a_parameter_does_not_widen_its_input(alpha):
+    with pytest.raises(ValueError, match="does not broadcast"):
+        activations.prelu(np.ones((1, 3) if alpha.ndim > 2 else (3,)), alpha.astype("float32"))
+
+
+@pytest.mark.parametrize("shared_axes", [[1, 2], [1]])
+def test_weights_of_keras_prelu(shared_axes, tmp_path):
+    theirs, ours = (
+        keras.Sequential([keras.Input((4, 6, 3)), cls("glorot_uniform", shared_axes=shared_axes)])
+        for cls in (keras.layers.PReLU, layers.PReLU)
+    )
+    path = str(tmp_path / "prelu.weights.h5")
+    theirs.save_weights(path)
+    ours.load_weights(path)
+    np.testing.assert_allclose(array(ours(IMAGES)), array(theirs(IMAGES)), rtol=1e-6)
+    ours.save_weights(path)
+    theirs.load_weights(path)
+
+
+def test_regularizer_and_constraint():
+    layer = layers.PReLU(-0.5, alpha_regularizer="l2", alpha_constraint="non_neg")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    assert float(array(layer.losses[0])) == pytest.approx(0.01 * 3 * 0.25)
+    model.compile("sgd", "mse")
+    model.train_on_batch(np.ones((2, 3)), np.ones((2, 3)))
+    np.testing.assert_array_equal(array(layer.alpha), 0)
+    again = layers.PReLU.from_config(layer.get_config())
+    assert isinstance(again.alpha_constraint, keras.constraints.NonNeg)
+    assert isinstance(again.alpha_regularizer, keras.regularizers.L2)
+
+
+def test_activation_of_dense_is_trained_and_saved(tmp_path):
+    layer = layers.PReLU(0.25)
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(4, activation=layer)])
+    model.compile("sgd", "mse")
+    x = IMAGES.reshape(-1, 3)
+    model.fit(x, np.ones((len(x), 4)), verbose=0)
+    assert len(model.trainable_weights) == 3
+    assert not np.any(array(layer.alpha) == 0.25)
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    np.testing.assert_array_equal(array(again(x)), array(model(x)))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_mixed_precision_rounds_once(policy):
+    layer = layers.PReLU(0.3, dtype=policy)
+    half = policy.removeprefix("mixed_")
+    x = ops.cast(IMAGES, half)
+    result = layer(x)
+    assert keras.backend.standardize_dtype(layer.alpha.dtype) == "float32"
+    wide = ops.cast(x, "float32")
+    expected = ops.cast(ops.where(wide > 0, wide, np.float32(0.3) * wide), half)
+    np.testing.assert_array_equal(array(result), array(expected))
+
+
+def test_snake_of_frequency_zero_is_its_limit():
+    layer = layers.LearnedSnake("zeros")
+    model = keras.Sequential([keras.Input((3,)), layer])
+    x = IMAGES.reshape(-1, 3)
+    np.testing.assert_array_equal(array(layer(x)), x)
+    model.compile(keras.optimizers.SGD(1.0), lambda y_true, y_pred: ops.sum(y_pred, axis=-1))
+    model.train_on_batch(x, x)
+    np.testing.assert_allclose(array(layer.frequency), -np.mean(x**2, axis=0), rtol=1e-5)
+
+
+def test_maxout_takes_the_maximum_over_distant_channels():
+    x = np.float32([[1, 2, 3, 6, 5, 4]])
+    np.testing.assert_array_equal(array(activations.maxout(x, 3)), [[6, 5, 4]])
+    np.testing.assert_array_equal(array(activations.maxout(x.T, 2, axis=0)), [[5], [6]])
+    with pytest.raises(ValueError, match="does not divide"):
+        activations.maxout(x, 4)
+    with pytest.raises(ValueError, match="does not exist"):
+        activations.maxout(x, 2, axis=2)
