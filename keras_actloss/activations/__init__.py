@@ -35,7 +35,7 @@ from keras_actloss.activations.simplex import (
     softmax,
     softmin,
 )
-from keras_actloss.activations.softplus import shifted_softplus, softplus, squareplus
+from keras_actloss.activations.smooth_rectifiers import shifted_softplus, softplus, squareplus
 from keras_actloss.activations.sparse_simplex import entmax, entmax15, sparsemax
 from keras_actloss.activations.stochastic import rrelu
 

@@ -59,9 +59,7 @@ def elu(x, alpha=1.0):
     Reference:
         [Clevert et al., 2016](https://arxiv.org/abs/1511.07289)
     """
-    return by_width(
-        x, lambda x: ops.elu(x, alpha), _exact_elu(alpha), kernels=("tensorflow", "torch")
-    )
+    return by_width(x, _exact_elu(alpha), lambda x: ops.elu(x, alpha), on=("tensorflow", "torch"))
 
 
 @register("layers")
@@ -103,7 +101,7 @@ def selu(x):
         [Klambauer et al., 2017](https://arxiv.org/abs/1706.02515)
     """
     exact = _exact_elu(_SELU_ALPHA, _SELU_SCALE)
-    return by_width(x, ops.selu, exact, kernels=("tensorflow", "torch"))
+    return by_width(x, exact, ops.selu, on=("tensorflow", "torch"))
 
 
 @register("layers")
@@ -151,7 +149,7 @@ def celu(x, alpha=1.0):
     )
     # The kernel of torch takes the exponential of a rounded quotient.
     kernels = ("torch",) if is_power_of_two(alpha) else ()
-    return by_width(x, lambda x: ops.celu(x, alpha), exact, kernels)
+    return by_width(x, exact, lambda x: ops.celu(x, alpha), kernels)
 
 
 @register("layers")
@@ -191,7 +189,7 @@ def exponential(x):
     Reference:
         [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
     """
-    return by_width(x, ops.exp, ops.exp)
+    return by_width(x, ops.exp)
 
 
 @register("layers")
@@ -235,7 +233,7 @@ def symlog(x):
         lambda x: ops.sign(x) * ops.log1p(ops.abs(x)),
         lambda upstream, x: upstream / (1 + ops.abs(x)),
     )
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")
@@ -278,7 +276,7 @@ def symexp(x):
         lambda x: ops.sign(x) * expm1(ops.abs(x)),
         lambda upstream, x: upstream * ops.exp(ops.abs(x)),
     )
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")

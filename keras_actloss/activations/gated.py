@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import NamedTuple, Unpack
 
-import keras
 from keras import ops
 
 from keras_actloss.core import gates, tensors
@@ -39,8 +38,7 @@ def _gated(name, x, axis, gate, opening, through=_LINEAR):
     """`through(linear) * opening(opens)` of the two halves of `x`."""
     halved(name, x.shape, axis)
     dtype = tensors.dtype_of(x)
-    # Torch runs the exact maths op by op, in more than ten times what its own kernels take.
-    if dtype == "float64" or (dtype == "float32" and keras.backend.backend() == "torch"):
+    if gates.left_to_kernels(dtype):
         linear, opens = halves(x, axis, gate)
         return through.native(linear) * opening.native(opens)
 

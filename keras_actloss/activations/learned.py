@@ -131,7 +131,7 @@ def prelu(x, alpha):
         [He et al., 2015](https://arxiv.org/abs/1502.01852)
     """
     if isinstance(alpha, numbers.Real):
-        return by_width(x, *[lambda x: ops.leaky_relu(x, alpha)] * 2)
+        return by_width(x, lambda x: ops.leaky_relu(x, alpha))
     return _prelu(x, alpha)
 
 

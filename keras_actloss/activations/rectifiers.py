@@ -100,7 +100,7 @@ def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
             return ops.where(x <= threshold, ops.zeros_like(x), linear_part)
         return ops.where(x > threshold, linear_part, negative_slope * (x - threshold))
 
-    return by_width(x, general, general)
+    return by_width(x, general)
 
 
 @register("layers")
@@ -191,7 +191,7 @@ def leaky_relu(x, negative_slope=0.3):
     def leaky(x):
         return ops.leaky_relu(x, negative_slope)
 
-    return by_width(x, leaky, leaky)
+    return by_width(x, leaky)
 
 
 @register("layers")
@@ -212,7 +212,7 @@ def _above(x, threshold, default_value):
         # Compared the other way round than in Keras, where NaN becomes the default value.
         return ops.where(x <= threshold, default_value, x)
 
-    return by_width(x, kept, kept)
+    return by_width(x, kept)
 
 
 @activation(threshold=number, default_value=number)
@@ -334,7 +334,7 @@ def squared_relu(x):
     def squared(x):
         return ops.square(ops.relu(x))
 
-    return by_width(x, squared, squared)
+    return by_width(x, squared)
 
 
 @register("layers")
@@ -433,7 +433,7 @@ def sparse_plus(x):
         # Clipped, since the gradient of a square that overflows is NaN on the other branch too.
         return ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x)
 
-    return by_width(x, parabola, parabola)
+    return by_width(x, parabola)
 
 
 @register("layers")
@@ -483,8 +483,7 @@ def hard_silu(x):
     """
     exact = with_gradient(_hard_silu_value, _hard_silu_gradient)
     # Torch has one kernel for it, which overflows beyond 5e37, but is several times as fast.
-    native = ops.hard_silu if keras.backend.backend() == "torch" else exact
-    return by_width(x, native, exact)
+    return by_width(x, exact, ops.hard_silu, on=("torch",))
 
 
 @register("layers")

@@ -69,7 +69,7 @@ def hard_shrink(x, threshold=0.5, lower=None, upper=None):
             return ops.hard_shrink(x, high)
         return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
 
-    return by_width(x, shrunk, shrunk)
+    return by_width(x, shrunk)
 
 
 @register("layers")
@@ -125,7 +125,7 @@ def soft_shrink(x, threshold=0.5, lower=None, upper=None):
     def shrunk(x):
         return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
 
-    return by_width(x, shrunk, shrunk)
+    return by_width(x, shrunk)
 
 
 @register("layers")
@@ -202,7 +202,7 @@ def tanh_shrink(x):
         [NIST Digital Library of Mathematical Functions, section 4.39](https://dlmf.nist.gov/4.39)
     """
     exact = with_gradient(_tanh_shrink_value, _tanh_shrink_gradient)
-    return by_width(x, exact, exact)
+    return by_width(x, exact)
 
 
 @register("layers")

@@ -51,7 +51,7 @@ def sigmoid(x):
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    y = by_width(x, ops.sigmoid, with_gradient(ops.sigmoid, _sigmoid_gradient))
+    y = by_width(x, with_gradient(ops.sigmoid, _sigmoid_gradient), ops.sigmoid)
     return attach_logits(y, x)
 
 
@@ -90,7 +90,7 @@ def tanh(x):
     Reference:
         [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
     """
-    return by_width(x, ops.tanh, with_gradient(ops.tanh, _tanh_gradient))
+    return by_width(x, with_gradient(ops.tanh, _tanh_gradient), ops.tanh)
 
 
 @register("layers")
@@ -128,7 +128,7 @@ def log_sigmoid(x):
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    return by_width(x, ops.log_sigmoid, ops.log_sigmoid)
+    return by_width(x, ops.log_sigmoid)
 
 
 @register("layers")
@@ -171,7 +171,7 @@ def softsign(x):
         lambda x: ops.softsign(ops.clip(x, -3e38, 3e38)),
         lambda upstream, x: upstream / ops.square(1 + ops.abs(x)),
     )
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")
@@ -221,7 +221,7 @@ def softcap(x, cap):
         return upstream * ops.square(2 * e / (1 + e * e))
 
     function = with_gradient(lambda x: cap * ops.tanh(x / cap), gradient)
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")
@@ -273,7 +273,7 @@ def hard_tanh(x, min_value=-1.0, max_value=1.0):
     def clipped(x):
         return ops.clip(x, min_value, max_value)
 
-    return by_width(x, clipped, clipped)
+    return by_width(x, clipped)
 
 
 @register("layers")
@@ -315,7 +315,7 @@ def hard_sigmoid(x):
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-    return by_width(x, ops.hard_sigmoid, ops.hard_sigmoid)
+    return by_width(x, ops.hard_sigmoid)
 
 
 @register("layers")
@@ -358,7 +358,7 @@ def sparse_sigmoid(x):
     def line(x):
         return (ops.hard_tanh(x) + 1) / 2
 
-    return by_width(x, line, line)
+    return by_width(x, line)
 
 
 @register("layers")

@@ -103,7 +103,7 @@ def softmax(x, axis: int | Sequence[int] = -1, mask=None):
         x = ops.where(mask, x, ops.where(some, ops.full_like(x, -np.inf), ops.zeros_like(x)))
 
     def along(axis):
-        return lambda x: by_width(x, lambda x: ops.softmax(x, axis=axis), _exact_softmax(axis))
+        return lambda x: by_width(x, _exact_softmax(axis), lambda x: ops.softmax(x, axis=axis))
 
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     y = along(axes[0])(x) if len(axes) == 1 else _over_last_axis(along(-1), x, axes)
@@ -205,7 +205,7 @@ def log_softmax(x, axis=-1):
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
     """
-    return by_width(x, lambda x: ops.log_softmax(x, axis=axis), _exact_log_softmax(axis))
+    return by_width(x, _exact_log_softmax(axis), lambda x: ops.log_softmax(x, axis=axis))
 
 
 @register("layers")
@@ -239,7 +239,7 @@ def _relaxed_choice(x, noisy, temperature, hard, axis, seed):
         z = (x + noise) / temperature
         return _choose(z, axis) if hard else softmax(z, axis=axis)
 
-    return by_width(x, choice, choice)
+    return by_width(x, choice)
 
 
 @activation(temperature=positive, hard=flag, axis=integer_axis)
@@ -378,7 +378,7 @@ def ordinal_softmax(x, axis=-1):
         return (last - first) * (small * (1 - small))
 
     exact = with_gradient(value, gradient)
-    return by_width(x, exact, exact)
+    return by_width(x, exact)
 
 
 @register("layers")

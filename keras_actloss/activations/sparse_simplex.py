@@ -130,7 +130,7 @@ def sparsemax(x, axis=-1):
         return kept - inside * (_sum(kept, axis) / support), None, None, None
 
     project_at = with_gradient(value, gradient)
-    return by_width(x, project, project)
+    return by_width(x, project)
 
 
 @register("layers")
@@ -203,7 +203,7 @@ def entmax15(x, axis=-1):
 
         return with_gradient(lambda z: height + 0, slope)(z)
 
-    return by_width(x, project, project)
+    return by_width(x, project)
 
 
 @register("layers")
@@ -306,7 +306,7 @@ def entmax(x, alpha=1.5, axis=-1):
 
         return with_gradient(lambda z, exponent: height + 0, slope_of)(z, exponent)
 
-    return by_width(x, project, project)
+    return by_width(x, project)
 
 
 def _half_square_rest(t):

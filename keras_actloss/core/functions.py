@@ -124,20 +124,20 @@ def activation(**checks):
     return decorate
 
 
-def by_width(x, native, exact, kernels=None):
-    """`native(x)` in float32 and wider, `exact` computed in float32 and rounded once in 16 bit.
+def by_width(x, exact, native=None, on=("jax", "tensorflow", "torch")):
+    """`exact(x)`, computed in float32 and rounded once in 16 bit; else `native(x)` where it pays.
 
     The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
     saturated sigmoid is off by a factor there, not by a rounding.
 
     Args:
         x: Tensor.
-        native: Function of a tensor that calls the backend's own.
         exact: Function of a tensor of float32 or wider.
-        kernels: Backends on which `native` is one fused kernel; on others, where `exact` is as
-            fast, it is taken in every width. Defaults to `None`, all backends.
+        native: Function of a tensor that calls the backend's own kernel, for float32 and wider.
+            Defaults to `None`.
+        on: Backends on which `native` is one fused kernel and `exact` is slower.
     """
     dtype = tensors.dtype_of(x)
     if tensors.wide(dtype) != dtype:
         return ops.cast(exact(ops.cast(x, "float32")), dtype)
-    return native(x) if kernels is None or keras.backend.backend() in kernels else exact(x)
+    return exact(x) if native is None or keras.backend.backend() not in on else native(x)

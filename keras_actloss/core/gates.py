@@ -5,16 +5,19 @@ whose product is the curve: `(y * a) * b` is right wherever it is a normal numbe
 neither far out nor around the zero of a slope. Made for float32.
 """
 
-import math
+import numbers
 
+import keras
 import numpy as np
 from keras import ops
+
+from keras_actloss.core.numerics import is_power_of_two, polynomial, product
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
 # distance from it what the slope holds beside a factor that cannot cancel.
 #
 # SiLU: 1 + x + exp(x) = d - (1 + flat) * (exp(d) - 1), the latter as a series for |d| < 1/2.
-_SILU_FLAT = -1.2784645427610738
+_SILU_FLAT = (-1.2784645557403564, 1.29792826e-08)
 _EXPM1 = (1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040)
 
 # GELU: polynomials in z = (t - 4) / (t + 4) with t = |x|, to 3e-8, of (t + 4) * m and of
@@ -60,11 +63,12 @@ _LINEAR = (1.5957679748535156, 1.1467522150867598e-06)
 _CUBIC = (9 / 128, 0.0010423162726002487)
 
 
-def _polynomial(coefficients, x):
-    result = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        result = result * x + coefficient
-    return result
+def left_to_kernels(dtype):
+    """Whether the backend's own kernels take the place of these curves in a dtype.
+
+    Torch runs the exact maths op by op, in more than ten times what its kernels take.
+    """
+    return dtype == "float64" or (dtype == "float32" and keras.backend.backend() == "torch")
 
 
 def _distance_times(d, flat, series):
@@ -83,20 +87,21 @@ def _sum(large, small):
     return total, (large - total) + small
 
 
-def _product(factor, x):
-    """`factor * x` for a number and a tensor, as a sum of two floats that may be an exponent.
+def _times(factor, x):
+    """`factor * x` as a sum of two floats that may be an exponent; the second may be None, for 0.
 
-    At 60 half a unit in the last place of a product is 32 units of its exponential. The product of
-    the leading bits of both is exact; beyond 300, where exponentials are 0, the result stays 300.
+    At 60 half a unit in the last place of a product is 32 units of its exponential.
     """
-    if factor == 1:
-        return x, None
-    x = ops.clip(x, -300 / factor, 300 / factor)
-    # A step of x makes 1/32 to 1/16, which is told in 2**-15.
-    step = 2.0 ** -(math.frexp(factor)[1] + 4)
-    steps = ops.round(x / step)
-    leading = round(factor * step * 2**15) / 2**15
-    return _sum(leading * steps, (factor * step - leading) * steps + factor * (x - step * steps))
+    if not isinstance(factor, numbers.Real):
+        return product(factor, x)
+    factor = float(factor)
+    if is_power_of_two(abs(factor)):
+        return factor * x, None
+    rounded = np.float32(factor)
+    # Beyond 300 exponentials are 0.
+    x = ops.clip(x, -300 / abs(factor), 300 / abs(factor))
+    t, low = product(ops.convert_to_tensor(rounded), x)
+    return t, low + (factor - float(rounded)) * x
 
 
 def _decay(x, low=None):
@@ -116,28 +121,41 @@ def sigmoid(x, low=None):
     return _in_halves(x, 1.0, e, rest, 1 + e)
 
 
-def sigmoid_slope(x):
-    _, e, rest = _decay(x)
+def sigmoid_slope(x, low=None):
+    _, e, rest = _decay(x, low)
     return e / ((1 + e) * (1 + e)), rest
 
 
+def _until_shut(x, t):
+    """`x`, but 0 where `sigmoid(t)` is: an infinity times 0 would be NaN."""
+    return ops.where(t < -1000, 0.0, x)
+
+
 def silu(x, factor=1.0):
-    """`x * sigmoid(factor * x)`."""
-    a, b = sigmoid(*_product(factor, x))
+    """`x * sigmoid(factor * x)`, for a number or a tensor."""
+    t, low = _times(factor, x)
+    a, b = sigmoid(t, low)
     # Half of a tiny x is no normal number: x belongs to the factor that comes last.
-    return a, ops.maximum(x, -2000.0 / factor) * b
+    return a, _until_shut(x, t) * b
 
 
 def silu_slope(x, factor=1.0):
-    m, e, rest = _decay(*_product(factor, x))
-    flat = np.float32(_SILU_FLAT / factor)
-    flat = (float(flat), _SILU_FLAT / factor - float(flat))
-    d = x - flat[0]
-    series = factor - (1 + _SILU_FLAT) * factor * _polynomial(_EXPM1, factor * d)
-    near = _distance_times(d, flat, series)
-    left = e * ops.where(ops.abs(d) < 0.5 / factor, near, (1 - m) + e)
+    t, low = _times(factor, x)
+    m, e, rest = _decay(t, low)
+    d = t - _SILU_FLAT[0]
+    d = d if low is None else d + low
+    series = 1 - (1 + sum(_SILU_FLAT)) * polynomial(_EXPM1, d)
+    near = _distance_times(d, _SILU_FLAT, series)
+    left = e * ops.where(ops.abs(d) < 0.5, near, (1 - m) + e)
     right = 1 + e * (1 + m)
-    return _in_halves(x, right, left, rest, (1 + e) * (1 + e))
+    return _in_halves(t, right, left, rest, (1 + e) * (1 + e))
+
+
+def silu_slope_by_factor(x, factor):
+    t, low = _times(factor, x)
+    a, b = sigmoid_slope(t, low)
+    x = _until_shut(x, -ops.abs(t))
+    return x * a, x * b
 
 
 def _gaussian(x):
@@ -153,14 +171,14 @@ def _gaussian(x):
 
 def gelu(x):
     t, z, e, rest = _gaussian(x)
-    tail = e * (_polynomial(_MILLS, z) / (t + 4))
+    tail = e * (polynomial(_MILLS, z) / (t + 4))
     a, b = _in_halves(x, 1 - tail, tail, rest)
     return a, ops.maximum(x, -30.0) * b
 
 
 def gelu_slope(x):
     t, z, e, rest = _gaussian(x)
-    series = _polynomial(_MILLS_SLOPE, z)
+    series = polynomial(_MILLS_SLOPE, z)
     tail = -e * _distance_times(t - _GELU_FLAT[0], _GELU_FLAT, series)
     return _in_halves(x, 1 - tail, tail, rest)
 
@@ -188,7 +206,7 @@ def gelu_tanh_slope(x):
     t, *exponent = _cubic(x)
     _, e, rest = _decay(*exponent)
     d = x - _TANH_FLAT[0]
-    near = _distance_times(d, _TANH_FLAT, _polynomial(_TANH_SLOPE, d))
+    near = _distance_times(d, _TANH_FLAT, polynomial(_TANH_SLOPE, d))
     turn = t * (sum(_LINEAR) + 3 * sum(_CUBIC) * (t * t)) / (1 + e)
     left = ops.where(ops.abs(d) < 0.3, near, 1 - turn)
     return _in_halves(x, 1 + e * turn, e * left, rest, 1 + e)

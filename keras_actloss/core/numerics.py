@@ -92,6 +92,14 @@ def expm1(x):
     return ops.tanh(x / 2) * (ops.exp(x) + 1)
 
 
+def polynomial(coefficients, x):
+    """The polynomial with these coefficients, constant term first."""
+    result = coefficients[-1]
+    for coefficient in reversed(coefficients[:-1]):
+        result = result * x + coefficient
+    return result
+
+
 def is_power_of_two(factor):
     """Whether a product with `factor` is exact."""
     return math.frexp(factor)[0] == 0.5
@@ -136,13 +144,6 @@ def product(a, b):
     dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
     # NaN where a half overflows; nobody asks for an exponential there.
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
-
-
-def exact_square(x):
-    """`product(x, x)` in half of the steps, for `x` below 1e15."""
-    rounded = x * x
-    high, low = _halves(x)
-    return rounded, (high * high - rounded) + low * (x + high)
 
 
 def exp_difference(x, top):

@@ -49,7 +49,7 @@ from keras_actloss.activations.simplex import (
     Softmax,
     Softmin,
 )
-from keras_actloss.activations.softplus import ShiftedSoftplus, Softplus, Squareplus
+from keras_actloss.activations.smooth_rectifiers import ShiftedSoftplus, Softplus, Squareplus
 from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, Sparsemax
 from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer

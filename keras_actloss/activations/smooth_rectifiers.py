@@ -52,7 +52,7 @@ def softplus(x, beta=1.0):
     exact = with_gradient(
         lambda x: ops.relu(x) + ops.log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
     )
-    return by_width(x, ops.softplus, exact, ("tensorflow", "torch") if beta == 1 else ())
+    return by_width(x, exact, ops.softplus, ("tensorflow", "torch") if beta == 1 else ())
 
 
 @register("layers")
@@ -97,7 +97,7 @@ def shifted_softplus(x):
         lambda x: ops.relu(x - 20) + ops.log1p(expm1(ops.minimum(x, 20)) / 2),
         lambda upstream, x: upstream * ops.sigmoid(x),
     )
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")
@@ -156,7 +156,7 @@ def squareplus(x, b=4):
         return upstream * (ops.maximum(square, ops.sign(x)) / (1 + square))
 
     function = with_gradient(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
-    return by_width(x, function, function)
+    return by_width(x, function)
 
 
 @register("layers")
