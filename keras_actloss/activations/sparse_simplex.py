@@ -42,7 +42,8 @@ def _pull_back(upstream, z, slope, axis):
 def _most_steps(z, axis):
     # A Newton step on a convex function quarters the product of value and slope, or better. The
     # product begins below size ** 2 and has settled at the resolution of the dtype.
-    return int(z.shape[axis]).bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
+    # A size that is not known may be any.
+    return int(z.shape[axis] or 2**31).bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
 
 
 def _newton(z, axis, total, excess, slope):

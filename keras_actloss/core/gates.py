@@ -128,7 +128,7 @@ def sigmoid_slope(x, low=None):
 
 def _until_shut(x, t):
     """`x`, but 0 where `sigmoid(t)` is: an infinity times 0 would be NaN."""
-    return ops.where(t < -1000, 0.0, x)
+    return ops.where(t < -200, 0.0, x)
 
 
 def silu(x, factor=1.0):
