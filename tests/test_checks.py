@@ -24,18 +24,9 @@ def test_loss(loss, check):
     _run(check, loss)
 
 
-# (backend, class, check) -> why it fails. Strict: what passes leaves this table.
-EXPECTED = {
-    ("torch", "Entmax", "check_compiled"): "the compiler loses an argument of the exact gradient",
-}
-
-
 @pytest.mark.parametrize("check", testing.ACTIVATION_CHECKS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
-def test_activation(layer, check, request):
-    reason = EXPECTED.get((keras.backend.backend(), type(layer).__name__, check.__name__))
-    if reason:
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_activation(layer, check):
     _run(check, layer)
 
 

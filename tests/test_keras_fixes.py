@@ -93,3 +93,24 @@ def test_keras_hides_nan_in_shrinkage(shrink):
 def test_keras_keeps_nan_of_weight_zero():
     loss = keras.losses.MeanSquaredError()
     assert np.isnan(float(loss(np.array([[np.nan], [1.0]]), np.zeros((2, 1)), np.array([0, 1]))))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="the fix is for torch")
+def test_torch_cannot_compile_a_gradient_of_three_tensors():
+    import torch
+
+    def three(*tensors):
+        return sum(tensors), lambda *args, upstream: (2 * upstream, None, None)
+
+    def compiled(custom_gradient):
+        torch.compiler.reset()
+        function = custom_gradient(three)
+        return torch.compile(lambda x: function(x, x + 1, x + 2), fullgraph=True, backend="eager")
+
+    x = torch.ones(2)
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        compiled(ops.custom_gradient)(x)
+    assert compiled(keras_fixes.custom_gradient)(x).tolist() == [6, 6]
+    x.requires_grad = True
+    (gradient,) = torch.autograd.grad(compiled(keras_fixes.custom_gradient)(x).sum(), x)
+    assert gradient.tolist() == [2, 2]

@@ -500,7 +500,7 @@ ALSO_LOSS = {
     },
     "check_saving": {"check_copy_and_pickle"},
 }
-ALSO_ACTIVATION = {"check_saving": {"check_copy"}, "check_shape_is_known": {"check_ranks"}}
+ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
 
 
 def _failed(report):

@@ -1,4 +1,4 @@
-"""Known defects of Keras that are worked around, each in one place and each with a test.
+"""Known defects of Keras and its backends that are worked around, each in one place and each with a test.
 
 The tests in `tests/test_keras_fixes.py` fail when Keras no longer needs a fix.
 """
@@ -47,6 +47,28 @@ def amax(x, axis, keepdims=False):
     if keras.backend.backend() == "tensorflow":
         return ops.max(x, axis=axis, keepdims=keepdims, initial=-np.inf)
     return ops.amax(x, axis=axis, keepdims=keepdims)
+
+
+def custom_gradient(function):
+    """`keras.ops.custom_gradient`, also of three tensors in a graph that torch compiles.
+
+    Torch 2.13 cannot trace an autograd function that saves exactly three tensors, none of which
+    needs a gradient.
+    """
+    if keras.backend.backend() != "torch":
+        return ops.custom_gradient(function)
+
+    @ops.custom_gradient
+    def padded(*tensors):
+        value, gradient = function(*tensors[:3])
+        return value, lambda *args, upstream: (*gradient(*args[:3], upstream=upstream), None)
+
+    def call(*tensors):
+        if len(tensors) == 3:
+            return padded(*tensors, ops.zeros(()))
+        return ops.custom_gradient(function)(*tensors)
+
+    return call
 
 
 def recomputed(*tensors):

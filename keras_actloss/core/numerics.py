@@ -7,7 +7,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, custom_gradient
 
 
 def with_gradient(value, gradient, shared=None):
@@ -22,7 +22,7 @@ def with_gradient(value, gradient, shared=None):
     there.
     """
 
-    @ops.custom_gradient
+    @custom_gradient
     def function(*tensors):
         def prepared(tensors):
             return () if shared is None else (shared(*tensors),)
