@@ -1,7 +1,10 @@
 """Pictures show what the functions compute, in colors that everyone can read."""
 
 import itertools
+import re
+import runpy
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,6 +19,8 @@ from keras_actloss import activations, layers
 from keras_actloss.core.registry import CATALOGUE
 from keras_actloss.plot import THEMES, X_LIMITS, Y_LIMITS, plot_activations
 
+ROOT = Path(__file__).parent.parent
+PICTURES = runpy.run_path(str(ROOT / "docs" / "pictures.py"))
 GATED = ("bilinear", "geglu", "glu", "gtu", "reglu", "swiglu", "swiglu_clipped")
 SIMPLEX = ("entmax", "entmax15", "log_softmax", "softmax", "softmin", "sparsemax")
 
@@ -212,3 +217,25 @@ def test_without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(ImportError, match=r'pip install "keras-actloss\[plot\]"'):
         plot_activations("relu")
+
+
+def _svg_lines(path):
+    """Color and points of the lines of a picture."""
+    found = re.findall(
+        r'<path d="([^"]*)"[^>]*style="fill: none[^"]*stroke: (#\w+)', path.read_text()
+    )
+    return [(c, np.array(re.findall(r"[-\d.]+", d), float).reshape(-1, 2)) for d, c in found]
+
+
+@pytest.mark.parametrize("theme", THEMES)
+def test_pictures_of_the_readme_are_up_to_date(theme, tmp_path):
+    (new,) = (path for path in PICTURES["draw"](tmp_path) if theme in path.name)
+    old = PICTURES["IMAGES"] / new.name
+    assert re.search(rf'["/]{old.name}"', (ROOT / "README.md").read_text())
+    new_lines, old_lines = _svg_lines(new), _svg_lines(old)
+    assert [color for color, _ in new_lines] == [color for color, _ in old_lines]
+    for (_, new_points), (_, old_points) in zip(new_lines, old_lines, strict=True):
+        x = np.linspace(*new_points[[0, -1], 0], 200)
+        sides = [np.interp(x, *points.T) for points in (new_points, old_points)]
+        # Releases of matplotlib place panels and simplify lines a little differently.
+        assert np.abs(np.subtract(*sides)).max() < 1, f"{old.name} is stale: make pictures"
