@@ -26,22 +26,20 @@ from pathlib import Path
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 
 import keras
-import matplotlib
 import numpy as np
+from matplotlib.figure import Figure
 from sklearn.datasets import load_digits
 from sklearn.model_selection import train_test_split
 
 from keras_actloss import activations, layers, losses
-
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt
+from keras_actloss.plot import plot_activations
 
 BACKENDS = ("tensorflow", "jax", "torch")
 OUTPUTS = ("digit", "odd")
 EPOCHS = 15
 LEAST_ACCURACY = 0.95
 LARGEST_DIFFERENCE = 1e-5
-ORANGE, BLUE, GREEN = "#d55e00", "#0072b2", "#009e73"  # told apart by color-blind readers too
+ORANGE, BLUE = "#d55e00", "#0072b2"  # told apart by color-blind readers too
 
 
 def load_data():
@@ -170,20 +168,6 @@ def compare(expected, elsewhere, true):
     return fine
 
 
-def draw_activations(axes):
-    x = np.linspace(-4, 4, 401, dtype="float32")
-    curves = {
-        "leaky_relu, negative_slope=0.1": activations.leaky_relu(x, negative_slope=0.1),
-        "elu": activations.elu(x),
-        "sigmoid": activations.sigmoid(x),
-    }
-    for (name, y), color, dash in zip(
-        curves.items(), (ORANGE, BLUE, GREEN), ("-", "--", "-."), strict=True
-    ):
-        axes.plot(x, keras.ops.convert_to_numpy(y), dash, color=color, label=name)
-    axes.set(title="Activations", xlabel="x", ylim=(-1.5, 3))
-
-
 def draw_history(axes, history, measure):
     """A measure of both outputs: dashed on the training images, solid on the test images."""
     epochs = range(1, EPOCHS + 1)
@@ -195,13 +179,16 @@ def draw_history(axes, history, measure):
 
 
 def draw(history, path):
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
-    draw_activations(left)
-    draw_history(middle, history, "loss")
-    middle.set_yscale("log")
+    figure = Figure(figsize=(9, 7), layout="constrained")
+    top, bottom = figure.subfigures(2, 1, height_ratios=(2, 3))
+    shown = [layers.LeakyReLU(negative_slope=0.1), "elu", "sigmoid"]
+    plot_activations(shown, figure=top)
+    left, right = bottom.subplots(1, 2)
+    draw_history(left, history, "loss")
+    left.set_yscale("log")
     draw_history(right, history, "accuracy")
     right.yaxis.set_major_formatter("{x:.0%}")
-    for axes in (left, middle, right):
+    for axes in (left, right):
         axes.grid(alpha=0.3)
         axes.legend()
     figure.savefig(path, dpi=150)

@@ -10,19 +10,19 @@ from keras_actloss.core.keras_fixes import attach_logits_to_tracers
 from keras_actloss.core.registry import get
 
 if TYPE_CHECKING:
-    from keras_actloss import testing
+    from keras_actloss import plot, testing
 
 attach_logits_to_tracers()
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "activations", "get", "layers", "losses", "testing"]
+__all__ = ["__version__", "activations", "get", "layers", "losses", "plot", "testing"]
 
 
 def __getattr__(name):
-    # The checks are for tests; a training script does not pay for importing them.
-    if name == "testing":
+    # A training script does not pay for importing what it does without.
+    if name in ("plot", "testing"):
         import importlib
 
-        return importlib.import_module("keras_actloss.testing")
+        return importlib.import_module(f"keras_actloss.{name}")
     raise AttributeError(f"module 'keras_actloss' has no attribute {name!r}")

@@ -66,7 +66,7 @@ def test_every_registered_object_is_exported_once():
 
 def test_public_names_are_listed_in_order():
     # As the linter sorts them: constants, classes, functions.
-    for module in ("activations", "layers", "losses", "testing"):
+    for module in ("activations", "layers", "losses", "plot", "testing"):
         names = getattr(keras_actloss, module).__all__
         assert len(names) == len(set(names))
         for name in names:
@@ -100,4 +100,5 @@ def test_import_is_light():
     assert min(seconds) < 0.1, f"importing the package took {seconds} s of processor time"
     others = {module.split(".")[0] for module in loaded[0]} - {"keras_actloss"}
     assert others <= sys.stdlib_module_names, "it needs more than Keras has loaded"
-    assert "keras_actloss.testing" not in loaded[0], "what only tests need"
+    late = {"keras_actloss.plot", "keras_actloss.testing"}
+    assert late.isdisjoint(loaded[0]), "what a training script does without"

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_actloss
-from keras_actloss import testing
+from keras_actloss import plot, testing
 from keras_actloss.core.registry import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -30,6 +30,7 @@ OTHERS = [
     keras_actloss.get,
     keras_actloss.layers.ActivationLayer,
     keras_actloss.losses.Loss,
+    plot.plot_activations,
     testing.check_activation,
     testing.check_loss,
     testing.example_inputs,
@@ -112,5 +113,7 @@ def test_python_of_the_guides_runs(name, tmp_path, monkeypatch, capsys):
 
 def test_links_of_the_guides_lead_somewhere():
     for page in ROOT.glob("*.md"):
-        for target in re.findall(r"\]\((?!https?://|#)([^)#]+)", page.read_text()):
+        text = page.read_text()
+        targets = re.findall(r"\]\((?!https?://|#)([^)#]+)", text)
+        for target in targets + re.findall(r'src(?:set)?="([^"]+)"', text):
             assert (ROOT / target).exists(), f"{page.name} links to {target}"

@@ -29,6 +29,16 @@ def add_alias(old_name, cls):
     keras.saving.get_custom_objects()[f"{PACKAGE}>{old_name}"] = cls
 
 
+def find(kind, name, owner):
+    """The object of that name, or an error in the name of `owner` that says which are near."""
+    names = CATALOGUE[kind]
+    if name not in names:
+        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
+        raise ValueError(f"{owner}: {kind} has no {name!r}; {hint}")
+    return names[name]
+
+
 def get(kind, name, **settings):
     """The layer, loss or function of this package with that name.
 
@@ -53,12 +63,7 @@ def get(kind, name, **settings):
     """
     if kind not in CATALOGUE:
         raise ValueError(f"get: kind must be one of {sorted(CATALOGUE)}, got {kind!r}")
-    names = CATALOGUE[kind]
-    if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
-        raise ValueError(f"get: {kind} has no {name!r}; {hint}")
-    found = names[name]
+    found = find(kind, name, "get")
     if isinstance(found, type):
         return found(**settings)
     if settings:
