@@ -127,6 +127,18 @@ def test_snake_of_frequency_zero_is_its_limit():
     np.testing.assert_allclose(array(layer.frequency), -np.mean(x**2, axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("alpha", [1.2, 0.5])
+def test_alpha_of_entmax_moves_from_either_side_of_its_bound(alpha):
+    layer = layers.LearnedEntmax(alpha_initializer=alpha)
+    model = keras.Sequential([keras.Input((3,)), layer])
+    x = IMAGES.reshape(-1, 3)
+    expected = activations.entmax(x, max(alpha, 1.01))
+    np.testing.assert_allclose(array(layer(x)), array(expected), rtol=1e-5)
+    model.compile("sgd", lambda y_true, y_pred: ops.sum(ops.square(y_pred - y_true), axis=-1))
+    model.train_on_batch(x, np.eye(3)[np.argmax(x, -1)])
+    assert float(array(layer.alpha)) > alpha
+
+
 def test_maxout_takes_the_maximum_over_distant_channels():
     x = np.float32([[1, 2, 3, 6, 5, 4]])
     np.testing.assert_array_equal(array(activations.maxout(x, 3)), [[6, 5, 4]])

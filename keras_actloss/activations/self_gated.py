@@ -11,7 +11,7 @@ from keras_actloss.core.checks import finite_or_tensor, flag
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import polynomial, tail, with_gradient
-from keras_actloss.core.parameters import parametric
+from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
 # The slope of mish crosses zero, and its terms cancel there. Near it this minimax polynomial stands
@@ -183,7 +183,7 @@ def swish(x, beta=1.0):
     0.8807...
 
     Related:
-        `beta = 1` is `silu`, `beta = 1.702` is `quick_gelu`.
+        `beta = 1` is `silu`, `beta = 1.702` is `quick_gelu`; `LearnedSwish` learns it.
 
     Reference:
         [Ramachandran et al., 2017](https://arxiv.org/abs/1710.05941)
@@ -202,6 +202,23 @@ class Swish(ActivationLayer, fn=swish):
     def __init__(self, beta=1.0, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.beta = beta
+
+
+@register("layers")
+class LearnedSwish(LearnedActivation, fn=swish):
+    """Layer form of `swish` that learns the steepness `beta`, one for each channel."""
+
+    def __init__(
+        self,
+        beta_initializer="ones",
+        beta_regularizer=None,
+        beta_constraint=None,
+        shared_axes=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.shared_axes = shared_axes
+        self.learn("beta", beta_initializer, beta_regularizer, beta_constraint)
 
 
 @activation()

@@ -16,6 +16,7 @@ from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import repeat, with_gradient
+from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -254,7 +255,7 @@ def entmax(x, alpha=1.5, axis=-1):
     0.7754...
 
     Related:
-        `alpha = 1.5` is `entmax15`, `alpha = 2` is `sparsemax`.
+        `alpha = 1.5` is `entmax15`, `alpha = 2` is `sparsemax`; `LearnedEntmax` learns it.
 
     Reference:
         [Peters et al., 2019](https://arxiv.org/abs/1905.05702), learned `alpha`:
@@ -353,3 +354,29 @@ class Entmax(ActivationLayer, fn=entmax):
         super().__init__(**kwargs)
         self.alpha = alpha
         self.axis = axis
+
+
+@register("layers")
+class LearnedEntmax(LearnedActivation, fn=entmax):
+    """Layer form of `entmax` that learns one `alpha` for all rows.
+
+    A weight that training takes below 1.01 is read as that, which is close to `softmax`, and still
+    gets the gradient there.
+    """
+
+    def __init__(
+        self,
+        axis=-1,
+        alpha_initializer=1.5,
+        alpha_regularizer=None,
+        alpha_constraint=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint, scalar=True)
+
+    def fn_settings(self):
+        settings = super().fn_settings()
+        alpha = settings["alpha"]
+        return settings | {"alpha": alpha + ops.stop_gradient(ops.relu(1.01 - alpha))}

@@ -1,6 +1,6 @@
-"""Known defects of Keras and its backends that are worked around, each in one place and each with a test.
+"""Known defects of Keras and its backends that are worked around, each in one place.
 
-The tests in `tests/test_keras_fixes.py` fail when Keras no longer needs a fix.
+The tests in `tests/test_keras_fixes.py` fail when a fix is no longer needed.
 """
 
 import weakref

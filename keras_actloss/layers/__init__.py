@@ -30,7 +30,15 @@ from keras_actloss.activations.rectifiers import (
     Threshold,
     ThresholdedReLU,
 )
-from keras_actloss.activations.self_gated import GELU, LiSHT, Mish, QuickGELU, SiLU, Swish
+from keras_actloss.activations.self_gated import (
+    GELU,
+    LearnedSwish,
+    LiSHT,
+    Mish,
+    QuickGELU,
+    SiLU,
+    Swish,
+)
 from keras_actloss.activations.shrinkage import HardShrink, SoftShrink, TanhShrink
 from keras_actloss.activations.sigmoidal import (
     HardSigmoid,
@@ -50,7 +58,7 @@ from keras_actloss.activations.simplex import (
     Softmin,
 )
 from keras_actloss.activations.smooth_rectifiers import ShiftedSoftplus, Softplus, Squareplus
-from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, Sparsemax
+from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, LearnedEntmax, Sparsemax
 from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.parameters import LearnedActivation
@@ -80,9 +88,11 @@ __all__ = [
     "HardTanh",
     "LeakyReLU",
     "LearnedActivation",
+    "LearnedEntmax",
     "LearnedSnake",
     "LearnedSnakeBeta",
     "LearnedStarReLU",
+    "LearnedSwish",
     "LiSHT",
     "Linear",
     "LogSigmoid",

@@ -276,7 +276,8 @@ def check_weights_learn(layer, x):
     # Keras divides the loss by the size of the batch. Eagerly, since TensorFlow's graph optimizer
     # lets a step change a weight before the gradients of others have read it.
     optimizer = keras.optimizers.SGD(float(len(x)))
-    model.compile(optimizer, lambda u, y: ops.sum(u * y, axis=-1), run_eagerly=True)
+    axes = tuple(range(1, upstream.ndim))
+    model.compile(optimizer, lambda u, y: ops.sum(u * y, axis=axes), run_eagerly=True)
     model.train_on_batch(x, upstream)
     for weight in model.trainable_weights:
         value = before.pop(weight.name)
