@@ -12,31 +12,125 @@ BACKEND = keras.backend.backend()
 ROWS, COLUMNS = 4096, 1024
 
 
-def activation_cases():
-    """Name -> contender -> function of a tensor of `ROWS` x `COLUMNS` normal numbers."""
-    names = ["relu", "leaky_relu", "elu", "sigmoid", "tanh", "softmax", "log_softmax"]
-    settings = {"leaky_relu": {"negative_slope": 0.3}}
-    if BACKEND == "tensorflow":
-        native = importlib.import_module("tensorflow").nn
-        native_settings = {"leaky_relu": {"alpha": 0.3}}
-    elif BACKEND == "jax":
-        native, native_settings = importlib.import_module("jax.nn"), settings
+# Settings of each activation, and beside which native function of the same shape one is measured
+# that neither Keras nor the backend has.
+ACTIVATIONS = {
+    "relu": {},
+    "relu6": {},
+    "leaky_relu": {"negative_slope": 0.3},
+    "squared_relu": {"beside": "relu"},
+    "thresholded_relu": {"beside": "relu"},
+    "threshold": {"threshold": -0.5, "default_value": 0.5},
+    "crelu": {"beside": "relu"},
+    "sparse_plus": {},
+    "hard_silu": {},
+    "elu": {},
+    "selu": {},
+    "celu": {},
+    "exponential": {},
+    "symlog": {"beside": "softplus"},
+    "symexp": {"beside": "elu"},
+    "sigmoid": {},
+    "log_sigmoid": {},
+    "tanh": {},
+    "softsign": {},
+    "softcap": {"cap": 30.0, "beside": "tanh"},
+    "hard_tanh": {},
+    "hard_sigmoid": {},
+    "sparse_sigmoid": {},
+    "softplus": {},
+    "softplus, beta 1.7": {"beta": 1.7, "beside": "softplus"},
+    "shifted_softplus": {"beside": "softplus"},
+    "squareplus": {},
+    "silu": {},
+    "swish": {"beta": 1.7, "beside": "silu"},
+    "quick_gelu": {"beside": "silu"},
+    "gelu": {"approximate": False},
+    "gelu, tanh": {"approximate": True},
+    "mish": {},
+    "lisht": {"beside": "silu"},
+    "hard_shrink": {},
+    "soft_shrink": {},
+    "tanh_shrink": {},
+    "sine": {"frequency": 1.0, "beside": "sin"},
+    "snake": {"beside": "sin"},
+    "snake_beta": {"beside": "sin"},
+    "glu": {},
+    "bilinear": {"beside": "glu"},
+    "gtu": {"beside": "glu"},
+    "swiglu": {"gate": "last", "beside": "glu"},
+    "geglu": {"beside": "glu"},
+    "geglu, tanh": {"approximate": True, "beside": "glu"},
+    "reglu": {"beside": "glu"},
+    "swiglu_clipped": {"gate": "last", "beside": "glu"},
+    "prelu": {"alpha": 0.25, "beside": "leaky_relu"},
+    "tlu": {"tau": -0.5, "beside": "relu"},
+    "star_relu": {"beside": "relu"},
+    "xielu": {"beside": "elu"},
+    "dynamic_tanh": {"beside": "tanh"},
+    "maxout": {"num_units": COLUMNS // 2, "beside": "glu"},
+    "softmax": {},
+    "log_softmax": {},
+    "softmin": {"beside": "softmax"},
+    "ordinal_softmax": {"beside": "softmax"},
+    "gumbel_softmax": {"seed": 1, "beside": "softmax"},
+    "sparsemax": {},
+    "entmax15": {"beside": "sparsemax"},
+    "entmax": {"alpha": 1.3, "beside": "sparsemax"},
+    "rrelu": {"beside": "leaky_relu"},
+}
+
+
+def _native(name):
+    """The backend's own function of a name, with Keras's settings, or None."""
+    if BACKEND == "tensorflow":  # Loads its parts when they are asked for.
+        module = importlib.import_module("tensorflow").nn
     else:
-        native = importlib.import_module("torch.nn.functional")
-        over_rows = {"dim": -1}
-        native_settings = settings | {"softmax": over_rows, "log_softmax": over_rows}
-    contenders = {
-        "ours": (activations, settings),
-        "keras": (keras.activations, settings),
-        "native": (native, native_settings),
-    }
-    return {
-        name: {
-            who: functools.partial(getattr(module, name), **own.get(name, {}))
-            for who, (module, own) in contenders.items()
+        module = importlib.import_module("jax.nn" if BACKEND == "jax" else "torch.nn.functional")
+    spellings = {"hard_silu": "hardswish"}.get(name), name, name.replace("_", "")
+    function = next((getattr(module, n) for n in spellings if n and hasattr(module, n)), None)
+    if function is None:
+        return None
+
+    def native(x, **settings):
+        if BACKEND == "tensorflow" and "negative_slope" in settings:
+            settings["alpha"] = settings.pop("negative_slope")
+        if BACKEND == "torch" and "approximate" in settings:
+            settings["approximate"] = "tanh" if settings["approximate"] else "none"
+        if BACKEND == "torch" and "default_value" in settings:
+            settings["value"] = settings.pop("default_value")
+        if BACKEND == "torch" and name in ("softmax", "log_softmax"):
+            settings["dim"] = -1
+        return function(x, **settings)
+
+    return native
+
+
+def activation_cases():
+    """Name -> contender -> function of a tensor of `ROWS` x `COLUMNS` normal numbers.
+
+    The contenders are ours, Keras's and the backend's of the same name, or else the one `beside`
+    which ours is measured, and a copy of the same bytes.
+    """
+    cases = {}
+    for name, settings in ACTIVATIONS.items():
+        settings = dict(settings)
+        beside = settings.pop("beside", None)
+        own = name.split(",")[0]
+        contenders = {"ours": functools.partial(getattr(activations, own), **settings)}
+        of_others = {} if beside else settings
+        of_keras = keras.ops if beside == "sin" else keras.activations
+        others = {
+            "keras": getattr(of_keras, beside or own, None),
+            "native": _native(beside or own),
         }
-        for name in names
-    }
+        for who, function in others.items():
+            if function is not None:
+                contenders[f"{who} {beside}" if beside else who] = functools.partial(
+                    function, **of_others
+                )
+        cases[name] = contenders | {"copy": lambda x: 2 * x}
+    return cases
 
 
 @functools.cache
@@ -87,6 +181,17 @@ def loss_contenders(name):
     )
 
 
+FIT_ACTIVATIONS = [
+    "relu",
+    "leaky_relu",
+    "elu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "silu",
+    "gelu",
+    "mish",
+]
 FIT_LOSSES = {
     "MeanSquaredError": ("values", {}),
     "MeanAbsoluteError": ("values", {}),

@@ -41,8 +41,13 @@ def measure(mode, only, rounds):
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def factor(row):
+    """How many times what the fastest other one costs, a copy aside."""
+    return max(ratio for other, ratio in row["ratios"].items() if other != "copy")
+
+
 def table(rows, kind):
-    """Markdown: a line a case, a column a mode, cells with the ratios to Keras and to native."""
+    """Markdown: a line a case, a column a mode."""
     modes = list(dict.fromkeys(row["mode"] for row in rows))
     names = list(dict.fromkeys(row["name"] for row in rows if row["kind"] == kind))
     found = {(row["name"], row["mode"]): row for row in rows if row["kind"] == kind}
@@ -50,10 +55,16 @@ def table(rows, kind):
     for name in names:
         cells = []
         for mode in modes:
-            ratios = found.get((name, mode), {}).get("ratios", {})
-            cells.append(" / ".join(f"{ratio:.2f}" for ratio in ratios.values()) or "-")
+            row = found.get((name, mode))
+            copy = f" ({row['ratios']['copy']:.1f})" if row and "copy" in row["ratios"] else ""
+            cells.append(f"{factor(row):.2f}{copy}" if row else "-")
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def limit(row):
+    """What a case may cost: where nobody has the same function, 1.3 times a similar one."""
+    return 1.3 if any(" " in other for other in row["ratios"]) else 1.05
 
 
 def main():
@@ -73,13 +84,15 @@ def main():
         machine = f"{platform.machine()}, Python {platform.python_version()}"
         (HERE / "results.json").write_text(json.dumps({"machine": machine, "rows": rows}, indent=1))
         (HERE / "results.md").write_text(
-            "# Results\n\nTime of ours over Keras's / over the backend's native function, where it "
-            f"has one; 1 is equal, less is faster. {machine}.\n\n{text}\n"
+            "# Results\n\nTime of ours over the faster of Keras's and the backend's native "
+            "function; 1 is equal, less is faster. In parentheses, over a copy of the same bytes. "
+            "What neither has is beside a similar function, named in `cases.py`. "
+            f"{machine}.\n\n{text}\n"
         )
-    slow = [r for r in rows if r["ratios"]["keras"] > 1.05]
-    print(f"\n{len(rows) - len(slow)} of {len(rows)} cases cost at most 1.05 times Keras's own.")
+    slow = [row for row in rows if factor(row) > limit(row)]
+    print(f"\n{len(rows) - len(slow)} of {len(rows)} cases cost at most what they may.")
     for row in slow:
-        print(f"  {row['mode']}, {row['kind']}, {row['name']}: {row['ratios']['keras']:.2f}")
+        print(f"  {row['mode']}, {row['kind']}, {row['name']}: {factor(row):.2f}")
 
 
 if __name__ == "__main__":

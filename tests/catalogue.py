@@ -52,7 +52,6 @@ ACTIVATIONS = [
     layers.HardTanh(min_value=-0.5, max_value=1.25),
     layers.LeakyReLU(),
     layers.LeakyReLU(negative_slope=0.1),
-    layers.LearnedEntmax(),
     layers.LearnedEntmax(alpha_initializer=1.2, axis=1),
     layers.LearnedSnake(),
     layers.LearnedSnake(frequency_initializer=_around(1.5, 1)),

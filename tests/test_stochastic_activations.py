@@ -64,7 +64,9 @@ def test_fit_draws():
 
 
 def test_compiled():
-    result = array(compiled(lambda x: activations.rrelu(x, training=True, seed=1))(X))
+    result = array(
+        compiled(lambda x: activations.rrelu(x, training=True, seed=1))(ops.convert_to_tensor(X))
+    )
     assert np.all((result <= -2 / 8 + 1e-7) & (result >= -2 / 3 - 1e-7) | (X > 0))
 
 

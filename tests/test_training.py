@@ -35,12 +35,17 @@ def _step(model, loss, label, **mode):
     return history["loss"][0], -model.get_weights()[0][1].item()
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16"])
 @pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
 @pytest.mark.parametrize(
-    "output",
-    [lambda: "sigmoid", lambda: activations.sigmoid, layers.Sigmoid],
-    ids=["by name", "function", "layer"],
+    ("output", "policy"),
+    [
+        (lambda: "sigmoid", "float32"),
+        (lambda: "sigmoid", "mixed_float16"),
+        (lambda: "sigmoid", "mixed_bfloat16"),
+        (lambda: activations.sigmoid, "float32"),
+        (layers.Sigmoid, "float32"),
+    ],
+    ids=["by name", "by name in float16", "by name in bfloat16", "function", "layer"],
 )
 def test_a_confident_mistake_of_a_sigmoid_is_learned_from(output, mode, policy):
     keras.config.set_dtype_policy(policy)

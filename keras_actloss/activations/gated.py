@@ -19,10 +19,11 @@ _ORDER = {"axis": integer_axis, "gate": one_of("first", "last", "interleaved")}
 class _Curve(NamedTuple):
     """What a half of the input goes through: as the backend has it, exactly, and its slope.
 
-    Of a gate the exact value and the slope are pairs of factors, see `core.gates`.
+    Of a gate the exact value and the slope are pairs of factors, see `core.gates`. Without a form
+    of the backend's, value and slope serve in every dtype.
     """
 
-    native: Callable
+    native: Callable | None
     value: Callable
     slope: Callable
 
@@ -38,20 +39,21 @@ def _gated(name, x, axis, gate, opening, through=_LINEAR):
     """`through(linear) * opening(opens)` of the two halves of `x`."""
     halved(name, x.shape, axis)
     dtype = tensors.dtype_of(x)
-    if gates.left_to_kernels(dtype):
+    if through.native and opening.native and gates.left_to_kernels(dtype):
         linear, opens = halves(x, axis, gate)
         return through.native(linear) * opening.native(opens)
+    wide = tensors.wide(dtype)
 
     def value(x):
-        linear, opens = halves(ops.cast(x, "float32"), axis, gate)
+        linear, opens = halves(ops.cast(x, wide), axis, gate)
         a, b = opening.value(opens)
         return ops.cast(through.value(linear) * a * b, dtype)
 
     def gradient(upstream, x):
-        # From the input alone: nothing else is kept, not even its cast to float32.
+        # From the input alone: nothing else is kept, not even its cast.
         upstream, x = recomputed(upstream, x)
-        upstream = ops.cast(upstream, "float32")
-        linear, opens = halves(ops.cast(x, "float32"), axis, gate)
+        upstream = ops.cast(upstream, wide)
+        linear, opens = halves(ops.cast(x, wide), axis, gate)
         a, b = opening.value(opens)
         to_linear = upstream * through.slope(linear) * a * b
         a, b = opening.slope(opens)
@@ -313,15 +315,8 @@ def geglu(x, axis=-1, gate="last", approximate=False):
     Reference:
         [Shazeer, 2020](https://arxiv.org/abs/2002.05202)
     """
-
-    def native(x):
-        if not approximate:
-            return ops.gelu(x, approximate=False)
-        # The backends' slope of the tanh form is NaN from 2e19 on, where its square overflows.
-        return ops.gelu(ops.clip(x, -30, 30), approximate=True) + ops.relu(x - 30)
-
     curve = _Curve(
-        native,
+        gates.fast_gelu_tanh if approximate else lambda x: ops.gelu(x, approximate=False),
         gates.gelu_tanh if approximate else gates.gelu,
         gates.gelu_tanh_slope if approximate else gates.gelu_slope,
     )
@@ -437,15 +432,17 @@ def swiglu_clipped(x, axis=-1, gate="interleaved", alpha=1.702, limit=7.0):
         [OpenAI, 2025](https://arxiv.org/abs/2508.10925)
     """
 
-    def native(x):
-        x = ops.minimum(x, limit)
-        return x * ops.sigmoid(alpha * x)
+    by_kernels = gates.left_to_kernels(tensors.dtype_of(x))
 
     def value(x):
-        return gates.silu(ops.minimum(x, limit), alpha)
+        x = ops.minimum(x, limit)
+        return (ops.sigmoid(alpha * x), x) if by_kernels else gates.silu(x, alpha)
 
     def slope(x):
-        a, b = gates.silu_slope(x, alpha)
+        if by_kernels:
+            a, b = gates.fast_silu_slope(x, alpha)
+        else:
+            a, b = gates.silu_slope(x, alpha)
         return ops.where(x > limit, 0.0, a), b
 
     def shifted(x):
@@ -454,7 +451,7 @@ def swiglu_clipped(x, axis=-1, gate="interleaved", alpha=1.702, limit=7.0):
     def inside(x):
         return ops.cast(ops.abs(x) <= limit, x.dtype)
 
-    curves = _Curve(native, value, slope), _Curve(shifted, shifted, inside)
+    curves = _Curve(None, value, slope), _Curve(None, shifted, inside)
     return _gated("swiglu_clipped", x, axis, gate, *curves)
 
 

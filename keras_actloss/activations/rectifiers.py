@@ -401,6 +401,12 @@ class CReLU(ActivationLayer, fn=crelu):
         return ops.concatenate((mask, mask), axis=self.axis % len(inputs.shape))
 
 
+_parabola = with_gradient(
+    lambda x: ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x),
+    lambda upstream, x: upstream * ((ops.hard_tanh(x) + 1) / 2),
+)
+
+
 @activation()
 def sparse_plus(x):
     """Softplus with a finite tail: a parabola between -1 and 1 joins 0 to the identity.
@@ -428,12 +434,7 @@ def sparse_plus(x):
     Reference:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-
-    def parabola(x):
-        # Clipped, since the gradient of a square that overflows is NaN on the other branch too.
-        return ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x)
-
-    return by_width(x, parabola)
+    return by_width(x, _parabola)
 
 
 @register("layers")

@@ -46,32 +46,6 @@ def _gelu(x):
     return ops.gelu(x, approximate=False)
 
 
-def _gelu_tanh_parts(x):
-    """`x` as far as its gate is neither 0 nor 1, and `2 * inner / x` as a sum."""
-    x = ops.clip(x, -14, 14)
-    return x, 1.5957691216057308, 0.07135481282553837 * ops.square(x)
-
-
-def _gelu_tanh_value(x):
-    inside, linear, cubic = _gelu_tanh_parts(x)
-    return ops.maximum(x, -14) * ops.sigmoid(inside * (linear + cubic))
-
-
-def _gelu_tanh_gradient(upstream, x):
-    inside, linear, cubic = _gelu_tanh_parts(x)
-    gate = ops.sigmoid(inside * (linear + cubic))
-    slope = gate + gate * (1 - gate) * (inside * (linear + 3 * cubic))
-    return upstream * slope
-
-
-def _gelu_tanh(x):
-    """With a sigmoid, whose tail is a number where the tanh is -1."""
-    if keras.backend.backend() == "torch":
-        # One kernel, whose slope is NaN from 2e19 on, where a square overflows.
-        return ops.gelu(ops.clip(x, -30, 30), approximate=True) + ops.relu(x - 30)
-    return with_gradient(_gelu_tanh_value, _gelu_tanh_gradient)(x)
-
-
 _exact_gelu = _of_factors(gates.gelu, gates.gelu_slope)
 _approximate_gelu = _of_factors(gates.gelu_tanh, gates.gelu_tanh_slope)
 _exact_swish = parametric(
@@ -295,7 +269,7 @@ def gelu(x, approximate=False):
         [Hendrycks and Gimpel, 2016](https://arxiv.org/abs/1606.08415)
     """
     if approximate:
-        return by_width(x, _single(_approximate_gelu, _gelu_tanh), _gelu_tanh)
+        return by_width(x, _single(_approximate_gelu, gates.fast_gelu_tanh), gates.fast_gelu_tanh)
     return by_width(x, _single(_exact_gelu, _gelu), _gelu, on=_FUSED)
 
 

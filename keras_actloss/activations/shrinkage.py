@@ -122,10 +122,13 @@ def soft_shrink(x, threshold=0.5, lower=None, upper=None):
     """
     low, high = _bounds("soft_shrink", threshold, lower, upper)
 
-    def shrunk(x):
-        return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
+    if _is_native(low, high):
+        return by_width(x, lambda x: ops.soft_shrink(x, high))
 
-    return by_width(x, shrunk)
+    def gradient(upstream, x):
+        return ops.where(ops.logical_and(low <= x, x <= high), 0.0, upstream)
+
+    return by_width(x, with_gradient(lambda x: x - ops.clip(x, low, high), gradient))
 
 
 @register("layers")

@@ -326,6 +326,10 @@ class HardSigmoid(ActivationLayer, fn=hard_sigmoid):
         super().__init__(**kwargs)
 
 
+def _line(x):
+    return ops.where(x <= -1, 0.0, ops.where(x >= 1, 1.0, (x + 1) / 2))
+
+
 @activation()
 def sparse_sigmoid(x):
     """Sigmoid that reaches its limits: 0 left of -1, 1 right of 1, a straight line between.
@@ -354,11 +358,7 @@ def sparse_sigmoid(x):
     Reference:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-
-    def line(x):
-        return (ops.hard_tanh(x) + 1) / 2
-
-    return by_width(x, line)
+    return by_width(x, _line)
 
 
 @register("layers")
