@@ -1,0 +1,232 @@
+"""Every activation in every format that Keras exports to, run without Keras and this package.
+
+    python tests/exports.py
+
+That takes some minutes and writes `exports.json`, which `test_exports.py` holds the package to, and
+`docs/exports.md` for readers.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import warnings
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).parent
+TABLE, PAGE = HERE / "exports.json", HERE.parent / "docs" / "exports.md"
+BLOCKED = ("keras", "keras_actloss")
+BACKENDS = ("tensorflow", "jax", "torch")
+# format -> the end of its files
+FORMATS = {
+    "tf_saved_model": "",
+    "onnx": ".onnx",
+    "litert": ".tflite",
+    "openvino": ".xml",
+    "torch": ".pt2",
+}
+PACKAGES = "keras tensorflow jax torch tf2onnx jax2onnx onnxscript onnxruntime openvino".split()
+
+
+def example():
+    """Ordinary numbers and two far out."""
+    x = np.random.default_rng(0).normal(scale=3, size=(5, 4, 6)).astype("float32")
+    x[0, 0, :3] = 0, 40, -40
+    return x
+
+
+def activations():
+    """The first layer of each class in the catalogue, by the name of the class."""
+    from catalogue import ACTIVATIONS
+
+    return {type(layer).__name__: layer for layer in ACTIVATIONS[::-1]}
+
+
+# A process that exports. Some exporters change their own libraries: it does nothing else.
+
+
+def build_model(names):
+    import keras
+
+    x = keras.Input((4, 6), name="x")
+    layers = [activations()[name] for name in names]
+    return keras.Model(x, [type(layer).from_config(layer.get_config())(x) for layer in layers])
+
+
+def export(folder):
+    """Write a file for each job, or why it cannot be, and what Keras computes itself."""
+    import keras
+
+    warnings.simplefilter("ignore")
+    for i, (format, names) in enumerate(json.loads((folder / "jobs.json").read_text())):
+        model, options = build_model(names), {}
+        expected = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(example()))]
+        np.savez(folder / f"{i}.expected.npz", *expected)
+        if format == "torch":
+            import torch
+
+            # The only format in which the batch would be that of the example.
+            options["dynamic_shapes"] = {0: torch.export.Dim("batch")}
+        try:
+            model.export(
+                str(folder / f"{i}.{format}{FORMATS[format]}"),
+                format=format,
+                verbose=False,
+                **options,
+            )
+        except Exception as error:
+            (folder / f"{i}.reason").write_text(str(error))
+
+
+# A process that has but the runtime of a format.
+
+
+def run_tf_saved_model(path, x):
+    import tensorflow as tf
+
+    model = tf.saved_model.load(path)
+    return [y.numpy() for y in tf.nest.flatten(model.serve(x))]
+
+
+def run_onnx(path, x):
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(path).run(None, {"x": x})
+
+
+def run_litert(path, x):
+    import tensorflow as tf
+
+    outputs = tf.lite.Interpreter(path).get_signature_runner()(x=x)
+    return [outputs[f"output_{i}"] for i in range(len(outputs))]
+
+
+def run_openvino(path, x):
+    import openvino
+
+    # The default is bfloat16 on processors that have it.
+    model = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    # An output may be there twice, under the same names.
+    outputs = {frozenset(key.names) or i: y for i, (key, y) in enumerate(model(x).items())}
+    return list(outputs.values())
+
+
+def run_torch(path, x):
+    import torch
+
+    outputs = torch.export.load(path).module()(torch.tensor(x))
+    return [y.numpy() for y in (outputs if isinstance(outputs, list) else [outputs])]
+
+
+def serve(folder, format):
+    """Run each file of a format, and write what it gives or why it does not."""
+    # TensorFlow imports Keras lazily by itself: None makes every such import an ImportError.
+    sys.modules.update(dict.fromkeys(BLOCKED))
+    warnings.simplefilter("ignore")
+    for path in sorted(folder.glob(f"*.{format}{FORMATS[format]}")):
+        i = path.name.split(".")[0]
+        if (folder / f"{i}.reason").exists():
+            continue
+        try:
+            np.savez(folder / f"{i}.npz", *globals()[f"run_{format}"](str(path), example()))
+        except Exception as error:
+            (folder / f"{i}.reason").write_text(str(error))
+    assert not any(sys.modules[name] for name in BLOCKED)
+
+
+# The process that compares.
+
+
+def measure(backend, jobs):
+    """For each job, a format and names of activations: differences by name, or why there are none.
+
+    A difference is relative where the activation is larger than 1.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "jobs.json").write_text(json.dumps(jobs))
+        for arguments in [("export", name), *(("serve", name, f) for f in {f for f, _ in jobs})]:
+            subprocess.run(
+                [sys.executable, __file__, *arguments],
+                env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                capture_output="-v" not in sys.argv,
+                check=True,
+            )
+        return [_compared(folder, i, names) for i, (_, names) in enumerate(jobs)]
+
+
+def _compared(folder, i, names):
+    if (folder / f"{i}.reason").exists():
+        return _short((folder / f"{i}.reason").read_text())
+    found, expected = (list(np.load(folder / f"{i}{end}").values()) for end in (".npz", ".expected.npz"))
+    if len(found) != len(expected):
+        return f"{len(found)} outputs instead of {len(expected)}"
+    return {
+        name: float(f"{np.max(np.abs(y - e) / np.maximum(1, np.abs(e))):.1e}")
+        for name, y, e in zip(names, found, expected, strict=True)
+    }
+
+
+def _short(reason):
+    """The line that says it: what is bold in a message of Keras, and not what stands around it."""
+    said = re.search(
+        r"(No Op registered for \w+|No conversion rule found for operations: [^\n]+"
+        r"|(?<=\x1b\[1m)[^\x1b]+)",
+        reason,
+    )
+    return (said[0] if said else reason.strip().splitlines()[0])[:150]
+
+
+def sampled(column):
+    """All that a format takes, and the first of what it refuses for each reason."""
+    if isinstance(column, str):
+        return [["Linear"]]
+    refused = {reason: [name] for name, reason in reversed(column.items()) if isinstance(reason, str)}
+    return [[name for name, cell in column.items() if not isinstance(cell, str)], *refused.values()]
+
+
+def measure_all(backend, names):
+    """The columns of a backend: what fails together is tried in halves."""
+    columns = {format: {} for format in FORMATS}
+    jobs = [(format, ["Linear"]) for format in FORMATS]
+    while jobs:
+        again = []
+        for (format, group), found in zip(jobs, measure(backend, jobs), strict=True):
+            if group == ["Linear"] and not columns[format]:
+                if isinstance(found, str):
+                    columns[format] = found
+                else:
+                    columns[format] |= found
+                    again.append((format, names))
+            elif not isinstance(found, str):
+                columns[format] |= found
+            elif len(group) == 1:
+                columns[format][group[0]] = found
+            else:
+                half = len(group) // 2
+                again += [(format, group[:half]), (format, group[half:])]
+        jobs = again
+        done = sum(len(names) if isinstance(c, str) else len(c) for c in columns.values())
+        print(f"{backend}: {done} of {len(FORMATS) * len(names)}", flush=True)
+    order = {format: c if isinstance(c, str) else {n: c[n] for n in names} for format, c in columns.items()}
+    return order
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["export"]:
+        export(Path(sys.argv[2]))
+    elif sys.argv[1:2] == ["serve"]:
+        serve(Path(sys.argv[2]), sys.argv[3])
+    else:
+        names = sorted(activations())
+        bs = [b for b in BACKENDS if b in sys.argv] or BACKENDS
+        table = {
+            "versions": {name: version(name) for name in PACKAGES},
+            "cells": {b: measure_all(b, names) for b in bs},
+        }
+        TABLE.write_text(json.dumps(table, indent=1) + "\n")
