@@ -16,7 +16,7 @@ RESULTS := $(VENV)/results
 
 export TF_CPP_MIN_LOG_LEVEL = 3
 
-.PHONY: help demo test quick check try bench oldest $(BACKENDS:%=test-%)
+.PHONY: help demo test quick check try bench exports oldest $(BACKENDS:%=test-%)
 
 help: ## list the targets
 	@echo "Targets, after 'make':"
@@ -56,6 +56,9 @@ try: $(VENV)/test.stamp ## all checks of one object on all backends: make try NA
 
 bench: $(VENV)/test.stamp ## measure speed and accuracy beside other packages
 	@$(RUN) benchmarks/run.py $(ARGS)
+
+exports: $(VENV)/test.stamp ## export every activation to every format (some minutes)
+	@$(RUN) tests/exports.py
 
 oldest: ## run all tests with the oldest Keras that pyproject.toml allows
 	@$(MAKE) --no-print-directory test VENV=.venv-oldest PINS=$(OLDEST_KERAS)

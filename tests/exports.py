@@ -111,9 +111,16 @@ def run_openvino(path, x):
 
     # The default is bfloat16 on processors that have it.
     model = openvino.compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
-    # An output may be there twice, under the same names.
-    outputs = {frozenset(key.names) or i: y for i, (key, y) in enumerate(model(x).items())}
-    return list(outputs.values())
+    outputs = model(x)
+    # From TensorFlow they come in any order, under the names Identity, Identity_1, ..., and with
+    # them what a loop or a gradient left behind.
+    named = {
+        int(place[1] or 0): y
+        for key, y in outputs.items()
+        for place in (re.fullmatch(r"Identity(?:_(\d+))?:0", name) for name in key.names)
+        if place
+    }
+    return [named[i] for i in sorted(named)] or list(outputs.values())
 
 
 def run_torch(path, x):
@@ -154,8 +161,8 @@ def measure(backend, jobs):
             subprocess.run(
                 [sys.executable, __file__, *arguments],
                 env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                capture_output="-v" not in sys.argv,
                 check=True,
+                capture_output=True,
             )
         return [_compared(folder, i, names) for i, (_, names) in enumerate(jobs)]
 
@@ -163,7 +170,9 @@ def measure(backend, jobs):
 def _compared(folder, i, names):
     if (folder / f"{i}.reason").exists():
         return _short((folder / f"{i}.reason").read_text())
-    found, expected = (list(np.load(folder / f"{i}{end}").values()) for end in (".npz", ".expected.npz"))
+    found, expected = (
+        list(np.load(folder / f"{i}{end}").values()) for end in (".npz", ".expected.npz")
+    )
     if len(found) != len(expected):
         return f"{len(found)} outputs instead of {len(expected)}"
     return {
@@ -182,51 +191,90 @@ def _short(reason):
     return (said[0] if said else reason.strip().splitlines()[0])[:150]
 
 
-def sampled(column):
-    """All that a format takes, and the first of what it refuses for each reason."""
-    if isinstance(column, str):
-        return [["Linear"]]
-    refused = {reason: [name] for name, reason in reversed(column.items()) if isinstance(reason, str)}
-    return [[name for name, cell in column.items() if not isinstance(cell, str)], *refused.values()]
-
-
 def measure_all(backend, names):
-    """The columns of a backend: what fails together is tried in halves."""
-    columns = {format: {} for format in FORMATS}
+    """The cells of a backend. What cannot be exported together is tried in halves."""
+    cells = {format: {} for format in FORMATS}
     jobs = [(format, ["Linear"]) for format in FORMATS]
     while jobs:
-        again = []
+        failed = []
         for (format, group), found in zip(jobs, measure(backend, jobs), strict=True):
-            if group == ["Linear"] and not columns[format]:
-                if isinstance(found, str):
-                    columns[format] = found
-                else:
-                    columns[format] |= found
-                    again.append((format, names))
-            elif not isinstance(found, str):
-                columns[format] |= found
-            elif len(group) == 1:
-                columns[format][group[0]] = found
-            else:
-                half = len(group) // 2
-                again += [(format, group[:half]), (format, group[half:])]
-        jobs = again
-        done = sum(len(names) if isinstance(c, str) else len(c) for c in columns.values())
-        print(f"{backend}: {done} of {len(FORMATS) * len(names)}", flush=True)
-    order = {format: c if isinstance(c, str) else {n: c[n] for n in names} for format, c in columns.items()}
-    return order
+            if isinstance(found, dict):
+                cells[format] |= found
+            elif len(group) > 1:
+                failed += [(format, group[0::2]), (format, group[1::2])]
+            elif cells[format]:
+                cells[format][group[0]] = found
+            else:  # The simplest activation: so all are refused.
+                cells[format] = found
+        first = jobs[0][1] == ["Linear"]
+        whole = [(format, names) for format, cell in cells.items() if isinstance(cell, dict)]
+        jobs = whole if first else failed
+        known = sum(len(names) if isinstance(cell, str) else len(cell) for cell in cells.values())
+        print(f"{backend}: {known} of {len(FORMATS) * len(names)} cells", flush=True)
+    return {
+        format: cell if isinstance(cell, str) else {name: cell[name] for name in names}
+        for format, cell in cells.items()
+    }
+
+
+# The table.
+
+
+def page(table):
+    """The table in Markdown."""
+    columns = {
+        f"{backend}, {format}": column
+        for backend, formats in table["cells"].items()
+        for format, column in formats.items()
+    }
+    able = {title: column for title, column in columns.items() if isinstance(column, dict)}
+    reasons = {
+        cell: None for column in able.values() for cell in column.values() if str(cell) == cell
+    }
+    marks = {reason: f"no ({i})" for i, reason in enumerate(reasons, 1)}
+    lines = [
+        "# Exports",
+        "",
+        "`python tests/exports.py` puts every activation into a model with a batch of any size, has",
+        "`model.export` write the file, runs it where Keras and this package cannot be imported, and",
+        "notes the largest difference from Keras, relative where the activation is larger than 1.",
+        "`tests/test_exports.py` holds the package to the numbers. Measured with "
+        + ", ".join(f"{name} {number}" for name, number in table["versions"].items())
+        + ".",
+        "",
+        "| from | to | activations | largest difference |",
+        "|---|---|---|---|",
+    ]
+    for title, column in columns.items():
+        cells = [c for c in column.values() if c not in marks] if title in able else []
+        summary = (
+            f"{len(cells)} of {len(column)} | {max(cells):.0e}" if cells else f"none: {column} |"
+        )
+        lines.append(f"| {title.replace(', ', ' | ')} | {summary} |")
+    lines += ["", "Not exported, and what the exporter or the runtime says:", ""]
+    lines += [f"{i}. {reason}" for i, reason in enumerate(reasons, 1)]
+    lines += ["", f"| | {' | '.join(able)} |", "|---" * (len(able) + 1) + "|"]
+    for name in next(iter(able.values())):
+        cells = [column[name] for column in able.values()]
+        row = " | ".join(marks.get(cell) or f"{cell:.0e}" for cell in cells)
+        lines.append(f"| {name} | {row} |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    names = sorted(activations())
+    table = {
+        "versions": {name: version(name) for name in PACKAGES},
+        "cells": {backend: measure_all(backend, names) for backend in BACKENDS},
+    }
+    TABLE.write_text(json.dumps(table, indent=1) + "\n")
+    PAGE.write_text(page(table))
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["export"]:
+    if len(sys.argv) == 1:
+        main()
+    elif sys.argv[1] == "export":
         export(Path(sys.argv[2]))
-    elif sys.argv[1:2] == ["serve"]:
-        serve(Path(sys.argv[2]), sys.argv[3])
     else:
-        names = sorted(activations())
-        bs = [b for b in BACKENDS if b in sys.argv] or BACKENDS
-        table = {
-            "versions": {name: version(name) for name in PACKAGES},
-            "cells": {b: measure_all(b, names) for b in bs},
-        }
-        TABLE.write_text(json.dumps(table, indent=1) + "\n")
+        serve(Path(sys.argv[2]), sys.argv[3])
