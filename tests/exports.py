@@ -30,7 +30,7 @@ FORMATS = {
     "openvino": ".xml",
     "torch": ".pt2",
 }
-PACKAGES = "keras tensorflow jax torch tf2onnx jax2onnx onnxscript onnxruntime openvino".split()
+EXPORTERS = ["tf2onnx", "jax2onnx", "onnxscript", "onnxruntime", "openvino"]
 
 
 def example():
@@ -158,12 +158,13 @@ def measure(backend, jobs):
         folder = Path(name)
         (folder / "jobs.json").write_text(json.dumps(jobs))
         for arguments in [("export", name), *(("serve", name, f) for f in {f for f, _ in jobs})]:
-            subprocess.run(
+            done = subprocess.run(
                 [sys.executable, __file__, *arguments],
                 env={**os.environ, "KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3"},
-                check=True,
                 capture_output=True,
+                text=True,
             )
+            assert done.returncode == 0, done.stderr
         return [_compared(folder, i, names) for i, (_, names) in enumerate(jobs)]
 
 
@@ -235,9 +236,9 @@ def page(table):
     lines = [
         "# Exports",
         "",
-        "`python tests/exports.py` puts every activation into a model with a batch of any size, has",
-        "`model.export` write the file, runs it where Keras and this package cannot be imported, and",
-        "notes the largest difference from Keras, relative where the activation is larger than 1.",
+        "`make exports` puts every activation into a model with a batch of any size, has",
+        "`model.export` write the file, runs it where Keras and this package cannot be imported,",
+        "and notes the largest difference from Keras, relative where an activation exceeds 1.",
         "`tests/test_exports.py` holds the package to the numbers. Measured with "
         + ", ".join(f"{name} {number}" for name, number in table["versions"].items())
         + ".",
@@ -264,7 +265,7 @@ def page(table):
 def main():
     names = sorted(activations())
     table = {
-        "versions": {name: version(name) for name in PACKAGES},
+        "versions": {name: version(name) for name in ("keras", *BACKENDS, *EXPORTERS)},
         "cells": {backend: measure_all(backend, names) for backend in BACKENDS},
     }
     TABLE.write_text(json.dumps(table, indent=1) + "\n")

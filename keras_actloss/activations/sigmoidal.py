@@ -2,6 +2,7 @@
 
 from typing import Unpack
 
+import keras
 from keras import ops
 
 from keras_actloss.core.checks import number, ordered, positive

@@ -55,11 +55,11 @@ def repeat(step, state, most):
 
     A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
     """
-    if keras.backend.backend() == "torch":
-        if sys.modules["torch"].compiler.is_compiling() or traced_by_torch():
-            for _ in range(most):
-                state = step(*state)
-            return state
+    torch = keras.backend.backend() == "torch" and sys.modules["torch"]
+    if torch and (torch.compiler.is_compiling() or traced_by_torch()):
+        for _ in range(most):
+            state = step(*state)
+        return state
     return ops.while_loop(lambda *state: state[-1], step, state)
 
 
