@@ -133,7 +133,7 @@ def log_sigmoid(x):
     def value(x):
         if keras.backend.backend() == "torch" and not traced_by_torch():
             return ops.log_sigmoid(x)
-        # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity below -18.
+        # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
         return -ops.softplus(-x)
 
     return by_width(x, value)
