@@ -33,10 +33,10 @@ FORMATS = {
 EXPORTERS = ["tf2onnx", "jax2onnx", "onnxscript", "onnxruntime", "openvino"]
 
 
-def example():
-    """Ordinary numbers and two far out."""
-    x = np.random.default_rng(0).normal(scale=4, size=(5, 4, 6)).astype("float32")
-    x[0, 0, :3] = 0, 40, -40
+def example(count):
+    """An input for each of so many activations: ordinary numbers and two far out."""
+    x = np.random.default_rng(0).normal(scale=3, size=(5, count, 4, 6)).astype("float32")
+    x[0, :, 0, :3] = 0, 40, -40
     return x
 
 
@@ -51,14 +51,15 @@ def activations():
 
 
 def build_model(names):
+    """An output an activation, each of a part of the input, so that exporters do not merge them."""
     import keras
 
-    x, outputs = keras.Input((4, 6), name="x"), []
-    for i, layer in enumerate(map(activations().get, names)):
-        # Another multiple for each: exporters would merge what two activations have in common.
-        multiple = keras.layers.Rescaling(0.5 + i / 128)(x)
-        outputs.append(type(layer).from_config(layer.get_config())(multiple))
-    return keras.Model(x, outputs)
+    x = keras.Input((len(names), 4, 6), name="x")
+    layers = [activations()[name] for name in names]
+    return keras.Model(
+        x,
+        [type(y).from_config(y.get_config())(x[:, i]) for i, y in enumerate(layers)],
+    )
 
 
 def export(folder):
@@ -68,7 +69,9 @@ def export(folder):
     warnings.simplefilter("ignore")
     for i, (format, names) in enumerate(json.loads((folder / "jobs.json").read_text())):
         model, options = build_model(names), {}
-        expected = [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(example()))]
+        expected = [
+            keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(example(len(names))))
+        ]
         np.savez(folder / f"{i}.expected.npz", *expected)
         if format == "torch":
             import torch
@@ -138,12 +141,12 @@ def serve(folder):
     # TensorFlow imports Keras lazily by itself: None makes every such import an ImportError.
     sys.modules.update(dict.fromkeys(BLOCKED))
     warnings.simplefilter("ignore")
-    for i, (format, _) in enumerate(json.loads((folder / "jobs.json").read_text())):
+    for i, (format, names) in enumerate(json.loads((folder / "jobs.json").read_text())):
         if (folder / f"{i}.reason").exists():
             continue
         path = str(folder / f"{i}{FORMATS[format]}")
         try:
-            np.savez(folder / f"{i}.npz", *globals()[f"run_{format}"](path, example()))
+            np.savez(folder / f"{i}.npz", *globals()[f"run_{format}"](path, example(len(names))))
         except Exception as error:
             (folder / f"{i}.reason").write_text(str(error))
 
@@ -184,36 +187,34 @@ def _compared(folder, i, names):
     }
 
 
+# The part of a message that names the cause, where that is not how it begins.
+_CAUSE = re.compile(
+    r"No Op registered for \w+|No conversion rule found for operations: .+"
+    r"|'[\w.]+' op is neither a custom op nor a flex op|(?<=\x1b\[1m)[^\x1b]+"  # Keras in bold
+)
+
+
 def _short(reason):
-    """The line that says it: what is bold in a message of Keras, and not what stands around it."""
-    said = re.search(
-        r"(No Op registered for \w+|No conversion rule found for operations: [^\n]+"
-        r"|(?<=\x1b\[1m)[^\x1b]+)",
-        reason,
-    )
-    return (said[0] if said else reason.strip().splitlines()[0])[:150]
+    found = _CAUSE.search(reason)
+    return found[0] if found else re.split(r"[.:]\s", reason.strip())[0]
 
 
 def measure_all(backend, names):
     """The cells of a backend. What cannot be exported together is tried in halves."""
-    cells = {format: {} for format in FORMATS}
-    jobs = [(format, ["Linear"]) for format in FORMATS]
+    simplest = measure(backend, [(format, ["Linear"]) for format in FORMATS])
+    cells = dict(zip(FORMATS, simplest, strict=True))
+    jobs = [(format, names) for format, cell in cells.items() if isinstance(cell, dict)]
     while jobs:
         failed = []
         for (format, group), found in zip(jobs, measure(backend, jobs), strict=True):
             if isinstance(found, dict):
                 cells[format] |= found
-            elif len(group) > 1:
-                failed += [(format, group[0::2]), (format, group[1::2])]
-            elif cells[format]:
+            elif len(group) == 1:
                 cells[format][group[0]] = found
-            else:  # The simplest activation: so all are refused.
-                cells[format] = found
-        first = jobs[0][1] == ["Linear"]
-        whole = [(format, names) for format, cell in cells.items() if isinstance(cell, dict)]
-        jobs = whole if first else failed
-        known = sum(len(names) if isinstance(cell, str) else len(cell) for cell in cells.values())
-        print(f"{backend}: {known} of {len(FORMATS) * len(names)} cells", flush=True)
+            else:
+                failed += [(format, group[0::2]), (format, group[1::2])]
+        jobs = failed
+        print(f"{backend}: {sum(len(group) for _, group in jobs)} cells left", flush=True)
     return {
         format: cell if isinstance(cell, str) else {name: cell[name] for name in names}
         for format, cell in cells.items()
@@ -225,43 +226,43 @@ def measure_all(backend, names):
 
 def page(table):
     """The table in Markdown."""
-    columns = {
-        f"{backend}, {format}": column
+    columns = [
+        (backend, format, column)
         for backend, formats in table["cells"].items()
         for format, column in formats.items()
-    }
-    able = {title: column for title, column in columns.items() if isinstance(column, dict)}
-    reasons = {
-        cell: None for column in able.values() for cell in column.values() if str(cell) == cell
-    }
-    marks = {reason: f"no ({i})" for i, reason in enumerate(reasons, 1)}
-    lines = [
-        "# Exports",
-        "",
-        "`make exports` puts every activation into a model with a batch of any size, has",
-        "`model.export` write the file, runs it where Keras and this package cannot be imported,",
-        "and notes the largest difference from Keras, relative where an activation exceeds 1.",
-        "`tests/test_exports.py` holds the package to the numbers. Measured with "
-        + ", ".join(f"{name} {number}" for name, number in table["versions"].items())
-        + ".",
-        "",
-        "| from | to | activations | largest difference |",
-        "|---|---|---|---|",
     ]
-    for title, column in columns.items():
-        cells = [c for c in column.values() if c not in marks] if title in able else []
-        summary = (
-            f"{len(cells)} of {len(column)} | {max(cells):.0e}" if cells else f"none: {column} |"
+    able = [column for *_, column in columns if isinstance(column, dict)]
+    reasons = list(dict.fromkeys(c for column in able for c in column.values() if str(c) == c))
+    versions = ", ".join(f"{name} {number}" for name, number in table["versions"].items())
+
+    def shown(cell):
+        return (
+            f"no ({reasons.index(cell) + 1})" if cell in reasons else f"{cell:.0e}" if cell else "0"
         )
-        lines.append(f"| {title.replace(', ', ' | ')} | {summary} |")
-    lines += ["", "Not exported, and what the exporter or the runtime says:", ""]
+
+    lines = [_TOP, "| from | to | activations | largest difference |", "|---" * 4 + "|"]
+    for backend, format, column in columns:
+        summary = f"none: {column} |"
+        if isinstance(column, dict):
+            numbers = [cell for cell in column.values() if cell not in reasons]
+            summary = f"{len(numbers)} of {len(column)} | {shown(max(numbers))}"
+        lines.append(f"| {backend} | {format} | {summary} |")
+    lines += ["", "Why some are not exported, as the exporter or the runtime says it:", ""]
     lines += [f"{i}. {reason}" for i, reason in enumerate(reasons, 1)]
-    lines += ["", f"| | {' | '.join(able)} |", "|---" * (len(able) + 1) + "|"]
-    for name in next(iter(able.values())):
-        cells = [column[name] for column in able.values()]
-        row = " | ".join(marks.get(cell) or f"{cell:.0e}" for cell in cells)
-        lines.append(f"| {name} | {row} |")
-    return "\n".join(lines) + "\n"
+    titles = [f"{backend} to {format}" for backend, format, column in columns if column in able]
+    lines += ["", f"| | {' | '.join(titles)} |", "|---" * (len(titles) + 1) + "|"]
+    for name in able[0]:
+        lines.append(f"| {name} | {' | '.join(shown(column[name]) for column in able)} |")
+    return "\n".join([*lines, "", f"Measured with {versions}."]) + "\n"
+
+
+_TOP = """# Exports
+
+`make exports` puts every activation into a model with a batch of any size, has `model.export` write
+the file, runs it where neither Keras nor this package can be imported, and notes the largest
+difference from Keras, relative where the activation exceeds 1. `tests/test_exports.py` holds the
+package to these numbers.
+"""
 
 
 def main():
