@@ -16,7 +16,7 @@ RESULTS := $(VENV)/results
 
 export TF_CPP_MIN_LOG_LEVEL = 3
 
-.PHONY: help demo test quick check try bench pictures oldest $(BACKENDS:%=test-%)
+.PHONY: help demo test quick check try bench exports pictures oldest $(BACKENDS:%=test-%)
 
 help: ## list the targets
 	@echo "Targets, after 'make':"
@@ -59,6 +59,9 @@ bench: $(VENV)/test.stamp ## measure speed and accuracy beside other packages
 
 pictures: $(VENV)/test.stamp ## draw the pictures of the README
 	@KERAS_BACKEND=jax $(RUN) docs/pictures.py
+
+exports: $(VENV)/test.stamp ## export every activation to every format (some minutes)
+	@$(RUN) tests/exports.py
 
 oldest: ## run all tests with the oldest Keras that pyproject.toml allows
 	@$(MAKE) --no-print-directory test VENV=.venv-oldest PINS=$(OLDEST_KERAS)

@@ -16,7 +16,7 @@ from keras_actloss.core.checks import integer_axis, number_or_tensor, positive_i
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import tail
+from keras_actloss.core.numerics import expm1, tail
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -452,7 +452,7 @@ def _expm1_less_x(x):
     curvature = _CURVATURE[-1]
     for coefficient in reversed(_CURVATURE[:-1]):
         curvature = curvature * x + coefficient
-    return ops.where(x > -1, curvature * ops.square(x), ops.expm1(x) - x)
+    return ops.where(x > -1, curvature * ops.square(x), expm1(x) - x)
 
 
 _xielu = parametric(
@@ -460,7 +460,7 @@ _xielu = parametric(
         ops.where(x > 0, right * x * x, left * _expm1_less_x(ops.minimum(x, 0))) + beta * x
     ),
     lambda x, right, left, beta: (
-        ops.where(x > 0, 2 * right * x, left * ops.expm1(ops.minimum(x, 0))) + beta
+        ops.where(x > 0, 2 * right * x, left * expm1(ops.minimum(x, 0))) + beta
     ),
     lambda x, right, left, beta: ops.square(ops.relu(x)),
     lambda x, right, left, beta: _expm1_less_x(ops.minimum(x, 0)),

@@ -8,7 +8,7 @@ from keras import ops
 from keras_actloss.core.checks import integer_axis, non_negative, non_negative_or_none, number
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import traced_by_torch, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -207,7 +207,7 @@ def _above(x, threshold, default_value):
     """`x` where it exceeds the threshold."""
 
     def kept(x):
-        if keras.backend.backend() == "torch":
+        if keras.backend.backend() == "torch" and not traced_by_torch():
             return ops.threshold(x, threshold, default_value)
         # Compared the other way round than in Keras, where NaN becomes the default value.
         return ops.where(x <= threshold, default_value, x)

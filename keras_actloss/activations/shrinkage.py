@@ -8,7 +8,7 @@ from keras import ops
 from keras_actloss.core.checks import non_negative, number_or_none, ordered
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import tail, with_gradient
+from keras_actloss.core.numerics import tail, traced_by_torch, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -23,7 +23,8 @@ def _bounds(owner, threshold, lower, upper):
 
 def _is_native(lower, upper):
     """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
-    return keras.backend.backend() == "torch" and 0 <= upper == -lower
+    native = keras.backend.backend() == "torch" and not traced_by_torch()
+    return native and 0 <= upper == -lower
 
 
 @activation(threshold=non_negative, lower=number_or_none, upper=number_or_none)

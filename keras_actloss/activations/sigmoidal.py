@@ -2,12 +2,13 @@
 
 from typing import Unpack
 
+import keras
 from keras import ops
 
 from keras_actloss.core.checks import number, ordered, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, tail, with_gradient
+from keras_actloss.core.numerics import exp_multiple, tail, traced_by_torch, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -128,7 +129,14 @@ def log_sigmoid(x):
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    return by_width(x, ops.log_sigmoid)
+
+    def value(x):
+        if keras.backend.backend() == "torch" and not traced_by_torch():
+            return ops.log_sigmoid(x)
+        # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
+        return -ops.softplus(-x)
+
+    return by_width(x, value)
 
 
 @register("layers")

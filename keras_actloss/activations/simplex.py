@@ -12,7 +12,7 @@ from keras_actloss.core.checks import axes, flag, integer_axis, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import leader, tail, with_gradient
+from keras_actloss.core.numerics import expm1, leader, tail, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -367,7 +367,7 @@ def ordinal_softmax(x, axis=-1):
         # sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * (1 - exp(b - a)); the larger logit
         # first, so that nothing overflows, and equal ones, infinite too, differ by 0.
         gap = ops.where(high == low, ops.zeros_like(high), low - high)
-        difference = ops.sigmoid(high) * ops.sigmoid(-low) * -ops.expm1(gap)
+        difference = ops.sigmoid(high) * ops.sigmoid(-low) * -expm1(gap)
         return ops.where(above < below, -difference, difference)
 
     def gradient(upstream, x):

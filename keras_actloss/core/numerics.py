@@ -22,11 +22,11 @@ def with_gradient(value, gradient, shared=None):
     there.
     """
 
+    def prepared(tensors):
+        return () if shared is None else (shared(*tensors),)
+
     @custom_gradient
     def function(*tensors):
-        def prepared(tensors):
-            return () if shared is None else (shared(*tensors),)
-
         kept = prepared(tensors)
 
         def backward(*args, upstream=None):
@@ -37,7 +37,17 @@ def with_gradient(value, gradient, shared=None):
 
         return value(*kept, *tensors), backward
 
-    return function
+    def exportable(*tensors):
+        if traced_by_torch():
+            return value(*prepared(tensors), *tensors)
+        return function(*tensors)
+
+    return exportable
+
+
+def traced_by_torch():
+    """Whether torch records a graph for a file, in which exporters know but the common ops."""
+    return keras.backend.backend() == "torch" and sys.modules["torch"].jit.is_tracing()
 
 
 def repeat(step, state, most):
@@ -45,12 +55,11 @@ def repeat(step, state, most):
 
     A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
     """
-    if keras.backend.backend() == "torch":
-        torch = sys.modules["torch"]
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
-            for _ in range(most):
-                state = step(*state)
-            return state
+    torch = keras.backend.backend() == "torch" and sys.modules["torch"]
+    if torch and (torch.compiler.is_compiling() or traced_by_torch()):
+        for _ in range(most):
+            state = step(*state)
+        return state
     return ops.while_loop(lambda *state: state[-1], step, state)
 
 
@@ -87,7 +96,7 @@ def expm1(x):
     one with it, and shares the exponential with a gradient that has it. Its hyperbolic tangent
     loses inputs below 2.4e-38, whose half is flushed to zero.
     """
-    if keras.backend.backend() == "torch":
+    if keras.backend.backend() == "torch" and not traced_by_torch():
         return ops.expm1(x)
     return ops.tanh(x / 2) * (ops.exp(x) + 1)
 
