@@ -7,6 +7,8 @@ from keras import ops
 
 from keras_actloss import activations, layers
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 GATE, VALUE = RNG.normal(size=(2, 6, 3)).astype("float32")
 GATE_BIAS, VALUE_BIAS = RNG.normal(size=(2, 3)).astype("float32")

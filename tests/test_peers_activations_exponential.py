@@ -13,6 +13,8 @@ from torch.nn import functional as F
 from keras_actloss import activations as ours
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 TORCH = {
     "celu": (ours.celu, F.celu),
     "celu(0.3)": (lambda x: ours.celu(x, alpha=0.3), lambda x: F.celu(x, alpha=0.3)),

@@ -10,6 +10,8 @@ from torch.nn import functional
 from keras_actloss import activations
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 X = np.random.default_rng(0).normal(scale=2, size=(5, 8)).astype("float32")
 UPSTREAM = np.random.default_rng(1).normal(size=(5, 4)).astype("float32")
 

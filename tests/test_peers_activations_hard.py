@@ -9,6 +9,8 @@ import torch
 from keras_actloss import activations
 from keras_actloss.testing.backend import array, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 F = torch.nn.functional
 
 # name -> our function, the same of torch in float64 or of JAX in float32

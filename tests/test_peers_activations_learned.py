@@ -9,6 +9,8 @@ from torch.nn import functional
 from keras_actloss import activations
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 X = np.random.default_rng(0).normal(scale=2, size=(8, 6)).astype("float32")
 UPSTREAM = np.random.default_rng(1).normal(size=(8, 6)).astype("float32")
 CHANNELS = np.random.default_rng(2).uniform(0.5, 1.5, 6).astype("float32")

@@ -9,6 +9,8 @@ from keras import ops
 from keras_actloss import activations
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 X = np.linspace(-6, 6, 241).astype("float32")
 
 

@@ -9,6 +9,8 @@ from keras import ops
 from keras_actloss import activations, layers
 from keras_actloss.testing.backend import array, compiled, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 ROWS = np.array(
     [[0.5, -1.25, 2.0, 1.75, 0.0], [0.1, 0.2, 0.3, 0.4, 0.5], [3.0, 3.0, -1.0, 2.5, 2.9]],
     "float32",
