@@ -60,8 +60,8 @@ bench: $(VENV)/test.stamp ## measure speed and accuracy beside other packages
 pictures: $(VENV)/test.stamp ## draw the pictures of the README
 	@KERAS_BACKEND=jax $(RUN) docs/pictures.py
 
-exports: $(VENV)/test.stamp ## export every activation to every format (some minutes)
-	@$(RUN) tests/exports.py
+exports: $(VENV)/test.stamp ## export every activation to every format (ten minutes)
+	@$(RUN) tests/exports.py $(ARGS)
 
 oldest: ## run all tests with the oldest Keras that pyproject.toml allows
 	@$(MAKE) --no-print-directory test VENV=.venv-oldest PINS=$(OLDEST_KERAS)

@@ -1,9 +1,10 @@
 """Every activation in every format that Keras exports to, run without Keras and this package.
 
-    python tests/exports.py
+    python tests/exports.py               # everything, ten minutes
+    python tests/exports.py Mish Swish    # these anew, unless a version has changed
 
-That takes some minutes and writes `exports.json`, which `test_exports.py` holds the package to, and
-`docs/exports.md` for readers.
+Writes `exports.json`, which `test_exports.py` holds the package to, and `docs/exports.md` for
+readers.
 """
 
 import json
@@ -56,10 +57,8 @@ def build_model(names):
 
     x = keras.Input((len(names), 4, 6), name="x")
     layers = [activations()[name] for name in names]
-    return keras.Model(
-        x,
-        [type(y).from_config(y.get_config())(x[:, i]) for i, y in enumerate(layers)],
-    )
+    outputs = [type(y).from_config(y.get_config())(x[:, i]) for i, y in enumerate(layers)]
+    return keras.Model(x, outputs)
 
 
 def export(folder):
@@ -69,22 +68,16 @@ def export(folder):
     warnings.simplefilter("ignore")
     for i, (format, names) in enumerate(json.loads((folder / "jobs.json").read_text())):
         model, options = build_model(names), {}
-        expected = [
-            keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(example(len(names))))
-        ]
-        np.savez(folder / f"{i}.expected.npz", *expected)
+        expected = keras.tree.flatten(model(example(len(names))))
+        np.savez(folder / f"{i}.expected.npz", *map(keras.ops.convert_to_numpy, expected))
         if format == "torch":
             import torch
 
-            # The only format in which the batch would be that of the example.
+            # Only here the batch would be fixed otherwise.
             options["dynamic_shapes"] = {0: torch.export.Dim("batch")}
         try:
-            model.export(
-                str(folder / f"{i}{FORMATS[format]}"),
-                format=format,
-                verbose=False,
-                **options,
-            )
+            path = str(folder / f"{i}{FORMATS[format]}")
+            model.export(path, format=format, verbose=False, **options)
         except Exception as error:
             (folder / f"{i}.reason").write_text(str(error))
 
@@ -200,7 +193,7 @@ def _short(reason):
 
 
 def measure_all(backend, names):
-    """The cells of a backend. What cannot be exported together is tried in halves."""
+    """The columns of a backend. What cannot be exported together is tried in halves."""
     simplest = measure(backend, [(format, ["Linear"]) for format in FORMATS])
     cells = dict(zip(FORMATS, simplest, strict=True))
     jobs = [(format, names) for format, cell in cells.items() if isinstance(cell, dict)]
@@ -215,10 +208,7 @@ def measure_all(backend, names):
                 failed += [(format, group[0::2]), (format, group[1::2])]
         jobs = failed
         print(f"{backend}: {sum(len(group) for _, group in jobs)} cells left", flush=True)
-    return {
-        format: cell if isinstance(cell, str) else {name: cell[name] for name in names}
-        for format, cell in cells.items()
-    }
+    return cells
 
 
 # The table.
@@ -236,9 +226,7 @@ def page(table):
     versions = ", ".join(f"{name} {number}" for name, number in table["versions"].items())
 
     def shown(cell):
-        return (
-            f"no ({reasons.index(cell) + 1})" if cell in reasons else f"{cell:.0e}" if cell else "0"
-        )
+        return f"no ({reasons.index(cell) + 1})" if cell in reasons else f"{cell:.0e}"
 
     lines = [_TOP, "| from | to | activations | largest difference |", "|---" * 4 + "|"]
     for backend, format, column in columns:
@@ -265,20 +253,32 @@ package to these numbers.
 """
 
 
-def main():
-    names = sorted(activations())
-    table = {
-        "versions": {name: version(name) for name in ("keras", *BACKENDS, *EXPORTERS)},
-        "cells": {backend: measure_all(backend, names) for backend in BACKENDS},
-    }
+def merged(old, new):
+    """A column with the cells of both, or the newer reason why there are none."""
+    if isinstance(old, str) or isinstance(new, str):
+        return new
+    return dict(sorted((old | new).items()))
+
+
+def main(names):
+    versions = {name: version(name).split("+")[0] for name in ("keras", *BACKENDS, *EXPORTERS)}
+    old, known = json.loads(TABLE.read_text()), activations()
+    if not names or old["versions"] != versions:
+        old, names = {"cells": {}}, list(known)
+    cells = {}
+    for backend in BACKENDS:
+        columns = measure_all(backend, names)
+        before = old["cells"].get(backend, {})
+        cells[backend] = {f: merged(before.get(f, {}), column) for f, column in columns.items()}
+    table = {"versions": versions, "cells": cells}
     TABLE.write_text(json.dumps(table, indent=1) + "\n")
     PAGE.write_text(page(table))
 
 
 if __name__ == "__main__":
-    if len(sys.argv) == 1:
-        main()
-    elif sys.argv[1] == "export":
+    if sys.argv[1:2] == ["export"]:
         export(Path(sys.argv[2]))
-    else:
+    elif sys.argv[1:2] == ["serve"]:
         serve(Path(sys.argv[2]))
+    else:
+        main(sys.argv[1:])
