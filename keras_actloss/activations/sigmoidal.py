@@ -366,7 +366,11 @@ def sparse_sigmoid(x):
     Reference:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return by_width(x, _line)
+    # Torch keeps two masks of bytes for the line; JAX would keep two tensors more.
+    keeps_input = with_gradient(
+        _line, lambda upstream, x: ops.where(ops.abs(x) < 1, 0.5 * upstream, 0.0)
+    )
+    return by_width(x, keeps_input, _line, on=("torch",))
 
 
 @register("layers")
