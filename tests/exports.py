@@ -226,7 +226,9 @@ def page(table):
     versions = ", ".join(f"{name} {number}" for name, number in table["versions"].items())
 
     def shown(cell):
-        return f"no ({reasons.index(cell) + 1})" if cell in reasons else f"{cell:.0e}"
+        if cell in reasons:
+            return f"no ({reasons.index(cell) + 1})"
+        return f"{cell:.0e}" if cell else "0"
 
     lines = [_TOP, "| from | to | activations | largest difference |", "|---" * 4 + "|"]
     for backend, format, column in columns:
