@@ -10,7 +10,7 @@ from keras_actloss.core.checks import flag, integer_axis, one_of, positive
 from keras_actloss.core.functions import activation
 from keras_actloss.core.gated import GatedLayer, ProjectionArguments, halved, halves, joined
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.numerics import tail, with_gradient
+from keras_actloss.core.numerics import tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 
 _ORDER = {"axis": integer_axis, "gate": one_of("first", "last", "interleaved")}
@@ -33,6 +33,7 @@ def _linear(x):
 
 
 _LINEAR = _Curve(_linear, _linear, lambda x: 1.0)
+_SIGMOID = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
 
 
 def _gated(name, x, axis, gate, opening, through=_LINEAR):
@@ -106,8 +107,7 @@ def glu(x, axis=-1, gate="last"):
             return ops.glu(x, axis)
         linear, opens = halves(x, axis, gate)
         return linear * ops.sigmoid(opens)
-    curve = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
-    return _gated("glu", x, axis, gate, curve)
+    return _gated("glu", x, axis, gate, _SIGMOID)
 
 
 @register("layers")
@@ -168,13 +168,7 @@ class Bilinear(GatedLayer, fn=bilinear):
         super().__init__(units, axis, gate, **kwargs)
 
 
-def _tanh_slope(x):
-    # 1 - tanh(x)^2 = 4 s (1 - s) with s = sigmoid(-2 |x|), which does not cancel.
-    small = tail(2 * x)
-    return 4 * small * (1 - small)
-
-
-_TANH = _Curve(ops.tanh, ops.tanh, _tanh_slope)
+_TANH = _Curve(ops.tanh, ops.tanh, tanh_slope)
 
 
 @activation(**_ORDER)
@@ -214,8 +208,7 @@ def gtu(x, axis=-1, gate="last"):
     Reference:
         [van den Oord et al., 2016](https://arxiv.org/abs/1606.05328)
     """
-    curve = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
-    return _gated("gtu", x, axis, gate, curve, _TANH)
+    return _gated("gtu", x, axis, gate, _SIGMOID, _TANH)
 
 
 @register("layers")

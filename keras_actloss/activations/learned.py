@@ -12,11 +12,11 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import integer_axis, number_or_tensor, positive_integer
+from keras_actloss.core.checks import integer_axis, number, or_tensor, positive_integer
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import expm1, tail
+from keras_actloss.core.numerics import expm1, polynomial, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -89,16 +89,13 @@ class Maxout(ActivationLayer, fn=maxout):
         axis = _grouped(input_shape, self.num_units, self.axis)
         return (*input_shape[:axis], self.num_units, *input_shape[axis + 1 :])
 
-    def compute_mask(self, inputs, previous_mask=None):
-        axis = self.axis % len(inputs.shape)
-        if previous_mask is None or axis >= len(previous_mask.shape):
-            return previous_mask
+    def resized_mask(self, mask, axis):
         # A maximum over steps holds where all of them do.
-        left_out = ops.cast(ops.logical_not(previous_mask), "float32")
+        left_out = ops.cast(ops.logical_not(mask), "float32")
         return maxout(left_out, self.num_units, axis) == 0
 
 
-@activation(alpha=number_or_tensor)
+@activation(alpha=or_tensor(number))
 def prelu(x, alpha):
     """Rectifier whose slope left of zero is a parameter.
 
@@ -163,7 +160,7 @@ class PReLU(LearnedActivation, fn=prelu):
         self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
 
 
-@activation(tau=number_or_tensor, alpha=number_or_tensor)
+@activation(tau=or_tensor(number), alpha=or_tensor(number))
 def tlu(x, tau, alpha=0.0):
     """Thresholded linear unit: a rectifier whose floor is a parameter.
 
@@ -238,7 +235,7 @@ class TLU(LearnedActivation, fn=tlu):
             self.alpha = 0.0
 
 
-@activation(scale=number_or_tensor, bias=number_or_tensor)
+@activation(scale=or_tensor(number), bias=or_tensor(number))
 def star_relu(x, scale=0.8944, bias=-0.4472):
     """Square of the rectifier, scaled and shifted.
 
@@ -313,7 +310,7 @@ class LearnedStarReLU(LearnedActivation, fn=star_relu):
         self.learn("bias", bias_initializer, bias_regularizer, bias_constraint, scalar=True)
 
 
-@activation(alpha=number_or_tensor, gamma=number_or_tensor, beta=number_or_tensor)
+@activation(alpha=or_tensor(number), gamma=or_tensor(number), beta=or_tensor(number))
 def dynamic_tanh(x, alpha=0.5, gamma=1.0, beta=0.0):
     """Hyperbolic tangent with a learned width, gain and offset, in place of a normalization layer.
 
@@ -350,16 +347,10 @@ def dynamic_tanh(x, alpha=0.5, gamma=1.0, beta=0.0):
     return _dynamic_tanh(x, alpha, gamma, beta)
 
 
-def _tanh_slope(x):
-    # 1 - tanh(x)^2 without the difference.
-    small = tail(2 * x)
-    return 4 * small * (1 - small)
-
-
 _dynamic_tanh = parametric(
     lambda x, alpha, gamma, beta: gamma * ops.tanh(alpha * x) + beta,
-    lambda x, alpha, gamma, beta: gamma * alpha * _tanh_slope(alpha * x),
-    lambda x, alpha, gamma, beta: gamma * x * _tanh_slope(alpha * x),
+    lambda x, alpha, gamma, beta: gamma * alpha * tanh_slope(alpha * x),
+    lambda x, alpha, gamma, beta: gamma * x * tanh_slope(alpha * x),
     lambda x, alpha, gamma, beta: ops.tanh(alpha * x),
     lambda x, alpha, gamma, beta: ops.ones_like(x),
 )
@@ -395,7 +386,7 @@ _ALPHA_P = math.log(math.expm1(0.8))
 _ALPHA_N = math.log(math.expm1(0.3))
 
 
-@activation(alpha_p=number_or_tensor, alpha_n=number_or_tensor, beta=number_or_tensor)
+@activation(alpha_p=or_tensor(number), alpha_n=or_tensor(number), beta=or_tensor(number))
 def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
     """Expanded integral of ELU: quadratic right of zero, linear far left of it.
 
@@ -449,10 +440,7 @@ _CURVATURE = (0.5, 0.16666603, 0.041659255, 0.0083011705, 0.001324818, 0.0001374
 
 def _expm1_less_x(x):
     """`expm1(x) - x` for `x <= 0`, of which a difference would leave nothing near 0."""
-    curvature = _CURVATURE[-1]
-    for coefficient in reversed(_CURVATURE[:-1]):
-        curvature = curvature * x + coefficient
-    return ops.where(x > -1, curvature * ops.square(x), expm1(x) - x)
+    return ops.where(x > -1, polynomial(_CURVATURE, x) * ops.square(x), expm1(x) - x)
 
 
 _xielu = parametric(

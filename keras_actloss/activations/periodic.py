@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import positive_or_tensor
+from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.parameters import LearnedActivation, parametric
@@ -70,7 +70,7 @@ _snake = parametric(
 )
 
 
-@activation(frequency=positive_or_tensor)
+@activation(frequency=or_tensor(positive))
 def snake(x, frequency=1.0):
     """Snake: the identity with ripples, which never turns back.
 
@@ -136,7 +136,7 @@ class LearnedSnake(LearnedActivation, fn=snake):
         self.learn("frequency", frequency_initializer, frequency_regularizer, frequency_constraint)
 
 
-@activation(frequency=positive_or_tensor, magnitude=positive_or_tensor)
+@activation(frequency=or_tensor(positive), magnitude=or_tensor(positive))
 def snake_beta(x, frequency=1.0, magnitude=1.0):
     """Snake with ripples whose height does not depend on their frequency.
 
@@ -206,7 +206,7 @@ class LearnedSnakeBeta(LearnedActivation, fn=snake_beta):
         self.learn("magnitude", magnitude_initializer, magnitude_regularizer, magnitude_constraint)
 
 
-@activation(frequency=positive_or_tensor)
+@activation(frequency=or_tensor(positive))
 def sine(x, frequency=30.0):
     """Sine of the input times a frequency.
 

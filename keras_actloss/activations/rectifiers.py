@@ -2,13 +2,12 @@
 
 from typing import Unpack
 
-import keras
 from keras import ops
 
-from keras_actloss.core.checks import integer_axis, non_negative, non_negative_or_none, number
+from keras_actloss.core.checks import integer_axis, non_negative, number, or_none
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import traced_by_torch, with_gradient
+from keras_actloss.core.numerics import runs_torch, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -50,7 +49,7 @@ class Linear(ActivationLayer, fn=linear):
         super().__init__(**kwargs)
 
 
-@activation(negative_slope=non_negative, max_value=non_negative_or_none, threshold=non_negative)
+@activation(negative_slope=non_negative, max_value=or_none(non_negative), threshold=non_negative)
 def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
     """Rectified linear unit: the positive part.
 
@@ -207,7 +206,7 @@ def _above(x, threshold, default_value):
     """`x` where it exceeds the threshold."""
 
     def kept(x):
-        if keras.backend.backend() == "torch" and not traced_by_torch():
+        if runs_torch():
             return ops.threshold(x, threshold, default_value)
         # Compared the other way round than in Keras, where NaN becomes the default value.
         return ops.where(x <= threshold, default_value, x)
@@ -394,11 +393,9 @@ class CReLU(ActivationLayer, fn=crelu):
             shape[self.axis] *= 2
         return tuple(shape)
 
-    def compute_mask(self, inputs, mask=None):
+    def resized_mask(self, mask, axis):
         # Joined along the steps, both parts of a step that is masked are.
-        if mask is None or self.axis % len(inputs.shape) >= len(mask.shape):
-            return mask
-        return ops.concatenate((mask, mask), axis=self.axis % len(inputs.shape))
+        return ops.concatenate((mask, mask), axis=axis)
 
 
 _parabola = with_gradient(

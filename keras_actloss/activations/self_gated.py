@@ -7,10 +7,10 @@ import keras
 from keras import ops
 
 from keras_actloss.core import gates, tensors
-from keras_actloss.core.checks import finite_or_tensor, flag
+from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import polynomial, tail, with_gradient
+from keras_actloss.core.numerics import polynomial, tanh_slope, with_gradient
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -56,7 +56,8 @@ _exact_swish = parametric(
 
 
 def _mish_parts(x):
-    # tanh(log1p(e)) = e * (e + 2) / (e * (e + 2) + 2), and e = h * h as above. It is 1 at 20.
+    # tanh(log1p(e)) = e * (e + 2) / (e * (e + 2) + 2), which is 1 at 20. With e = h * h, where e
+    # underflows its product with x need not.
     h = ops.exp(0.5 * ops.minimum(x, 20.0))
     e = h * h
     return h, e, e * (e + 2) + 2
@@ -81,9 +82,8 @@ _exact_mish = with_gradient(_mish_value, _mish_gradient)
 
 
 def _lisht_gradient(upstream, x):
-    small = tail(2 * x)
     bounded = ops.clip(x, -1000.0, 1000.0)
-    return upstream * (ops.tanh(x) + bounded * (4 * small * (1 - small)))
+    return upstream * (ops.tanh(x) + bounded * tanh_slope(x))
 
 
 _exact_lisht = with_gradient(lambda x: x * ops.tanh(x), _lisht_gradient)
@@ -128,7 +128,7 @@ class SiLU(ActivationLayer, fn=silu):
         super().__init__(**kwargs)
 
 
-@activation(beta=finite_or_tensor)
+@activation(beta=or_tensor(finite))
 def swish(x, beta=1.0):
     """`silu` with a gate of another steepness, fixed or learned.
 

@@ -5,10 +5,10 @@ from typing import Unpack
 import keras
 from keras import ops
 
-from keras_actloss.core.checks import non_negative, number_or_none, ordered
+from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import tail, traced_by_torch, with_gradient
+from keras_actloss.core.numerics import runs_torch, tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -23,11 +23,10 @@ def _bounds(owner, threshold, lower, upper):
 
 def _is_native(lower, upper):
     """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
-    native = keras.backend.backend() == "torch" and not traced_by_torch()
-    return native and 0 <= upper == -lower
+    return runs_torch() and 0 <= upper == -lower
 
 
-@activation(threshold=non_negative, lower=number_or_none, upper=number_or_none)
+@activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
 def hard_shrink(x, threshold=0.5, lower=None, upper=None):
     """Zero inside an interval around 0, the input outside of it.
 
@@ -85,7 +84,7 @@ class HardShrink(ActivationLayer, fn=hard_shrink):
         _bounds("HardShrink", threshold, lower, upper)
 
 
-@activation(threshold=non_negative, lower=number_or_none, upper=number_or_none)
+@activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
 def soft_shrink(x, threshold=0.5, lower=None, upper=None):
     """The distance to an interval around 0, with its sign: zero inside, moved towards 0 outside.
 
@@ -171,9 +170,8 @@ def _tanh_shrink_gradient(upstream, x):
     if keras.backend.backend() == "torch":  # Its tanh is right to half a unit.
         return upstream * ops.square(ops.tanh(x))
     y, p, q = _near_zero(x)
-    small = tail(2 * x)
     # tanh(x)^2, by a sigmoid where it is large: the other backends' tanh is off by 5 units there.
-    far = 1 - 4 * small * (1 - small)
+    far = 1 - tanh_slope(x)
     return upstream * ops.where(ops.abs(x) < _NEAR, ops.square(y * (q / (p + q))), far)
 
 

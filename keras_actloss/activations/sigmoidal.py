@@ -2,13 +2,12 @@
 
 from typing import Unpack
 
-import keras
 from keras import ops
 
 from keras_actloss.core.checks import number, ordered, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, tail, traced_by_torch, with_gradient
+from keras_actloss.core.numerics import exp_multiple, runs_torch, tail, tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -19,9 +18,7 @@ def _sigmoid_gradient(upstream, x):
 
 
 def _tanh_gradient(upstream, x):
-    # 1 - tanh(x)^2 = 4 s (1 - s) with s = sigmoid(-2|x|), which does not cancel.
-    small = tail(2 * x)
-    return upstream * (4 * small * (1 - small))
+    return upstream * tanh_slope(x)
 
 
 @activation()
@@ -131,7 +128,7 @@ def log_sigmoid(x):
     """
 
     def value(x):
-        if keras.backend.backend() == "torch" and not traced_by_torch():
+        if runs_torch():
             return ops.log_sigmoid(x)
         # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
         return -ops.softplus(-x)

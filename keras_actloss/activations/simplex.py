@@ -389,13 +389,10 @@ class OrdinalSoftmax(ActivationLayer, fn=ordinal_softmax):
         super().__init__(**kwargs)
         self.axis = axis
 
-    def compute_mask(self, inputs, previous_mask=None):
-        axis = self.axis % len(inputs.shape)
-        if previous_mask is None or axis >= len(previous_mask.shape):
-            return previous_mask
+    def resized_mask(self, mask, axis):
         # A class is known if the logits on both of its sides are.
-        end = ops.ones_like(ops.take(previous_mask, [0], axis=axis))
-        sides = [end, previous_mask], [previous_mask, end]
+        end = ops.ones_like(ops.take(mask, [0], axis=axis))
+        sides = [end, mask], [mask, end]
         return ops.logical_and(*(ops.concatenate(side, axis=axis) for side in sides))
 
     def compute_output_shape(self, input_shape):

@@ -15,7 +15,7 @@ from keras_actloss.core.checks import above_one, integer_axis
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import repeat, with_gradient
+from keras_actloss.core.numerics import polynomial, repeat, with_gradient
 from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
@@ -313,9 +313,7 @@ def entmax(x, alpha=1.5, axis=-1):
 
 def _half_square_rest(t):
     """`(1 - (1 - t) * exp(t)) / t ** 2` for `t <= 0`: 1/2 at 0, where the quotient is 0 / 0."""
-    series, near = ops.zeros_like(t), ops.maximum(t, -1)
-    for k in reversed(range(12)):
-        series = series * near + 1 / (math.factorial(k) * (k + 2))
+    series = polynomial([1 / (math.factorial(k) * (k + 2)) for k in range(12)], ops.maximum(t, -1))
     far = ops.minimum(t, -1)
     return ops.where(t > -1, series, (1 - (1 - far) * ops.exp(far)) / (far * far))
 

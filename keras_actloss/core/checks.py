@@ -13,9 +13,19 @@ def number(name, value):
         raise ValueError(f"{name} must be a number, got nan")
 
 
-def number_or_none(name, value):
-    if value is not None:
-        number(name, value)
+def or_none(check):
+    """`check`, of what may also be None."""
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def or_tensor(check):
+    """`check`, of what may also be a tensor or a variable, whose entries are not looked at."""
+
+    def check_numbers(name, value):
+        if isinstance(value, numbers.Real) or not hasattr(value, "shape"):
+            check(name, value)
+
+    return check_numbers
 
 
 def ordered(owner, **bounds):
@@ -31,17 +41,6 @@ def positive(name, value):
     number(name, value)
     if not value > 0:
         raise ValueError(f"{name} must be greater than 0, got {value!r}; use a positive number")
-
-
-def number_or_tensor(name, value):
-    if isinstance(value, numbers.Real) or not hasattr(value, "shape"):
-        number(name, value)
-
-
-def positive_or_tensor(name, value):
-    number_or_tensor(name, value)
-    if isinstance(value, numbers.Real):
-        positive(name, value)
 
 
 def positive_integer(name, value):
@@ -63,16 +62,10 @@ def non_negative(name, value):
         raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
 
 
-def non_negative_or_none(name, value):
-    if value is not None:
-        non_negative(name, value)
-
-
-def finite_or_tensor(name, value):
-    if not hasattr(value, "dtype"):
-        number(name, value)
-        if math.isinf(value):
-            raise ValueError(f"{name} must be finite, got {value!r}")
+def finite(name, value):
+    number(name, value)
+    if math.isinf(value):
+        raise ValueError(f"{name} must be finite, got {value!r}")
 
 
 def smoothing(name, value):

@@ -131,10 +131,8 @@ class GatedLayer(ActivationLayer):
     def call(self, inputs):
         return self.apply_fn(inputs if self.projection is None else self.projection(inputs))
 
-    def compute_mask(self, inputs, previous_mask=None):
-        if previous_mask is None or self.axis % len(inputs.shape) >= len(previous_mask.shape):
-            return previous_mask
-        return ops.logical_and(*halves(previous_mask, self.axis % len(inputs.shape), self.gate))
+    def resized_mask(self, mask, axis):
+        return ops.logical_and(*halves(mask, axis, self.gate))
 
     def compute_output_shape(self, input_shape):
         if self.units is not None:

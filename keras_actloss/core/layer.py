@@ -48,6 +48,16 @@ class ActivationLayer(Configured, keras.layers.Layer):
     def call(self, inputs):
         return self.apply_fn(inputs)
 
+    # In a layer that changes the size of `axis`, a function of a mask with that axis and the axis.
+    resized_mask = None
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if self.resized_mask is None or previous_mask is None:
+            return previous_mask
+        axis = self.axis % len(inputs.shape)
+        has_axis = axis < len(previous_mask.shape)
+        return self.resized_mask(previous_mask, axis) if has_axis else previous_mask
+
     def compute_output_shape(self, input_shape):
         return input_shape
 

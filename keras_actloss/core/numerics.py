@@ -50,6 +50,11 @@ def traced_by_torch():
     return keras.backend.backend() == "torch" and sys.modules["torch"].jit.is_tracing()
 
 
+def runs_torch():
+    """Whether torch runs what is called, and so its kernels serve; not where it records them."""
+    return keras.backend.backend() == "torch" and not traced_by_torch()
+
+
 def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
@@ -66,6 +71,12 @@ def repeat(step, state, most):
 def tail(x):
     """`sigmoid(-|x|)`: the smaller of `sigmoid(x)` and `1 - sigmoid(x)`, without cancellation."""
     return ops.sigmoid(-ops.abs(x))
+
+
+def tanh_slope(x):
+    """`1 - tanh(x)**2` as `4 s (1 - s)` with `s = sigmoid(-2 |x|)`, which does not cancel."""
+    small = tail(2 * x)
+    return 4 * small * (1 - small)
 
 
 def absolute(x):
@@ -96,7 +107,7 @@ def expm1(x):
     one with it, and shares the exponential with a gradient that has it. Its hyperbolic tangent
     loses inputs below 2.4e-38, whose half is flushed to zero.
     """
-    if keras.backend.backend() == "torch" and not traced_by_torch():
+    if runs_torch():
         return ops.expm1(x)
     return ops.tanh(x / 2) * (ops.exp(x) + 1)
 
