@@ -113,8 +113,9 @@ def test_a_network_learns(policy, mode):
 @pytest.mark.parametrize("loss", LOSSES, ids=repr)
 def test_every_loss_trains(loss):
     y_true, y_pred = testing.example_inputs(loss)
-    is_probability = getattr(loss, "from_logits", True) is False
-    output = layers.Linear() if not is_probability else layers.Sigmoid()
+    output = {(-np.inf, np.inf): layers.Linear(), (0.0, np.inf): layers.Exponential()}.get(
+        loss.predictions, layers.Sigmoid()
+    )
     model = keras.Sequential(
         [keras.Input(y_pred.shape[1:]), keras.layers.Dense(y_pred.shape[-1]), output]
     )

@@ -141,8 +141,8 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
     Args:
         y_true: Labels.
         y_pred: Predictions, a tensor of the dtype to compute in.
-        labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"` or
-            `"ids"`.
+        labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
+            `"ids"` or `"target"` (one number beside several predictions on the last axis).
         axis: The class axis of `y_pred`, for `"onehot"` and `"ids"`.
         ignore_class: A class id that may lie outside the range.
         name: The loss, for messages.
@@ -153,8 +153,10 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
     """
     pred_shape = tuple(y_pred.shape)
     class_axis = labels in ("onehot", "ids")
-    if len(pred_shape) < 1 + class_axis:
-        wanted = "a batch and a class axis" if class_axis else "a batch axis"
+    two_axes = class_axis or labels == "target"
+    if len(pred_shape) < 1 + two_axes:
+        other = "class axis" if class_axis else "axis of predictions"
+        wanted = f"a batch and a {other}" if two_axes else "a batch axis"
         raise ValueError(
             f"{name}: y_pred of shape {pred_shape} needs {wanted}; add one with y_pred[None]"
         )
@@ -172,6 +174,12 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         remedy = f"class ids have the shape of y_pred without axis {axis}"
         if _compatible(tuple(y_true.shape), pred_shape):
             remedy += "; one-hot labels belong to the loss without 'sparse' in its name"
+    elif labels == "target":
+        y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
+        if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:
+            y_true = ops.squeeze(y_true, -1)
+        expected = pred_shape[:-1]
+        remedy = "the last axis of y_pred holds what is predicted of one number in y_true"
     else:
         y_true = ops.convert_to_tensor(y_true)
         if labels != "binary" or is_float(dtype_of(y_true)):

@@ -29,26 +29,34 @@ def _softmax(logits):
     return e / e.sum(-1, keepdims=True)
 
 
+def within(ends, x):
+    """Real numbers, moved between the ends of a range."""
+    low, high = ends
+    if np.isfinite(high):
+        return low + (high - low) / (1 + np.exp(-x))
+    return low + np.exp(x / 2) if np.isfinite(low) else x
+
+
 def labeled_predictions(loss, batch=6, classes=4, seed=0):
     """Labels and predictions of the kind that `loss.labels` names, as NumPy arrays."""
     rng = np.random.default_rng(seed)
     axis = getattr(loss, "axis", -1)
     if not isinstance(axis, int):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
+    classes = loss.width or classes
     shape = (batch, classes) if axis == -1 else (batch, 3, classes)
     scores = rng.normal(size=shape).astype("float32")
     labels = [c for c in range(classes) if c != getattr(loss, "ignore_class", None)]
     ids = rng.choice(labels, size=shape[:-1]).astype("int32")
     if loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
-    elif loss.labels == "values":
-        y_true = rng.normal(size=shape).astype("float32")
+    elif loss.labels in ("values", "target"):
+        y_true = rng.normal(size=shape if loss.labels == "values" else shape[:-1])
+        y_true = within(loss.targets, y_true).astype("float32")
     else:
         y_true = np.eye(classes, dtype="float32")[ids]
-    if getattr(loss, "from_logits", True):
-        y_pred = scores
-    else:
-        y_pred = 1 / (1 + np.exp(-scores)) if loss.labels == "binary" else _softmax(scores)
+    exclusive = loss.labels in ("onehot", "ids") and loss.predictions == (0, 1)
+    y_pred = _softmax(scores) if exclusive else within(loss.predictions, scores)
     if axis != -1:
         y_true, y_pred = np.moveaxis(y_true, -1, axis), np.moveaxis(y_pred, -1, axis)
     return (ids if loss.labels == "ids" else y_true), y_pred.astype("float32")

@@ -49,10 +49,13 @@ def check_samples_are_independent(loss, y_true, y_pred):
 
 def check_finite(loss, y_true, y_pred):
     """Value and gradient stay finite for predictions at the ends of their range."""
-    probability = not getattr(loss, "from_logits", True)
-    low, high = (0.0, 1.0) if probability else (-1e4, 1e4)
-    extreme = np.where(y_pred > np.median(y_pred), high, low).astype("float32")
-    for flipped in (extreme, (low + high - extreme).astype("float32")):
+    # An end that is open, as 0 is for a rate, is not gone to.
+    low, high = loss.predictions
+    low = low if np.isfinite(high) else max(low + 1e-4, -1e4)
+    high = min(high, 1e4)
+    above = y_pred > np.median(y_pred)
+    for upper in (above, ~above):
+        flipped = np.where(upper, high, low).astype("float32")
         value, gradient = _loss_and_gradient(loss, y_true, flipped)
         ensure(np.isfinite(value), f"the loss of predictions {low} and {high} is {value}")
         ensure(np.all(np.isfinite(gradient)), f"its gradient at {low} and {high} is not finite")
@@ -62,10 +65,11 @@ def check_gradient(loss, y_true, y_pred):
     """The gradient is that of the value: it matches differences in most random directions."""
     _, gradient = _loss_and_gradient(loss, y_true, y_pred)
     rng, step, misses = np.random.default_rng(1), 1e-2, []
-    probability = not getattr(loss, "from_logits", True)
+    low, high = (end if np.isfinite(end) else None for end in loss.predictions)
+    # Shorter steps towards an end of the range.
+    room = (1 if low is None else y_pred - low) * (1 if high is None else high - y_pred)
     for _ in range(7):
-        direction = rng.normal(size=y_pred.shape).astype("float32")
-        direction *= y_pred * (1 - y_pred) if probability else 1
+        direction = rng.normal(size=y_pred.shape).astype("float32") * room
         sides = [array(loss(y_true, y_pred + s * step * direction)) for s in (1, -1)]
         difference = (sides[0] - sides[1]) / (2 * step)
         slope = np.sum(gradient * direction)

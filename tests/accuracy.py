@@ -1,0 +1,130 @@
+"""Inputs over the whole range of a dtype, and how far off a function is there."""
+
+import functools
+import inspect
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actloss.testing import oracle
+from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
+
+IS_TORCH = keras.backend.backend() == "torch"
+MODES = ["eager"] if IS_TORCH else ["eager", "compiled"]
+DIGITS = {"float32": 23, "bfloat16": 7, "float16": 10}
+LOWEST = {"float32": -126, "bfloat16": -126, "float16": -14}
+HIGHEST = {"float32": 127, "bfloat16": 127, "float16": 15}
+
+
+def grid(dtype, low=None, high=None):
+    """Positive floats of a dtype: some of every binade, a dense part around 1, and what is next
+    to the places where the pieces of activations meet."""
+    rng = np.random.default_rng(0)
+    low, high = low or LOWEST[dtype], high or HIGHEST[dtype]
+    steps = 2 ** DIGITS[dtype]
+    exponents = np.repeat(np.arange(low, high + 1), 2)
+    dense = rng.uniform(-7, min(8, high), 200).round()
+    exponents = np.concatenate([exponents, dense[dense >= low]])
+    mantissas = 1 + rng.integers(0, steps, len(exponents)) / steps
+    pieces = np.array([1, 1 + 1 / steps, 1.5 - 1 / steps, 1.5, 1.5 + 1 / steps, 2 - 1 / steps])
+    pieces = [pieces * 2.0**exponent for exponent in (-1, 0, 1, 2)]
+    return np.unique(np.concatenate([mantissas * 2.0**exponents, *pieces])).astype("float32")
+
+
+def reals(dtype):
+    positive = grid(dtype)
+    return np.concatenate([-positive[::-1], positive])
+
+
+def probabilities(dtype):
+    """Floats between 0 and 1, as close to both ends as the dtype has them."""
+    near_one = 1 - np.arange(1, 40) * 2.0 ** (-1 - DIGITS[dtype])
+    below = grid(dtype, high=-1)
+    return np.concatenate([below[below < 1], near_one]).astype("float32")
+
+
+def rows(dtype):
+    """Rows of four scores, from almost equal to one far ahead of the others."""
+    rng = np.random.default_rng(1)
+    scales = 2.0 ** rng.uniform(-10, 6 if dtype == "float16" else 8, (300, 1))
+    leads = np.zeros((300, 4))
+    leads[np.arange(300), rng.integers(0, 4, 300)] = rng.uniform(0, 40, 300)
+    return representable(rng.normal(size=(300, 4)) * scales + leads, dtype)
+
+
+def probability_rows(dtype):
+    logits = np.float64(rows(dtype))
+    e = np.exp(np.clip(logits - logits.max(-1, keepdims=True), -60, 0))
+    p = e / e.sum(-1, keepdims=True)
+    return representable(np.maximum(p, 2.0 ** (LOWEST[dtype] + 1)), dtype)
+
+
+def pairs(dtype):
+    """Rows of a gate and a value: gates from everywhere, far out and where their slopes are 0."""
+    rng = np.random.default_rng(2)
+    zeros = np.array([0.7518, 0.75246, 1.27846, 1.27846 / 1.702, 1.27846 / 0.9])
+    near = np.concatenate([zeros + sign * 2.0**-k for k in range(1, 24) for sign in (1, -1)])
+    deep = rng.uniform(0, 170, 150)
+    opens = np.concatenate([reals(dtype)[::3], -near, -deep, deep, [3.0, 7.0]])
+    values = rng.choice(reals(dtype), opens.shape)
+    values[::2] = rng.normal(size=values[::2].shape)
+    return representable(np.stack([opens, values], -1), dtype)
+
+
+def representable(x, dtype):
+    return np.array(ops.cast(ops.cast(x.astype("float32"), dtype), "float32"))
+
+
+def truth_of(function, dtype, x, settings, upstream=None):
+    formula = oracle.formula_of(function)
+    parameters = inspect.signature(function).parameters.values()
+    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
+    arguments = defaults | settings
+    name = "x" if "x" in inspect.signature(function).parameters else "y_pred"
+    value = oracle.evaluate(formula, **{name: x}, **arguments)
+    return value, oracle.derivative(formula, name, x, upstream, **arguments)
+
+
+def worst(got, truth, dtype):
+    result = []
+    for computed, exact in zip(got, truth, strict=True):
+        off = oracle.errors(np.float64(computed), exact, dtype)
+        result.append(off.max())
+    return result
+
+
+def measure(mode, call, x, dtype, truth, upstream=None):
+    """Largest errors of value and gradient, in ULP."""
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    return worst(run(call, ops.cast(x, dtype), upstream), truth, dtype)
+
+
+def loss_test(cases):
+    """A test of losses: value and gradient to 8 ULP in float32, to one rounding in 16 bit.
+
+    Args:
+        cases: Name -> function, its settings, `y_true` as a function of `y_pred`, and `y_pred` as a
+            function of the dtype, an array with a sample a row or a number.
+    """
+
+    @functools.cache
+    def case(name, dtype):
+        function, settings, labels, predictions = cases[name]
+        y_pred = predictions(dtype)
+        y_pred = y_pred if y_pred.ndim > 1 else y_pred[:, None]
+        y_true = labels(y_pred)
+        return y_true, y_pred, truth_of(function, dtype, y_pred, settings | {"y_true": y_true})
+
+    @pytest.mark.parametrize("mode", MODES)
+    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+    @pytest.mark.parametrize("name", cases)
+    def test(name, dtype, mode):
+        function, settings, _, _ = cases[name]
+        y_true, y_pred, truth = case(name, dtype)
+        off = measure(mode, lambda p: function(y_true, p, **settings), y_pred, dtype, truth)
+        limit = 8 if dtype == "float32" else 0.51
+        assert max(off) <= limit, f"value and gradient are {off} ULP off"
+
+    return test
