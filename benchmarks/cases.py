@@ -5,6 +5,7 @@ import importlib
 
 import keras
 import numpy as np
+from keras import ops
 
 from keras_actloss import activations, losses
 
@@ -12,72 +13,109 @@ BACKEND = keras.backend.backend()
 ROWS, COLUMNS = 4096, 1024
 
 
-# Settings of each activation, and beside which native function of the same shape one is measured
-# that neither Keras nor the backend has.
+# Settings of each activation that Keras or the backend has, too.
 ACTIVATIONS = {
     "relu": {},
     "relu6": {},
     "leaky_relu": {"negative_slope": 0.3},
-    "squared_relu": {"beside": "relu"},
-    "thresholded_relu": {"beside": "relu"},
     "threshold": {"threshold": -0.5, "default_value": 0.5},
-    "crelu": {"beside": "relu"},
     "sparse_plus": {},
     "hard_silu": {},
     "elu": {},
     "selu": {},
     "celu": {},
     "exponential": {},
-    "symlog": {"beside": "softplus"},
-    "symexp": {"beside": "elu"},
     "sigmoid": {},
     "log_sigmoid": {},
     "tanh": {},
     "softsign": {},
-    "softcap": {"cap": 30.0, "beside": "tanh"},
     "hard_tanh": {},
     "hard_sigmoid": {},
     "sparse_sigmoid": {},
     "softplus": {},
-    "softplus, beta 1.7": {"beta": 1.7, "beside": "softplus"},
-    "shifted_softplus": {"beside": "softplus"},
     "squareplus": {},
     "silu": {},
-    "swish": {"beta": 1.7, "beside": "silu"},
-    "quick_gelu": {"beside": "silu"},
     "gelu": {"approximate": False},
     "gelu, tanh": {"approximate": True},
     "mish": {},
-    "lisht": {"beside": "silu"},
     "hard_shrink": {},
     "soft_shrink": {},
     "tanh_shrink": {},
-    "sine": {"frequency": 1.0, "beside": "sin"},
-    "snake": {"beside": "sin"},
-    "snake_beta": {"beside": "sin"},
     "glu": {},
-    "bilinear": {"beside": "glu"},
-    "gtu": {"beside": "glu"},
-    "swiglu": {"gate": "last", "beside": "glu"},
-    "geglu": {"beside": "glu"},
-    "geglu, tanh": {"approximate": True, "beside": "glu"},
-    "reglu": {"beside": "glu"},
-    "swiglu_clipped": {"gate": "last", "beside": "glu"},
-    "prelu": {"alpha": 0.25, "beside": "leaky_relu"},
-    "tlu": {"tau": -0.5, "beside": "relu"},
-    "star_relu": {"beside": "relu"},
-    "xielu": {"beside": "elu"},
-    "dynamic_tanh": {"beside": "tanh"},
-    "maxout": {"num_units": COLUMNS // 2, "beside": "glu"},
     "softmax": {},
     "log_softmax": {},
-    "softmin": {"beside": "softmax"},
-    "ordinal_softmax": {"beside": "softmax"},
-    "gumbel_softmax": {"seed": 1, "beside": "softmax"},
     "sparsemax": {},
-    "entmax15": {"beside": "sparsemax"},
-    "entmax": {"alpha": 1.3, "beside": "sparsemax"},
-    "rrelu": {"beside": "leaky_relu"},
+}
+
+
+def _gated(curve, through=lambda x: x):
+    """What one writes for a gated unit."""
+
+    def plain(x):
+        linear, opens = ops.split(x, 2, -1)
+        return through(linear) * curve(opens)
+
+    return plain
+
+
+def _clipped(x):
+    opens = ops.minimum(x, 7.0)
+    return opens * ops.sigmoid(1.702 * opens)
+
+
+def _xielu(x):
+    left = 0.8
+    return ops.where(x > 0, left * x * x, left * (ops.expm1(ops.minimum(x, 0)) - x)) + 0.5 * x
+
+
+def _ordinal(x):
+    above, end = ops.sigmoid(x), ops.ones_like(x[..., :1])
+    return ops.concatenate([end, above], -1) - ops.concatenate([above, 0 * end], -1)
+
+
+def _gumbel(x):
+    uniform = keras.random.uniform(ops.shape(x), 1e-7, 1.0, seed=1)
+    return ops.softmax(x - ops.log(-ops.log(uniform)))
+
+
+# Settings of each activation that neither has, and the plain expression of it in Keras's ops.
+OWN_ACTIVATIONS = {
+    "squared_relu": ({}, lambda x: ops.square(ops.relu(x))),
+    "thresholded_relu": ({}, lambda x: ops.where(x > 1.0, x, 0.0)),
+    "crelu": ({}, lambda x: ops.concatenate([ops.relu(x), ops.relu(-x)], -1)),
+    "symlog": ({}, lambda x: ops.sign(x) * ops.log1p(ops.abs(x))),
+    "symexp": ({}, lambda x: ops.sign(x) * ops.expm1(ops.abs(x))),
+    "softcap": ({"cap": 30.0}, lambda x: 30.0 * ops.tanh(x / 30.0)),
+    "softplus, beta 1.7": ({"beta": 1.7}, lambda x: ops.softplus(1.7 * x) / 1.7),
+    "shifted_softplus": ({}, lambda x: ops.softplus(x) - float(np.log(2))),
+    "swish": ({"beta": 1.7}, lambda x: x * ops.sigmoid(1.7 * x)),
+    "quick_gelu": ({}, lambda x: x * ops.sigmoid(1.702 * x)),
+    "lisht": ({}, lambda x: x * ops.tanh(x)),
+    "sine": ({"frequency": 1.0}, ops.sin),
+    "snake": ({}, lambda x: x + ops.square(ops.sin(x))),
+    "snake_beta": ({}, lambda x: x + ops.square(ops.sin(x))),
+    "bilinear": ({}, _gated(lambda x: x)),
+    "gtu": ({}, _gated(ops.sigmoid, ops.tanh)),
+    "swiglu": ({"gate": "last"}, _gated(ops.silu)),
+    "geglu": ({}, _gated(functools.partial(ops.gelu, approximate=False))),
+    "geglu, tanh": ({"approximate": True}, _gated(functools.partial(ops.gelu, approximate=True))),
+    "reglu": ({}, _gated(ops.relu)),
+    "swiglu_clipped": ({"gate": "last"}, _gated(_clipped, lambda x: ops.clip(x, -7.0, 7.0) + 1)),
+    "prelu": ({"alpha": 0.25}, lambda x: ops.where(x > 0, x, 0.25 * x)),
+    "tlu": ({"tau": -0.5}, lambda x: ops.maximum(x, -0.5)),
+    "star_relu": ({}, lambda x: 0.8944 * ops.square(ops.relu(x)) - 0.4472),
+    "xielu": ({"alpha_p": 0.2, "alpha_n": -1.05}, _xielu),
+    "dynamic_tanh": ({}, lambda x: ops.tanh(0.5 * x)),
+    "maxout": (
+        {"num_units": COLUMNS // 2},
+        lambda x: ops.max(ops.reshape(x, (ROWS, COLUMNS // 2, 2)), -1),
+    ),
+    "softmin": ({}, lambda x: ops.softmax(-x)),
+    "ordinal_softmax": ({}, _ordinal),
+    "gumbel_softmax": ({"seed": 1}, _gumbel),
+    "entmax15": ({}, keras.activations.sparsemax),
+    "entmax": ({"alpha": 1.3}, keras.activations.sparsemax),
+    "rrelu": ({}, lambda x: ops.leaky_relu(x, 11 / 48)),
 }
 
 
@@ -109,28 +147,24 @@ def _native(name):
 def activation_cases():
     """Name -> contender -> function of a tensor of `ROWS` x `COLUMNS` normal numbers.
 
-    The contenders are ours, Keras's and the backend's of the same name, or else the one `beside`
-    which ours is measured, and a copy of the same bytes.
+    The contenders are ours; Keras's and the backend's of the same name or, where there is neither,
+    the plain expression; and a copy of the same bytes.
     """
     cases = {}
+    for name, (settings, plain) in OWN_ACTIVATIONS.items():
+        cases[name] = {"ours": _ours(name, settings), "plain": plain, "copy": lambda x: 2 * x}
     for name, settings in ACTIVATIONS.items():
-        settings = dict(settings)
-        beside = settings.pop("beside", None)
         own = name.split(",")[0]
-        contenders = {"ours": functools.partial(getattr(activations, own), **settings)}
-        of_others = {} if beside else settings
-        of_keras = keras.ops if beside == "sin" else keras.activations
-        others = {
-            "keras": getattr(of_keras, beside or own, None),
-            "native": _native(beside or own),
+        others = {"keras": getattr(keras.activations, own, None), "native": _native(own)}
+        contenders = {
+            who: functools.partial(f, **settings) for who, f in others.items() if f is not None
         }
-        for who, function in others.items():
-            if function is not None:
-                contenders[f"{who} {beside}" if beside else who] = functools.partial(
-                    function, **of_others
-                )
-        cases[name] = contenders | {"copy": lambda x: 2 * x}
+        cases[name] = {"ours": _ours(name, settings), **contenders, "copy": lambda x: 2 * x}
     return cases
+
+
+def _ours(name, settings):
+    return functools.partial(getattr(activations, name.split(",")[0]), **settings)
 
 
 @functools.cache
