@@ -8,7 +8,7 @@ import keras
 import pytest
 from hypothesis import settings
 
-settings.register_profile("suite", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("suite")
 
 

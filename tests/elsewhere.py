@@ -27,6 +27,8 @@ def build_model(activations, losses):
         inputs[name] = keras.Input(shape, name=name)
         outputs[f"loss_{i}"] = layers.Linear()(inputs[name])
     model = keras.Model(inputs, outputs)
+    if not losses:
+        return model
     # What JAX would save is that torch is to compile it, which takes minutes.
     loss = {f"loss_{i}": loss for i, loss in enumerate(losses)}
     model.compile(loss=loss, jit_compile=False)

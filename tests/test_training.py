@@ -79,8 +79,11 @@ def test_a_softmax_and_its_logits_cost_the_same(logits):
     np.testing.assert_allclose(got[0], truth, rtol=1e-6)
 
 
-@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "mixed_bfloat16", "float64"])
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+@pytest.mark.parametrize(
+    ("policy", "mode"),
+    [("float32", mode) for mode in MODES]
+    + [(policy, "jit") for policy in ("mixed_float16", "mixed_bfloat16", "float64")],
+)
 def test_a_network_learns(policy, mode):
     keras.config.set_dtype_policy(policy)
     x = np.random.default_rng(0).normal(size=(64, 4)).astype("float32")
@@ -104,7 +107,7 @@ def test_a_network_learns(policy, mode):
             "logits": losses.SparseCategoricalCrossentropy(from_logits=True),
             "number": losses.Huber(delta=0.5),
         },
-        **mode,
+        **MODES[mode],
     )
     history = model.fit(x, targets, batch_size=16, epochs=6, verbose=0).history["loss"]
     assert np.all(np.isfinite(history)) and history[-1] < 0.7 * history[0]
@@ -124,18 +127,24 @@ def test_every_loss_trains(loss):
     assert np.all(np.isfinite(history["loss"])) and history["loss"][-1] < history["loss"][0]
 
 
-@pytest.mark.parametrize("layer", ACTIVATIONS, ids=repr)
-def test_unknown_batch_and_spatial_sizes(layer):
-    # Another test may have built this one for other channels.
-    layer = rebuilt(layer)
-    shape = (None, None, None, 4)
-    model = keras.Sequential([keras.Input(shape[1:]), layer])
-    assert model.output_shape == tuple(layer.compute_output_shape(shape))
-    for shape in ((2, 4, 6, 4), (1, 2, 2, 4)):
-        x = np.random.default_rng(0).normal(size=shape).astype("float32")
-        expected = keras.ops.convert_to_numpy(layer(x))
-        got = model.predict(x, verbose=0)
-        np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
+def test_unknown_batch_and_spatial_sizes():
+    # Other tests may have built these layers for other channels.
+    own = {f"{i}: {layer!r}": rebuilt(layer) for i, layer in enumerate(ACTIVATIONS)}
+
+    def model(shape):
+        inputs = keras.Input(batch_shape=shape)
+        return keras.Model(inputs, {name: layer(inputs) for name, layer in own.items()})
+
+    known, unknown = model((2, 4, 6, 4)), model((None, None, None, 4))
+    x = np.random.default_rng(0).normal(size=(2, 4, 6, 4)).astype("float32")
+    expected, got, small = (
+        m.predict(v, verbose=0) for m, v in ((known, x), (unknown, x), (unknown, x[:1, :2, :2]))
+    )
+    for name, layer in own.items():
+        np.testing.assert_allclose(got[name], expected[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        assert small[name].shape == tuple(layer.compute_output_shape((1, 2, 2, 4))), name
+        shape = tuple(layer.compute_output_shape((None, None, None, 4)))
+        assert unknown.output[name].shape == shape, name
 
 
 def test_unknown_sizes_of_labels():

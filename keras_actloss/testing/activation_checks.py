@@ -57,7 +57,7 @@ def _function_of(layer):
 def check_ranks(layer, x):
     """Any rank goes, an empty batch too, and an elementwise one takes a scalar."""
     # Axes of even size, so that a gated layer can halve one.
-    for shape in ((), (4,), (0, 4), (2, 2), (3, 4, 2), (3, 2, 4, 6)):
+    for shape in ((), (4,), (0, 4), (3, 2, 4, 6)):
         if len(shape) < _least_rank(layer):
             continue
         data = np.linspace(-2, 2, int(np.prod(shape)), dtype="float32").reshape(shape)
@@ -247,18 +247,29 @@ def check_formula(layer, x):
         raise NotApplicable("the docstring has no block `Formula:`")
     upstream = np.random.default_rng(2).normal(size=layer(x).shape).astype("float32")
     settings = _formula_arguments(layer)
-    near = [x, *(np.nextafter(x, np.float32(side)) for side in (-np.inf, np.inf))]
-    values = [oracle.evaluate(formula, x=v, **settings) for v in near]
-    slopes = [oracle.derivative(formula, "x", v, upstream, **settings) for v in near]
     computed = value_and_gradient(layer, x, upstream)
-    for what, got, exact in zip(("value", "gradient"), computed, (values, slopes), strict=True):
-        exact = np.array(exact)
-        known = np.all(exact != None, axis=0)  # noqa: E711
-        exact = np.where(known, exact, 0).astype("float64")
-        low, high = exact.min(axis=0), exact.max(axis=0)
-        unit = np.spacing(np.maximum(np.abs(exact[0]), 1).astype("float32"))
-        off = np.where(known, np.maximum(low - got, got - high) / unit, 0).max()
+
+    def truth(x):
+        slope = oracle.derivative(formula, "x", x, upstream, **settings)
+        return oracle.evaluate(formula, x=x, **settings), slope
+
+    # What the input's neighbors would give is looked at where the input itself does not do.
+    truths = [truth(x)]
+    if any(_off(computed[i], [truths[0][i]]) > 8 for i in (0, 1)):
+        truths += [truth(np.nextafter(x, np.float32(side))) for side in (-np.inf, np.inf)]
+    for i, what in enumerate(("value", "gradient")):
+        off = _off(computed[i], [exact[i] for exact in truths])
         ensure(off <= 8, f"the {what} is {off:.3g} units in the last place off the formula")
+
+
+def _off(got, truths):
+    """How far `got` is outside of what lies between `truths`, in units of the first or of 1."""
+    exact = np.array(truths)
+    known = np.all(exact != None, axis=0)  # noqa: E711
+    exact = np.where(known, exact, 0).astype("float64")
+    low, high = exact.min(axis=0), exact.max(axis=0)
+    unit = np.spacing(np.maximum(np.abs(exact[0]), 1).astype("float32"))
+    return np.where(known, np.maximum(low - got, got - high) / unit, 0).max()
 
 
 def check_weights_learn(layer, x):
