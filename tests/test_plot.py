@@ -59,6 +59,7 @@ def panels():
 
 
 @pytest.mark.slow
+@pytest.mark.slow
 def test_every_activation_is_drawn(panels):
     assert list(panels) == list(CATALOGUE["activations"])
     for axes in panels.values():
