@@ -1,6 +1,15 @@
-"""Losses: functions that return one value a sample, and the classes that carry their settings."""
+"""Losses: functions that return one value a sample, and the classes that carry their settings.
+
+Beside them: weights of classes, from how often each occurs.
+"""
 
 from keras_actloss.core.loss import Loss
+from keras_actloss.losses.class_weights import (
+    balanced_weights,
+    class_counts,
+    effective_number_weights,
+    logit_prior,
+)
 from keras_actloss.losses.classification import (
     BinaryCrossentropy,
     CategoricalCrossentropy,
@@ -56,13 +65,17 @@ __all__ = [
     "SoftMargin",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "balanced_weights",
     "binary_crossentropy",
     "categorical_crossentropy",
     "categorical_hinge",
+    "class_counts",
     "cosine_embedding",
+    "effective_number_weights",
     "hinge",
     "hinge_embedding",
     "huber",
+    "logit_prior",
     "margin_ranking",
     "mean_absolute_error",
     "mean_squared_error",
