@@ -166,4 +166,11 @@ LOSSES = [
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SquaredHinge(),
+    losses.WeightedSum([losses.MeanSquaredError(), losses.Huber(delta=0.5)], weights=[0.5, 2.0]),
+    losses.WeightedSum(
+        [
+            losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
+            losses.WeightedSum([losses.MultiMargin(p=2, ignore_class=-1)]),
+        ]
+    ),
 ]

@@ -18,6 +18,7 @@ from keras_actloss.losses.classification import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
+from keras_actloss.losses.composite import LossMetric, WeightedSum
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
     Hinge,
@@ -57,6 +58,7 @@ __all__ = [
     "HingeEmbedding",
     "Huber",
     "Loss",
+    "LossMetric",
     "MarginRanking",
     "MeanAbsoluteError",
     "MeanSquaredError",
@@ -65,6 +67,7 @@ __all__ = [
     "SoftMargin",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "WeightedSum",
     "balanced_weights",
     "binary_crossentropy",
     "categorical_crossentropy",
