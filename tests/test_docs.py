@@ -42,6 +42,7 @@ OTHERS = [
     plot.plot_activations,
     testing.check_activation,
     testing.check_loss,
+    testing.check_outputs,
     testing.example_inputs,
 ]
 

@@ -10,6 +10,8 @@ from keras import ops
 from keras_actloss import layers, losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 IDS = RNG.integers(0, 3, (8, 4)).astype("int32")
 LOGITS = RNG.normal(size=(8, 4, 3)).astype("float32") * 3

@@ -8,6 +8,8 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 
 def _array(x):
     return ops.convert_to_numpy(x)

@@ -157,7 +157,7 @@ class WeightedSum(Loss):
             return ops.cast(sum(values[1:], values[0]), self.dtype)
 
     def call(self, y_true, y_pred, mask=None):
-        """One value a sample, of inputs that fit each other; the mask is for parts that take one."""
+        """One value a sample, of inputs that fit; the mask is for the parts that take one."""
         values = [
             weight * part.call(y_true, y_pred, **({"mask": mask} if _takes_mask(part) else {}))
             for weight, part in self._parts
