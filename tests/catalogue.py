@@ -147,11 +147,18 @@ LOSSES = [
     ),
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CosineEmbedding(margin=-0.5),
     losses.Hinge(),
+    losses.HingeEmbedding(margin=2.0),
     losses.Huber(),
     losses.Huber(delta=0.5),
+    losses.MarginRanking(margin=1.5),
     losses.MeanAbsoluteError(),
     losses.MeanSquaredError(),
+    losses.MultilabelMargin(ignore_class=-1),
+    losses.MultiMargin(),
+    losses.MultiMargin(p=2, margin=0.5, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1),
+    losses.SoftMargin(),
     losses.SparseCategoricalCrossentropy(),
     losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(
@@ -159,4 +166,11 @@ LOSSES = [
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SquaredHinge(),
+    losses.WeightedSum([losses.MeanSquaredError(), losses.Huber(delta=0.5)], weights=[0.5, 2.0]),
+    losses.WeightedSum(
+        [
+            losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
+            losses.WeightedSum([losses.MultiMargin(p=2, ignore_class=-1)]),
+        ]
+    ),
 ]

@@ -34,10 +34,10 @@ def _constructor_arguments(cls, stop):
     return tuple(names)
 
 
-def _restore(owner, name, value):
+def restored_setting(owner, name, value):
     """A setting read from a file: objects only if registered or one of Keras's building blocks."""
     if isinstance(value, (list, tuple)):
-        return type(value)(_restore(owner, name, item) for item in value)
+        return type(value)(restored_setting(owner, name, item) for item in value)
     if not isinstance(value, dict) or "class_name" not in value:
         return value
     kind = value["class_name"]
@@ -140,7 +140,7 @@ class Configured:
                     f"{sorted(known)}; was it written by a newer release or another class?"
                 )
         return {
-            name: _restore(cls.__name__, name, value) if name in cls._settings else value
+            name: restored_setting(cls.__name__, name, value) if name in cls._settings else value
             for name, value in config.items()
         }
 

@@ -5,17 +5,23 @@ from typing import Unpack
 import numpy as np
 from keras import ops
 
+from keras_actloss.core import numerics
+from keras_actloss.core.checks import class_id_or_none, class_weights_or_none, finite, one_of
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
-from keras_actloss.core.tensors import mean
+from keras_actloss.core.tensors import known_values, mean
+
+
+def _side(y_true, y_pred):
+    """How far a score is on its own side; a label of 0 means -1."""
+    return ops.where(y_true == 0, -1.0, y_true) * y_pred
 
 
 def _margin(y_true, y_pred):
-    """How far a score falls short of 1 on its own side; a label of 0 means -1."""
-    sign = ops.where(y_true == 0, -1.0, y_true)
-    return ops.relu(1 - sign * y_pred)
+    """How far a score falls short of 1 on its own side."""
+    return ops.relu(1 - _side(y_true, y_pred))
 
 
 @loss_function()
@@ -49,7 +55,8 @@ def hinge(y_true, y_pred, mask=None):
     1.0
 
     Related:
-        `squared_hinge`; `categorical_hinge` for more than two classes.
+        `squared_hinge`; `soft_margin` bends smoothly; `categorical_hinge` and `multi_margin` for
+        more than two classes.
 
     Reference:
         [Cortes and Vapnik, 1995](https://doi.org/10.1007/BF00994018)
@@ -111,6 +118,54 @@ class SquaredHinge(Loss, fn=squared_hinge):
         super().__init__(**kwargs)
 
 
+@loss_function()
+def soft_margin(y_true, y_pred, mask=None):
+    """Logistic loss of scores on their own side, mean over the last axis.
+
+    A `hinge` with a smooth bend: no score is ever far enough. PyTorch 2.13 gives infinity with a
+    gradient of NaN for a score of -100.
+
+    Formula:
+
+        sign = where(y_true == 0, -1, y_true)
+        loss = mean(log1p(exp(-sign * y_pred)), axis=-1)
+
+    Args:
+        y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1.
+        y_pred: Scores, any real number.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: `(batch, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.soft_margin([[1.0]], [[0.0]])[0])
+    0.6931...
+
+    Related:
+        `binary_crossentropy(from_logits=True)` with labels 0 and 1, which also takes class weights.
+
+    Reference:
+        [Friedman et al., 2000](https://doi.org/10.1214/aos/1016218223)
+    """
+    side = _side(y_true, y_pred)
+    return mean(numerics.logistic(side, ops.ones_like(side)), mask)
+
+
+@register("losses")
+class SoftMargin(Loss, fn=soft_margin):
+    """Class form of `soft_margin`."""
+
+    def __init__(self, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+
+
 @loss_function("onehot")
 def categorical_hinge(y_true, y_pred):
     """How far the label's score falls short of the best other score plus 1.
@@ -140,7 +195,8 @@ def categorical_hinge(y_true, y_pred):
     2.0
 
     Related:
-        Of two classes, `hinge` of the difference of the scores.
+        Of two classes, `hinge` of the difference of the scores. `multi_margin` sums over all other
+        classes, and takes class ids.
 
     Reference:
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
@@ -157,3 +213,153 @@ class CategoricalHinge(Loss, fn=categorical_hinge):
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+
+
+@loss_function(
+    "ids",
+    p=one_of(1, 2),
+    margin=finite,
+    class_weights=class_weights_or_none,
+    ignore_class=class_id_or_none,
+)
+def multi_margin(y_true, y_pred, p=1, margin=1.0, class_weights=None, ignore_class=None):
+    """How far the label's score falls short of each other score plus a margin, mean over classes.
+
+    The multi-class hinge of Weston and Watkins: every class that comes too close counts, where
+    `categorical_hinge` counts the closest. PyTorch's MultiMarginLoss.
+
+    Formula:
+
+        label = one_hot(y_true, size(y_pred, -1), -1)
+        own = sum(label * y_pred, axis=-1, keepdims=True)
+        short = where(label == 1, 0, maximum(margin + y_pred - own, 0))
+        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
+        loss = w * mean(short**p, axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Scores, any real number.
+        p: 1, or 2 to square what is missing. Defaults to `1`.
+        margin: By how much the label's score is to lead. Defaults to `1.0`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`. `y_true` and the loss: `(batch, ...)`. The mean is over
+        all classes, the label's own with its 0 too.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.multi_margin([0], [[1.0, 0.5, -2.0, 1.5]])[0])
+    0.5
+
+    Related:
+        `categorical_hinge`; `multilabel_margin` for several labels a sample.
+
+    Reference:
+        [Weston and Watkins, 1999](https://www.esann.org/sites/default/files/proceedings/legacy/es1999-461.pdf)
+    """
+    classes = y_pred.shape[-1]
+    label = ops.arange(classes, dtype="int32") == ops.expand_dims(y_true, -1)
+    own = ops.sum(ops.where(label, y_pred, 0.0), axis=-1, keepdims=True)
+    short = ops.relu(margin + (y_pred - own))
+    values = mean(ops.where(label, 0.0, short if p == 1 else ops.square(short)))
+    if class_weights is None:
+        return values
+    if len(class_weights) != classes:
+        raise ValueError(
+            f"multi_margin: class_weights has {len(class_weights)} weights, but y_pred has "
+            f"{classes} classes; give one weight a class"
+        )
+    weight = ops.take(ops.convert_to_tensor(class_weights, dtype=y_pred.dtype), y_true)
+    # Not 0 times what may be infinite.
+    return ops.where(weight == 0, 0.0, weight * values)
+
+
+@register("losses")
+class MultiMargin(Loss, fn=multi_margin):
+    """Class form of `multi_margin`."""
+
+    def __init__(
+        self,
+        p=1,
+        margin=1.0,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.p = p
+        self.margin = margin
+        self.class_weights = (
+            class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
+        )
+        self.ignore_class = ignore_class
+
+
+@loss_function("binary", ignore_class=class_id_or_none)
+def multilabel_margin(y_true, y_pred, ignore_class=None, mask=None):
+    """How far each label's score falls short of each other score plus 1, summed, over the classes.
+
+    Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
+    needs a probability. All pairs of classes are held at once, so it is for hundreds of them.
+    PyTorch's MultiLabelMarginLoss takes a list of ids padded with -1 in place of a row of 0 and 1:
+    its `[3, 0, -1, 1]` is `[1, 0, 0, 1]` here.
+
+    Formula:
+
+        short = maximum(1 - y_pred[..., :, None] + y_pred[..., None, :], 0)
+        pair = y_true[..., :, None] > y_true[..., None, :]
+        loss = sum(where(pair, short, 0), axis=(-2, -1)) / size(y_pred, -1)
+
+    Args:
+        y_true: Labels, 0 or 1 for each class.
+        y_pred: Scores, any real number.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`, divided by the
+        number of classes that count.
+
+    Raises:
+        ValueError: If a label is not 0 or 1 or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.multilabel_margin([[1, 0, 0, 1]], [[0.1, 0.2, 0.4, 0.8]])[0])
+    0.85...
+
+    Related:
+        With one label a sample, `multi_margin` of its id.
+
+    Reference:
+        [Elisseeff and Weston, 2001](https://papers.nips.cc/paper/1964-a-kernel-method-for-multi-labelled-classification)
+    """
+    known = known_values(y_true)
+    if known is not None and np.any((known != 0) & (known != 1)):
+        raise ValueError(
+            f"multilabel_margin: y_true must hold 0 or 1 for each class, got {known.max()!r}; make "
+            "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
+        )
+    short = ops.relu(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
+    pair = ops.expand_dims(y_true, -1) > ops.expand_dims(y_true, -2)
+    count = y_pred.shape[-1]
+    if mask is not None and len(mask.shape) == len(y_pred.shape):
+        pair = ops.logical_and(pair, ops.expand_dims(mask, -2))
+        count = ops.maximum(ops.sum(ops.cast(mask, y_pred.dtype), axis=-1), 1)
+    return ops.sum(ops.where(pair, short, 0.0), axis=(-2, -1)) / count
+
+
+@register("losses")
+class MultilabelMargin(Loss, fn=multilabel_margin):
+    """Class form of `multilabel_margin`."""
+
+    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class

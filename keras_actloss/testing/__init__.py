@@ -7,6 +7,8 @@
     def test_my_loss(check):
         loss = MyLoss()
         check(loss, *keras_actloss.testing.example_inputs(loss))
+
+`check_outputs(model)` finds, before a training, outputs that are not what the loss expects.
 """
 
 from typing import Any
@@ -14,10 +16,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_actloss.testing import activation_checks, loss_checks
+from keras_actloss.testing import activation_checks, loss_checks, output_checks
 from keras_actloss.testing.activation_checks import ACTIVATION_CHECKS
 from keras_actloss.testing.loss_checks import LOSS_CHECKS
-from keras_actloss.testing.report import NotApplicable, Outcome, Report, run, settle
+from keras_actloss.testing.report import NotApplicable, Outcome, Report, outcome_of, run, settle
 
 __all__ = [
     "ACTIVATION_CHECKS",
@@ -27,6 +29,7 @@ __all__ = [
     "Report",
     "check_activation",
     "check_loss",
+    "check_outputs",
     "example_inputs",
 ]
 
@@ -120,3 +123,53 @@ def check_activation(layer, x=None, raise_on_failure=True):
         )
     x = np.asarray(example_inputs(layer)[0] if x is None else x, dtype="float32")
     return settle(run(repr(layer), ACTIVATION_CHECKS, layer, x), raise_on_failure)
+
+
+def check_outputs(model, loss=None, x=None, y=None, raise_on_failure=True):
+    """Find outputs of a model that are not what its losses expect, before it is trained on them.
+
+    A softmax or sigmoid before a loss with `from_logits=True`, or none before one of probabilities;
+    a softmax over one output; labels whose dtype, shape or range the loss or the number of outputs
+    do not go with. All of these train, to a model that is worse than it could be. It knows the
+    losses of this package and of Keras, and says nothing of what it does not know.
+
+    Args:
+        model: A model. Of a subclassed one, and of layers of your own, it needs `x` to see them.
+        loss: As `compile` takes it: a loss, or a dict or list of them. Defaults to `None`, the loss
+            that the model was compiled with.
+        x: Inputs, of which the first 64 are predicted. Defaults to `None`.
+        y: Labels, as for `fit`. Defaults to `None`.
+        raise_on_failure: Whether a failed check raises. Defaults to `True`.
+
+    Returns:
+        A `Report`; `print` it to read it.
+
+    Raises:
+        AssertionError: With the report, if an output does not fit.
+        ValueError: If there is no loss, or `loss` or `y` names other outputs than there are.
+
+    Example:
+
+    >>> model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
+    >>> report = keras_actloss.testing.check_outputs(
+    ...     model, keras_actloss.losses.SparseCategoricalCrossentropy(), raise_on_failure=False
+    ... )
+    >>> report.failed[0].message
+    'it ends in no activation, but SparseCategoricalCrossentropy expects probabilities; set
+    from_logits=True, or end the model in softmax'
+    """
+    loss = getattr(model, "loss", None) if loss is None else loss
+    if loss is None:
+        raise ValueError("check_outputs: there is no loss; pass one, or compile the model with it")
+    outcomes = []
+    outputs = output_checks.outputs_of(model, loss, x, y)
+    for output in outputs:
+        expectations = [] if output.loss is None else output_checks.expected_by(output.loss)
+        for expected in expectations:
+            title = [output.name] if len(outputs) > 1 else []
+            title += [expected.name] if len(expectations) > 1 else []
+            outcomes += [
+                outcome_of(check, output, expected, of="".join(f"{part}: " for part in title))
+                for check in output_checks.OUTPUT_CHECKS
+            ]
+    return settle(Report(f"outputs of {model.name}", tuple(outcomes)), raise_on_failure)

@@ -41,19 +41,22 @@ class Report:
         return "\n".join(lines)
 
 
+def outcome_of(check, *arguments, of=""):
+    """What a check says of `arguments`; `of` names which of several things they are."""
+    name = f"{of}{check.__name__.removeprefix('check_')}" if of else check.__name__
+    try:
+        check(*arguments)
+        return Outcome(name, "passed")
+    except NotApplicable as reason:
+        return Outcome(name, "skipped", str(reason))
+    except Exception as error:  # Whatever a user's class raises is that check's finding.
+        kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+        return Outcome(name, "failed", f"{kind}{error}")
+
+
 def run(subject, checks, *arguments):
     """A report of `checks`, each called with `arguments`."""
-    outcomes = []
-    for check in checks:
-        try:
-            check(*arguments)
-            outcomes.append(Outcome(check.__name__, "passed"))
-        except NotApplicable as reason:
-            outcomes.append(Outcome(check.__name__, "skipped", str(reason)))
-        except Exception as error:  # Whatever a user's class raises is that check's finding.
-            kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
-            outcomes.append(Outcome(check.__name__, "failed", f"{kind}{error}"))
-    return Report(subject, tuple(outcomes))
+    return Report(subject, tuple(outcome_of(check, *arguments) for check in checks))
 
 
 def settle(report, raise_on_failure):

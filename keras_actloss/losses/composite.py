@@ -1,0 +1,235 @@
+"""A weighted sum of losses, and metrics that show its parts."""
+
+import copy
+import math
+from typing import Unpack
+
+import keras
+from keras import ops
+
+from keras_actloss.core import tensors
+from keras_actloss.core.checks import finite
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.registry import PACKAGE, register
+from keras_actloss.core.settings import restored_setting
+
+_MEAN = ("sum_over_batch_size", "mean")
+
+
+def _loss_object(loss, owner):
+    if isinstance(loss, type) and issubclass(loss, keras.losses.Loss):
+        loss = loss()
+    if not isinstance(loss, keras.losses.Loss):
+        raise TypeError(
+            f"{owner} takes losses, got {loss!r}; pass an object such as losses.Huber() or "
+            "keras.losses.MeanSquaredError()"
+        )
+    return loss
+
+
+def _part(loss):
+    loss = _loss_object(loss, "WeightedSum")
+    if loss.reduction not in _MEAN:
+        raise ValueError(
+            f"WeightedSum: the sum reduces all of its parts alike, got a part with the reduction "
+            f"{loss.reduction!r}; hand reduction={loss.reduction!r} to WeightedSum"
+        )
+    return loss
+
+
+def _reduced(loss, reduction):
+    """`loss` with another reduction, a copy unless it has that one."""
+    if loss.reduction == reduction:
+        return loss
+    loss = copy.copy(loss)
+    loss.reduction = reduction
+    return loss
+
+
+def _takes_mask(loss):
+    return getattr(loss, "_takes_mask", False)
+
+
+@register("losses")
+class WeightedSum(Loss):
+    """Weighted sum of losses of the same labels and predictions.
+
+    Take it for combinations such as cross-entropy with an overlap loss. Each part meets labels,
+    predictions and sample weights as if it were alone: it leaves out what it ignores, and its mean
+    is over what it counts. `metrics` shows the parts during training.
+
+    Args:
+        losses: The parts: losses of this package, of Keras or your own registered ones, as objects
+            or classes. A part may be a sum again.
+        weights: One number a part. Defaults to `None`, all 1.
+        reduction: As of every loss, for each part; the parts themselves keep the default.
+        name: Name of the loss. Defaults to `"weighted_sum"`.
+        dtype: The dtype of the result. Each part is computed in its own.
+
+    Raises:
+        TypeError: If a part is not a loss.
+        ValueError: If there is no part, or not one weight a part, or a part has a reduction of its
+            own.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.WeightedSum(
+    ...     [keras_actloss.losses.MeanSquaredError(), keras_actloss.losses.MeanAbsoluteError()],
+    ...     weights=[1.0, 0.5],
+    ... )
+    >>> float(loss([[0.0]], [[2.0]]))
+    5.0
+    >>> [metric.name for metric in loss.metrics()]
+    ['mean_squared_error', 'mean_absolute_error']
+    """
+
+    def __init__(self, losses, weights=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        if not isinstance(losses, (list, tuple)) or not losses:
+            raise ValueError(
+                f"WeightedSum: losses must be a list of at least one loss, got {losses!r}"
+            )
+        self.losses = [_part(loss) for loss in losses]
+        weights = [1.0] * len(losses) if weights is None else list(weights)
+        for weight in weights:
+            finite("WeightedSum: each of weights", weight)
+        if len(weights) != len(losses) or not any(weights):
+            raise ValueError(
+                f"WeightedSum: weights must hold one number a part, not all of them 0, got "
+                f"{weights!r} for {len(losses)} parts"
+            )
+        self.weights = weights
+        self._set_parts()
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if name == "reduction" and hasattr(self, "weights"):
+            self._set_parts()
+
+    def _set_parts(self):
+        # Not in __call__, since a compiler cannot look through a copy.
+        self._parts = [
+            (weight, _reduced(loss, self.reduction))
+            for weight, loss in zip(self.weights, self.losses, strict=True)
+            if weight
+        ]
+
+    @property
+    def labels(self):
+        return getattr(self.losses[0], "labels", "values")
+
+    @property
+    def targets(self):
+        return self._common("targets")
+
+    @property
+    def predictions(self):
+        return self._common("predictions")
+
+    def _common(self, name):
+        """The range that all parts know."""
+        ends = [getattr(loss, name, (-math.inf, math.inf)) for loss in self.losses]
+        return max(low for low, _ in ends), min(high for _, high in ends)
+
+    @property
+    def width(self):
+        widths = (getattr(loss, "width", None) for loss in self.losses)
+        return next((width for width in widths if width is not None), None)
+
+    @property
+    def axis(self):
+        return getattr(self.losses[0], "axis", -1)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
+        dtype = tensors.wide(self.dtype)
+        with keras.name_scope(self.name):
+            values = [
+                weight * ops.cast(part(y_true, y_pred, sample_weight), dtype)
+                for weight, part in self._parts
+            ]
+            shapes = [tuple(value.shape) for value in values]
+            if len(set(shapes)) > 1:
+                raise ValueError(
+                    f"{self.name}: without a reduction the parts have values of the shapes "
+                    f"{shapes}, which do not add up; sum losses that give as many values a sample"
+                )
+            return ops.cast(sum(values[1:], values[0]), self.dtype)
+
+    def call(self, y_true, y_pred, mask=None):
+        """One value a sample, of inputs that fit; the mask is for the parts that take one."""
+        values = [
+            weight * part.call(y_true, y_pred, **({"mask": mask} if _takes_mask(part) else {}))
+            for weight, part in self._parts
+        ]
+        return sum(values[1:], values[0])
+
+    def metrics(self):
+        """A metric for each part, named after it, for `compile(metrics=...)`.
+
+        Times the weights of the parts they add up to the loss that Keras shows. Hand them to
+        `weighted_metrics` instead if samples have weights. In `fit` on JAX, Keras hands metrics
+        predictions that have lost their mask and the logits of a sigmoid or softmax.
+
+        Returns:
+            A list of `LossMetric`. Parts of the same name are numbered.
+        """
+        reduction = self.reduction if self.reduction not in (None, "none") else _MEAN[0]
+        names = [loss.name for loss in self.losses]
+        found = []
+        for i, loss in enumerate(self.losses):
+            before = names[:i].count(names[i])
+            name = f"{names[i]}_{before}" if before else names[i]
+            found.append(LossMetric(_reduced(loss, reduction), name))
+        return found
+
+
+@keras.saving.register_keras_serializable(PACKAGE)
+class LossMetric(keras.metrics.Mean):
+    """The value of a loss as a metric: the mean over batches, as Keras has it for the loss itself.
+
+    Args:
+        loss: A loss with a reduction, as object or class.
+        name: Name of the metric. Defaults to `None`, that of the loss.
+        dtype: As of Keras's metrics. Defaults to `None`, Keras's `floatx`.
+
+    Raises:
+        TypeError: If `loss` is not a loss.
+        ValueError: If its reduction is none.
+
+    Example:
+
+    >>> metric = keras_actloss.losses.LossMetric(keras_actloss.losses.Huber(delta=2.0))
+    >>> metric.update_state([[0.0], [0.0]], [[1.0], [3.0]])
+    >>> float(metric.result())
+    2.25
+    """
+
+    def __init__(self, loss, name=None, dtype=None):
+        loss = _loss_object(loss, "LossMetric")
+        if loss.reduction in (None, "none"):
+            raise ValueError(
+                f"LossMetric: loss must have a reduction, got {loss!r} without; take its default"
+            )
+        super().__init__(name=name or loss.name, dtype=dtype)
+        self.loss = loss
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        y_pred = tensors.from_lists(y_pred)
+        value = self.loss(y_true, y_pred, sample_weight)
+        if keras.backend.backend() == "tensorflow":
+            # Keras divides a loss by the number of replicas, for their sum to be the mean.
+            value = value / tensors.replica_share(value.dtype)
+        size = ops.shape(keras.tree.flatten(y_pred)[0])[0]
+        return super().update_state(value, sample_weight=size)
+
+    def get_config(self):
+        return {
+            "name": self.name,
+            "dtype": self.dtype,
+            "loss": keras.saving.serialize_keras_object(self.loss),
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "loss": restored_setting(cls.__name__, "loss", config["loss"])})

@@ -1,0 +1,487 @@
+"""Whether the outputs of a model are what its losses expect, told before training."""
+
+import dataclasses
+import functools
+import inspect
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.tensors import from_lists, get_logits
+from keras_actloss.losses import Loss, WeightedSum
+from keras_actloss.testing.report import NotApplicable, ensure
+
+# Names without underscores, in lower case: of functions, layers and operations alike.
+_EXCLUSIVE = {
+    "entmax",
+    "entmax15",
+    "gumbelsoftmax",
+    "learnedentmax",
+    "ordinalsoftmax",
+    "softmax",
+    "softmin",
+    "sparsemax",
+}
+_PROBABILITIES = _EXCLUSIVE | {"hardsigmoid", "sigmoid", "sparsesigmoid"}
+_NO_PROBABILITIES = {
+    "celu",
+    "elu",
+    "exponential",
+    "gelu",
+    "hardtanh",
+    "leakyrelu",
+    "logsigmoid",
+    "logsoftmax",
+    "mish",
+    "prelu",
+    "relu",
+    "relu6",
+    "selu",
+    "silu",
+    "softplus",
+    "softsign",
+    "squareplus",
+    "swish",
+    "tanh",
+}
+# What leaves values as they are.
+_TRANSPARENT = {
+    "activation",
+    "activityregularization",
+    "cast",
+    "dropout",
+    "expanddims",
+    "flatten",
+    "identity",
+    "linear",
+    "permute",
+    "reshape",
+    "squeeze",
+    "transpose",
+}
+_SAMPLES = 64
+
+# Keras's losses: what their labels are, and whether predictions are probabilities (or logits).
+_OF_KERAS = {
+    "binarycrossentropy": ("binary", True),
+    "binaryfocalcrossentropy": ("binary", True),
+    "categoricalcrossentropy": ("onehot", True),
+    "categoricalfocalcrossentropy": ("onehot", True),
+    "categoricalgeneralizedcrossentropy": ("ids", True),
+    "categoricalhinge": ("onehot", False),
+    "sparsecategoricalcrossentropy": ("ids", True),
+    "dice": ("values", True),
+    "tversky": ("values", True),
+    "kldivergence": ("values", True),
+} | dict.fromkeys(
+    (
+        "cosinesimilarity",
+        "hinge",
+        "huber",
+        "logcosh",
+        "meanabsoluteerror",
+        "meanabsolutepercentageerror",
+        "meansquarederror",
+        "meansquaredlogarithmicerror",
+        "poisson",
+        "squaredhinge",
+    ),
+    ("values", False),
+)
+
+
+def _plain(name):
+    return name.replace("_", "").lower()
+
+
+@dataclasses.dataclass(frozen=True)
+class Expected:
+    """What a loss expects; `None` where that is not known.
+
+    `range` holds the ends of the range of predictions, `from_logits` is None where a loss has no
+    such setting.
+    """
+
+    name: str
+    labels: str | None = None
+    from_logits: bool | None = None
+    range: tuple[float, float] = (-np.inf, np.inf)
+    ignore_class: int | None = None
+    axis: int = -1
+    strict: bool = False
+
+    @property
+    def probabilities(self):
+        return self.range == (0, 1)
+
+    @property
+    def exclusive(self):
+        return self.labels in ("onehot", "ids")
+
+    @property
+    def remedy(self):
+        """What to do about predictions of another range."""
+        wanted = "softmax" if self.exclusive else "sigmoid"
+        if not self.probabilities:
+            wanted = "an activation of that range"
+        setting = "" if self.from_logits is None else "set from_logits=True, or "
+        return f"{setting}end the model in {wanted}"
+
+
+def expected_by(loss) -> list[Expected]:
+    """What a loss expects, of each part of a sum."""
+    settings = {}
+    if isinstance(loss, functools.partial):
+        loss, settings = loss.func, loss.keywords
+    if isinstance(loss, str):
+        if loss.lower() in ("ce", "crossentropy"):
+            return [Expected(loss, from_logits=False, range=(0, 1))]
+        loss = keras.losses.get(loss)
+    if isinstance(loss, type):
+        loss = loss()
+    if isinstance(loss, WeightedSum):
+        return [expected for part in loss.losses for expected in expected_by(part)]
+    name = getattr(loss, "__name__", type(loss).__name__)
+    if inspect.isfunction(loss):
+        parameters = inspect.signature(loss).parameters.values()
+        settings = {p.name: p.default for p in parameters if p.default is not p.empty} | settings
+        ours = hasattr(loss, "labels")
+        # A class of ours knows the range of predictions.
+        if ours and not settings.get("from_logits", False):
+            cls = getattr(loss, "layer", None)
+            limits = cls().predictions if cls and not _needs_arguments(cls) else (-np.inf, np.inf)
+        else:
+            limits = (-np.inf, np.inf)
+        labels = getattr(loss, "labels", None)
+    else:
+        keys = ("from_logits", "ignore_class", "axis")
+        settings = {key: getattr(loss, key) for key in keys if hasattr(loss, key)}
+        ours = isinstance(loss, Loss)
+        labels, limits = (loss.labels, loss.predictions) if ours else (None, (-np.inf, np.inf))
+    from_logits = settings.get("from_logits")
+    if not ours:
+        labels, probabilities = _OF_KERAS.get(_plain(name), (None, from_logits is not None))
+        if probabilities and not from_logits:
+            limits = (0, 1)
+    axis = settings.get("axis", -1)
+    return [
+        Expected(
+            name,
+            labels,
+            from_logits,
+            limits,
+            settings.get("ignore_class"),
+            axis if isinstance(axis, int) else -1,
+            strict=ours,
+        )
+    ]
+
+
+def _needs_arguments(cls):
+    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+    return any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
+
+
+@dataclasses.dataclass(frozen=True)
+class Output:
+    """One output: its loss, and where known its symbolic tensor, predictions and labels."""
+
+    name: str
+    loss: Any
+    symbol: Any = None
+    predicted: Any = None
+    labels: Any = None
+
+    @property
+    def shape(self):
+        known = self.symbol if self.predicted is None else self.predicted
+        return None if known is None else tuple(known.shape)
+
+
+def _of_activation(activation):
+    """The name of an activation, function or layer."""
+    return getattr(activation, "__name__", None) or type(activation).__name__
+
+
+def _ends_in(symbol):
+    """The name of the activation that made a symbolic tensor, `"linear"` for scores, or None."""
+    history = getattr(symbol, "_keras_history", None)
+    if history is None:
+        return None
+    operation = history.operation
+    if isinstance(operation, keras.Model):
+        inner = getattr(operation, "outputs", None)
+        return _ends_in(inner[history.tensor_index]) if inner else None
+    wrapped = getattr(operation, "layer", None)
+    if isinstance(operation, keras.layers.Wrapper) and wrapped is not None:
+        activation = getattr(wrapped, "activation", None)
+        name = "" if activation is None else _of_activation(activation)
+        return (name if name else type(wrapped).__name__) or None
+    name = type(operation).__name__
+    activation = getattr(operation, "activation", None)
+    transparent = _plain(name) in _TRANSPARENT
+    if activation is not None:
+        applied = _of_activation(activation)
+        if _plain(applied) != "linear" or not transparent:
+            return applied
+    if transparent:
+        inputs = keras.tree.flatten(operation.input)
+        return _ends_in(inputs[0]) if len(inputs) == 1 else None
+    return name
+
+
+def _what_it_ends_in(output):
+    """The name of the activation of an output, from its layers or from a sample."""
+    name = _ends_in(output.symbol)
+    known = _PROBABILITIES | _NO_PROBABILITIES | {"linear"}
+    if name is not None and _plain(name) in known:
+        return name
+    if output.predicted is not None:
+        values = _values(output)
+        if values.shape[-1] > 1 and _are_shares(values):
+            return "softmax"
+        logits = get_logits(output.predicted)
+        if logits is not None:
+            # Of one logit, a softmax is 1 also where a sigmoid would not be.
+            one = values.shape[-1] == 1 and np.all(values == 1)
+            return "softmax" if one and float(ops.min(logits)) < 10 else "sigmoid"
+    return None
+
+
+def _values(output):
+    return np.asarray(ops.convert_to_numpy(ops.cast(output.predicted, "float32")))
+
+
+def _are_shares(values):
+    inside = np.all((values >= 0) & (values <= 1))
+    return bool(values.size and inside and np.allclose(values.sum(-1), 1, atol=1e-3))
+
+
+def check_activation_fits(output, expected):
+    """Probabilities go to a loss of probabilities, logits to one of logits."""
+    if expected.from_logits is None and not expected.probabilities:
+        raise NotApplicable(f"{expected.name} takes any number")
+    name = _what_it_ends_in(output)
+    if name is None:
+        raise NotApplicable(
+            "the last layer is not one that this check knows"
+            + ("" if output.predicted is not None else "; pass x, and it looks at predictions")
+        )
+    kind = _plain(name)
+    if expected.from_logits:
+        ensure(
+            kind not in _PROBABILITIES,
+            f"it ends in {name}, but {expected.name} has from_logits=True and applies one itself; "
+            f"leave {name} out of the model, or set from_logits=False",
+        )
+        return
+    said = "no activation" if kind == "linear" else name
+    ensure(
+        kind in _PROBABILITIES,
+        f"it ends in {said}, but {expected.name} expects probabilities; {expected.remedy}",
+    )
+
+
+def check_predictions_in_range(output, expected):
+    """Predictions for a sample lie where the loss is defined."""
+    if output.predicted is None:
+        raise NotApplicable("needs x")
+    values = _values(output)
+    ensure(
+        np.all(np.isfinite(values)),
+        "predictions are not finite: are there NaN or very large numbers among the inputs?",
+    )
+    low, high = expected.range
+    margin = 1e-3  # What rounding to 16 bit leaves of a probability.
+    ensure(
+        np.all((values >= low - margin) & (values <= high + margin)),
+        f"predictions run from {values.min():.3g} to {values.max():.3g}, but {expected.name} is "
+        f"defined from {low:g} to {high:g}; {expected.remedy}",
+    )
+
+
+def check_classes_to_tell_apart(output, expected):
+    """Exclusive classes take two outputs at least: a softmax of one is always 1."""
+    if output.shape is None:
+        raise NotApplicable("a subclassed model shows its outputs on data only: pass x")
+    axis = expected.axis if expected.exclusive else -1
+    if not -len(output.shape) <= axis < len(output.shape) or output.shape[axis] != 1:
+        return
+    ensure(
+        not expected.exclusive,
+        f"{expected.name} tells classes apart, but there is one output; for two classes take two "
+        "outputs, or one with sigmoid and BinaryCrossentropy",
+    )
+    name = _what_it_ends_in(output)
+    always_1 = name is not None and _plain(name) in _EXCLUSIVE
+    if output.predicted is not None:
+        always_1 = always_1 and np.all(_values(output) == 1)
+    ensure(
+        not always_1,
+        f"{name} of one output is always 1, so nothing can be learned; take sigmoid",
+    )
+
+
+def _fits(shape, other):
+    return len(shape) == len(other) and all(
+        a is None or b is None or a == b for a, b in zip(shape[1:], other[1:], strict=True)
+    )
+
+
+def check_labels_fit(output, expected):
+    """Labels have the dtype, shape and range that the loss and the number of outputs go with."""
+    if output.labels is None:
+        raise NotApplicable("needs y")
+    if expected.labels is None or output.shape is None:
+        raise NotApplicable(f"what labels {expected.name} takes is not known to this check")
+    y, shape = np.asarray(output.labels), output.shape
+    check = {"ids": _check_ids, "onehot": _check_one_hot, "binary": _check_binary}
+    check.get(expected.labels, _check_values)(y, shape, expected)
+
+
+def _check_ids(y, shape, expected):
+    axis = expected.axis % len(shape)
+    units = shape[axis]
+    if len(y.shape) == len(shape) and y.shape[axis] == 1:
+        y = np.squeeze(y, axis)
+    ensure(
+        not _fits(y.shape, shape) or len(y.shape) == 1,
+        f"labels of shape {y.shape} have a class axis, but {expected.name} takes ids; take "
+        "y.argmax(axis=-1), or the loss without 'sparse' in its name",
+    )
+    rest = shape[:axis] + shape[axis + 1 :]
+    ensure(
+        _fits(y.shape, rest),
+        f"labels have shape {y.shape}, but outputs of shape {shape} take {rest}",
+    )
+    whole = y.dtype.kind in "iub" or np.all(y == np.floor(y))
+    ensure(
+        y.dtype.kind in "iub" or (whole and not expected.strict),
+        f"labels have dtype {y.dtype}, but {expected.name} takes class ids; "
+        + ('take y.astype("int32")' if whole else "a number that is not whole is no id"),
+    )
+    counted = y if expected.ignore_class is None else y[y != expected.ignore_class]
+    if counted.size and units is not None:
+        low, high = counted.min(), counted.max()
+        ensure(
+            low >= 0 and high < units,
+            f"labels run from {low} to {high}, but {units} outputs stand for the ids 0 to "
+            f"{units - 1}; give the last layer {int(max(high, 0)) + 1} units, or correct the "
+            "labels or ignore_class",
+        )
+
+
+def _check_one_hot(y, shape, expected):
+    ids = len(y.shape) < len(shape) or (y.shape[-1] == 1 and shape[-1] != 1)
+    ensure(
+        not ids,
+        f"labels have shape {y.shape}, but {expected.name} takes one-hot rows beside outputs of "
+        f"shape {shape}; class ids go to the loss with 'sparse' in its name",
+    )
+    _check_same_shape(y, shape, expected)
+
+
+def _check_binary(y, shape, expected):
+    counted = y if expected.ignore_class is None else y[y != expected.ignore_class]
+    if counted.size:
+        low, high = counted.min(), counted.max()
+        remedy = "correct the labels"
+        if high > 1:
+            remedy = (
+                "more than two exclusive classes go to a categorical loss, with an output for each"
+            )
+        elif low == -1:
+            remedy = "take (y + 1) / 2 of labels -1 and 1"
+        ensure(
+            low >= 0 and high <= 1,
+            f"labels run from {low} to {high}, but {expected.name} takes 0 to 1; {remedy}",
+        )
+    _check_same_shape(y, shape, expected)
+
+
+def _check_values(y, shape, expected):
+    if expected.labels == "target":
+        shape = shape[:-1]
+        y = y[..., 0] if len(y.shape) == len(shape) + 1 and y.shape[-1] == 1 else y
+    _check_same_shape(y, shape, expected)
+
+
+def _check_same_shape(y, shape, expected):
+    flat = len(y.shape) == len(shape) - 1 and shape[-1] == 1 and _fits(y.shape, shape[:-1])
+    column = len(y.shape) == len(shape) + 1 and y.shape[-1] == 1 and _fits(y.shape[:-1], shape)
+    ensure(
+        flat or column or _fits(y.shape, shape),
+        f"labels have shape {y.shape}, but outputs of shape {shape} with {expected.name} take the "
+        f"same; give the last layer as many units as there are labels a sample",
+    )
+
+
+OUTPUT_CHECKS = (
+    check_activation_fits,
+    check_predictions_in_range,
+    check_classes_to_tell_apart,
+    check_labels_fit,
+)
+
+
+def _by_name(names, given, what):
+    """What belongs to each output, of a structure in any of the forms that `compile` takes."""
+    if isinstance(given, dict):
+        unknown = sorted(set(given) - set(names))
+        if unknown:
+            raise ValueError(
+                f"check_outputs: {what} names the outputs {unknown}, but the model has {names}"
+            )
+        return [given.get(name) for name in names]
+    if isinstance(given, (list, tuple)):
+        if len(given) != len(names):
+            raise ValueError(
+                f"check_outputs: {what} has {len(given)} entries for the {len(names)} outputs "
+                f"{names}; give one for each"
+            )
+        return list(given)
+    return [given] * len(names)
+
+
+def _sample(x):
+    return keras.tree.map_structure(lambda a: ops.convert_to_tensor(a[:_SAMPLES]), from_lists(x))
+
+
+def outputs_of(model, loss, x, y):
+    """The outputs of a model, each with what is known of it."""
+    predicted = None if x is None else model(_sample(x), training=False)
+    try:
+        symbols = model.outputs[0] if isinstance(model, keras.Sequential) else model.output
+    except (AttributeError, ValueError):  # A subclassed model has none.
+        symbols = None
+    structure = symbols if predicted is None else predicted
+    if isinstance(structure, dict):
+        names = list(structure)
+    elif isinstance(structure, (list, tuple)):
+        found = getattr(model, "output_names", None) or []
+        fits = len(found) == len(structure)
+        names = list(found) if fits else [f"output_{i}" for i in range(len(structure))]
+    elif structure is None and isinstance(loss, (dict, list, tuple)):
+        names = list(loss) if isinstance(loss, dict) else [f"output_{i}" for i in range(len(loss))]
+    else:
+        alone = isinstance(loss, dict) and len(loss) == 1
+        found = list(loss) if alone else getattr(model, "output_names", None)
+        names = (found or ["output"])[:1]
+    if (
+        len(names) == 1
+        and isinstance(y, (list, tuple))
+        and not isinstance(structure, (list, tuple))
+    ):
+        y = np.asarray(y)  # A list of labels, not of outputs.
+    columns = (
+        _by_name(names, given, what)
+        for given, what in (
+            (loss, "loss"),
+            (symbols, "output"),
+            (predicted, "output"),
+            (y, "y"),
+        )
+    )
+    return [Output(*row) for row in zip(names, *columns, strict=True)]

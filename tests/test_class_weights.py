@@ -1,0 +1,64 @@
+"""Weights and priors of classes beside scikit-learn and the formulas of the papers."""
+
+import numpy as np
+import pytest
+from sklearn.utils.class_weight import compute_class_weight
+
+from keras_actloss import losses
+
+IDS = np.random.default_rng(0).choice(4, size=(50, 8), p=[0.7, 0.2, 0.07, 0.03])
+
+
+def test_counts_of_labels_of_any_shape():
+    assert losses.class_counts(IDS) == np.bincount(IDS.ravel()).tolist()
+    assert losses.class_counts(IDS, num_classes=6)[4:] == [0, 0]
+    padded = np.where(IDS == 2, 255, IDS).astype("uint8")
+    assert losses.class_counts(padded, ignore_class=255)[2] == 0
+    assert losses.class_counts(IDS == 3) == [(IDS != 3).sum(), (IDS == 3).sum()]
+    assert losses.class_counts(IDS[:0], num_classes=2) == [0, 0]
+
+
+def test_balanced_weights_are_those_of_scikit_learn():
+    y = IDS.ravel()
+    expected = compute_class_weight("balanced", classes=np.arange(4), y=y)
+    weights = losses.balanced_weights(losses.class_counts(y))
+    np.testing.assert_allclose(weights, expected, rtol=1e-12)
+    assert np.mean(np.take(weights, y)) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("beta", [0.9, 0.999, 1 - 1e-12])
+def test_effective_numbers(beta):
+    counts = np.array([5000, 400, 3])
+    # A sum in place of the quotient, which cancels.
+    number = [np.sum(beta ** np.arange(n, dtype="float64")) for n in counts]
+    expected = 3 / np.array(number) / np.sum(1 / np.array(number))
+    np.testing.assert_allclose(losses.effective_number_weights(counts, beta), expected, rtol=1e-9)
+
+
+def test_limits_of_effective_numbers():
+    counts = [100, 10, 1]
+    assert losses.effective_number_weights(counts, beta=0) == [1, 1, 1]
+    balanced = np.array(losses.balanced_weights(counts))
+    near = losses.effective_number_weights(counts, beta=1 - 1e-13)
+    np.testing.assert_allclose(near, 3 * balanced / balanced.sum(), rtol=1e-9)
+
+
+def test_a_prior_is_a_distribution():
+    np.testing.assert_allclose(np.exp(losses.logit_prior([6, 3, 1])), [0.6, 0.3, 0.1])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: losses.class_counts([0.0, 1.0]), "argmax"),
+        (lambda: losses.class_counts([0, 3], num_classes=3), "id 3, but ids run from 0 to 2"),
+        (lambda: losses.class_counts([0, -1]), "ignore_class"),
+        (lambda: losses.balanced_weights([3, 0]), "does not occur"),
+        (lambda: losses.balanced_weights(IDS), "class_counts makes them of labels"),
+        (lambda: losses.effective_number_weights([3, 1], beta=1), "balanced_weights"),
+        (lambda: losses.logit_prior([]), "above 0 a class"),
+    ],
+)
+def test_what_is_refused(call, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        call()
