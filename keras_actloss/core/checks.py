@@ -74,6 +74,15 @@ def smoothing(name, value):
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
 
 
+def fraction(name, value):
+    number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+fraction_or_none = or_none(fraction)
+
+
 def flag(name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")

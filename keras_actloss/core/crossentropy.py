@@ -13,6 +13,13 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    smoothing,
+)
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import (
     SMALLEST,
@@ -26,6 +33,15 @@ from keras_actloss.core.numerics import (
     with_gradient,
 )
 from keras_actloss.core.tensors import mean
+
+# The checks of what all these losses take.
+OPTIONS = {
+    "from_logits": flag,
+    "label_smoothing": smoothing,
+    "axis": integer_axis,
+    "class_weights": class_weights_or_none,
+    "ignore_class": class_id_or_none,
+}
 
 
 class Label(NamedTuple):
@@ -178,17 +194,26 @@ def categorical(target, x, axis, from_logits, curve=None):
 
     def gradient(upstream, shared, target, x):
         top, rest, mass = shared
-        if curve is not None:
-            target = asked(target, curve.slope(labels(x, top, rest)))
-            mass = ops.sum(target, axis=axis, keepdims=True)
         upstream = ops.expand_dims(upstream, axis) / (1 + rest)
         leads, e, scale = others(x, top)
         weight = ops.where(leads, 1.0, e * scale)
+        if curve is not None:
+            target = asked(target, curve.slope(labels(x, top, rest)))
+            mass = ops.sum(target, axis=axis, keepdims=True)
+            left = ops.sum(ops.where(leads, 0.0, target), axis=axis, keepdims=True)
+
+        def beside(share, own):
+            """`share - own`, where nothing may remain of a single leader's own target."""
+            if curve is None:
+                return share - own
+            # A compiler computes the targets of the sum anew, and not to the same last digit.
+            return ops.where(ops.logical_and(leads, rest < 1), left, share - own)
+
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         if from_logits:
-            return None, upstream * ((mass * weight - target) - target * rest)
+            return None, upstream * (beside(mass * weight, target) - target * rest)
         ratio = target * reciprocal(weight)
-        return None, upstream / top * ((mass - ratio) - ratio * rest)
+        return None, upstream / top * (beside(mass, ratio) - ratio * rest)
 
     return with_gradient(value, gradient, shared)(target, x)
 
@@ -204,18 +229,18 @@ def _against_logits(label, own, x, axis):
     top = amax(others, axis=axis, keepdims=True)
     # With no other class there is nothing to be behind.
     top = ops.where(ops.isfinite(top), top, own)
-    e, shift = exp_near(others, top)
+    # Near what leads: near the best other one, the share of a far leader's gradient is lost.
+    leading = ops.minimum(ops.maximum(top, own), 2.0**126)
+    e, shift = exp_near(others, leading)
     total = ops.sum(e, axis=axis, keepdims=True)
-    # Relative to the larger of `top` and `own`, one of the two weights is at least 1.
-    behind = own < top
-    small = exp_difference(ops.minimum(own, top), ops.maximum(own, top))
-    weight = total * ops.exp(shift - top) * ops.where(behind, 1.0, small)
-    own_weight = ops.where(behind, small, 1.0)
+    # Relative to the leader, one of the two weights is at least 1.
+    weight = total * ops.exp(shift - leading)
+    own_weight = exp_difference(ops.minimum(own, top), top)
     distance, near = ops.relu(top - own), ops.log1p(weight + (own_weight - 1))
     q = weight / (weight + own_weight)
 
     def described():
-        dropped = ops.where(behind, difference(top, own)[1], 0.0)
+        dropped = ops.where(own < top, difference(top, own)[1], 0.0)
         p = own_weight / (weight + own_weight)
         return Label(distance + near, p, q, _far(distance, dropped, near))
 
@@ -252,18 +277,23 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None):
         own = ops.take_along_axis(x, ids, axis)
         against = _against_logits if from_logits else _against_probabilities
         loss, of_label, factor, of_others, described = against(label, own, x, axis)
+        slope = None
         if curve is not None:
             described = described()
             loss, slope = curve.value(described), curve.slope(described)
-            of_label, factor = slope * of_label, slope * factor
-        return label, loss, of_label, factor, of_others
+            # One after the other: a small slope times the factor of large weights underflows.
+            of_others = factor * of_others
+            factor = 1.0
+        return label, loss, of_label, factor, of_others, slope
 
     def value(shared, ids, x):
         return ops.squeeze(shared[1], axis)
 
     def gradient(upstream, shared, ids, x):
-        label, _, of_label, factor, of_others = shared
+        label, _, of_label, factor, of_others, slope = shared
         upstream = ops.expand_dims(upstream, axis)
+        if curve is not None:
+            upstream = upstream * slope
         return None, ops.where(label, upstream * of_label, upstream * factor * of_others)
 
     return with_gradient(value, gradient, shared)(ids, x)
