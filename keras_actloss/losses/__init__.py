@@ -9,6 +9,14 @@ from keras_actloss.losses.classification import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
+from keras_actloss.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    sparse_categorical_focal_crossentropy,
+)
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
     Hinge,
@@ -27,7 +35,9 @@ from keras_actloss.losses.robust import Huber, huber
 
 __all__ = [
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
     "CategoricalHinge",
     "Hinge",
     "Huber",
@@ -35,14 +45,18 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy",
     "SquaredHinge",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
     "categorical_hinge",
     "hinge",
     "huber",
     "mean_absolute_error",
     "mean_squared_error",
     "sparse_categorical_crossentropy",
+    "sparse_categorical_focal_crossentropy",
     "squared_hinge",
 ]

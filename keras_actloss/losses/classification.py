@@ -2,28 +2,19 @@
 
 from typing import Unpack
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    flag,
-    integer_axis,
-    smoothing,
+from keras_actloss.core.crossentropy import (
+    OPTIONS,
+    numbers,
+    of_binary,
+    of_categorical,
+    of_sparse,
 )
-from keras_actloss.core.crossentropy import numbers, of_binary, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 
-_CHECKS = {
-    "from_logits": flag,
-    "label_smoothing": smoothing,
-    "axis": integer_axis,
-    "class_weights": class_weights_or_none,
-    "ignore_class": class_id_or_none,
-}
 
-
-@loss_function("binary", **_CHECKS)
+@loss_function("binary", **OPTIONS)
 def binary_crossentropy(
     y_true,
     y_pred,
@@ -101,7 +92,7 @@ class BinaryCrossentropy(Loss, fn=binary_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function("onehot", **_CHECKS)
+@loss_function("onehot", **OPTIONS)
 def categorical_crossentropy(
     y_true,
     y_pred,
@@ -179,7 +170,7 @@ class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", **_CHECKS)
+@loss_function("ids", **OPTIONS)
 def sparse_categorical_crossentropy(
     y_true,
     y_pred,

@@ -1,0 +1,81 @@
+"""Relatives of the cross-entropy against their formulas, evaluated with fifty digits."""
+
+import numpy as np
+import pytest
+from accuracy import loss_test, probabilities, probability_rows, reals, rows
+
+from keras_actloss import losses
+
+pytestmark = pytest.mark.slow
+
+
+def _binary(label):
+    return lambda x: np.full(x.shape, label, "float32")
+
+
+def _ids(x):
+    return (np.arange(len(x)) % 4).astype("int32")
+
+
+def _one_hot(x):
+    return np.eye(4, dtype="float32")[_ids(x)]
+
+
+def _some(inputs, step=3):
+    return lambda dtype: inputs(dtype)[::step]
+
+
+# name -> function, settings, labels for predictions, predictions of a dtype
+LOSSES = {
+    "binary focal logits, y=0": (
+        losses.binary_focal_crossentropy,
+        {"from_logits": True},
+        _binary(0.0),
+        _some(reals),
+    ),
+    "binary focal(1.7) logits, y=1": (
+        losses.binary_focal_crossentropy,
+        {"from_logits": True, "gamma": 1.7, "alpha": 0.25},
+        _binary(1.0),
+        _some(reals),
+    ),
+    "binary focal probabilities, y=0": (
+        losses.binary_focal_crossentropy,
+        {},
+        _binary(0.0),
+        probabilities,
+    ),
+    "binary focal(0.5) probabilities, y=1": (
+        losses.binary_focal_crossentropy,
+        {"gamma": 0.5},
+        _binary(1.0),
+        probabilities,
+    ),
+    "categorical focal logits": (
+        losses.categorical_focal_crossentropy,
+        {"from_logits": True, "alpha": (1.0, 3.0, 0.5, 2.0)},
+        _one_hot,
+        _some(rows),
+    ),
+    "categorical focal(0.5) probabilities": (
+        losses.categorical_focal_crossentropy,
+        {"gamma": 0.5},
+        _one_hot,
+        _some(probability_rows),
+    ),
+    "sparse focal(0.7) logits": (
+        losses.sparse_categorical_focal_crossentropy,
+        {"from_logits": True, "gamma": 0.7},
+        _ids,
+        _some(rows),
+    ),
+    "sparse focal probabilities": (
+        losses.sparse_categorical_focal_crossentropy,
+        {},
+        _ids,
+        _some(probability_rows),
+    ),
+}
+
+
+test_loss = loss_test(LOSSES)
