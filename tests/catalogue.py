@@ -140,13 +140,29 @@ LOSSES = [
     losses.BinaryCrossentropy(from_logits=True),
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, class_weights=[1.0, 3.0]),
     losses.BinaryCrossentropy(axis=1, ignore_class=-1),
+    losses.BinaryFocalCrossentropy(),
+    losses.BinaryFocalCrossentropy(from_logits=True, gamma=0.5, alpha=0.25, label_smoothing=0.1),
+    losses.BinaryPolyCrossentropy(),
+    losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
     losses.CategoricalCrossentropy(),
     losses.CategoricalCrossentropy(from_logits=True),
     losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=0.1, class_weights=np.array([1.0, 2.0, 0.5, 4.0])
     ),
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
+    losses.CategoricalFocalCrossentropy(),
+    losses.CategoricalFocalCrossentropy(
+        from_logits=True, gamma=1.7, alpha=np.array([1.0, 2.0, 0.5, 4.0]), label_smoothing=0.1
+    ),
+    losses.CategoricalGeneralizedCrossEntropy(),
+    losses.CategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CategoricalPolyCrossentropy(),
+    losses.CategoricalPolyCrossentropy(from_logits=True, epsilon=-1.0, label_smoothing=0.1),
+    losses.CategoricalSymmetricCrossentropy(),
+    losses.CategoricalSymmetricCrossentropy(
+        from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.Hinge(),
     losses.Huber(),
     losses.Huber(delta=0.5),
@@ -158,5 +174,15 @@ LOSSES = [
         from_logits=True, label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 4.0)
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalFocalCrossentropy(),
+    losses.SparseCategoricalFocalCrossentropy(from_logits=True, gamma=0.7, ignore_class=-1),
+    losses.SparseCategoricalGeneralizedCrossEntropy(),
+    losses.SparseCategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, ignore_class=-1),
+    losses.SparseCategoricalPolyCrossentropy(),
+    losses.SparseCategoricalPolyCrossentropy(
+        from_logits=True, epsilon=-0.5, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
+    losses.SparseCategoricalSymmetricCrossentropy(),
+    losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),
 ]

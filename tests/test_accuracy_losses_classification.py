@@ -75,6 +75,72 @@ LOSSES = {
         _ids,
         _some(probability_rows),
     ),
+    "binary poly(-1) logits, y=1": (
+        losses.binary_poly_crossentropy,
+        {"from_logits": True, "epsilon": -1.0},
+        _binary(1.0),
+        _some(reals),
+    ),
+    "binary poly(-0.7) probabilities, y=0": (
+        losses.binary_poly_crossentropy,
+        {"epsilon": -0.7},
+        _binary(0.0),
+        probabilities,
+    ),
+    "categorical poly(-1) logits": (
+        losses.categorical_poly_crossentropy,
+        {"from_logits": True, "epsilon": -1.0},
+        _one_hot,
+        _some(rows),
+    ),
+    "sparse poly probabilities": (
+        losses.sparse_categorical_poly_crossentropy,
+        {},
+        _ids,
+        _some(probability_rows),
+    ),
+    "sparse poly logits": (
+        losses.sparse_categorical_poly_crossentropy,
+        {"from_logits": True},
+        _ids,
+        _some(rows),
+    ),
+    "categorical generalized(0.7) logits": (
+        losses.categorical_generalized_cross_entropy,
+        {"from_logits": True, "q": 0.7},
+        _one_hot,
+        _some(rows),
+    ),
+    "categorical generalized probabilities": (
+        losses.categorical_generalized_cross_entropy,
+        {},
+        _one_hot,
+        _some(probability_rows),
+    ),
+    "sparse generalized(0.3) logits": (
+        losses.sparse_categorical_generalized_cross_entropy,
+        {"from_logits": True, "q": 0.3},
+        _ids,
+        _some(rows),
+    ),
+    "sparse generalized(0.7) probabilities": (
+        losses.sparse_categorical_generalized_cross_entropy,
+        {"q": 0.7},
+        _ids,
+        _some(probability_rows),
+    ),
+    "categorical symmetric logits": (
+        losses.categorical_symmetric_crossentropy,
+        {"from_logits": True},
+        _one_hot,
+        _some(rows),
+    ),
+    "sparse symmetric(0, 1) logits": (
+        losses.sparse_categorical_symmetric_crossentropy,
+        {"from_logits": True, "alpha": 0.0, "beta": 1.0},
+        _ids,
+        _some(rows),
+    ),
 }
 
 

@@ -62,6 +62,15 @@ def non_negative(name, value):
         raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
 
 
+def at_least(least):
+    def check(name, value):
+        number(name, value)
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+    return check
+
+
 def finite(name, value):
     number(name, value)
     if math.isinf(value):
@@ -81,6 +90,12 @@ def fraction(name, value):
 
 
 fraction_or_none = or_none(fraction)
+
+
+def positive_fraction(name, value):
+    number(name, value)
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
 
 
 def flag(name, value):
