@@ -144,6 +144,8 @@ LOSSES = [
     losses.BinaryFocalCrossentropy(from_logits=True, gamma=0.5, alpha=0.25, label_smoothing=0.1),
     losses.BinaryPolyCrossentropy(),
     losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
+    losses.CategoricalBrier(),
+    losses.CategoricalBrier(from_logits=True, label_smoothing=0.1, axis=1),
     losses.CategoricalCrossentropy(),
     losses.CategoricalCrossentropy(from_logits=True),
     losses.CategoricalCrossentropy(
@@ -157,6 +159,10 @@ LOSSES = [
     losses.CategoricalGeneralizedCrossEntropy(),
     losses.CategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CategoricalLogitAdjustedCrossentropy(class_prior=[4.0, 3.0, 2.0, 1.0]),
+    losses.CategoricalLogitAdjustedCrossentropy(
+        from_logits=True, class_prior=np.array([0.4, 0.3, 0.2, 0.1]), tau=1.5, label_smoothing=0.1
+    ),
     losses.CategoricalPolyCrossentropy(),
     losses.CategoricalPolyCrossentropy(from_logits=True, epsilon=-1.0, label_smoothing=0.1),
     losses.CategoricalSymmetricCrossentropy(),
@@ -166,8 +172,16 @@ LOSSES = [
     losses.Hinge(),
     losses.Huber(),
     losses.Huber(delta=0.5),
+    losses.LabelDistributionAwareMargin(class_counts=[100, 30, 7, 1]),
+    losses.LabelDistributionAwareMargin(
+        class_counts=[16, 1, 4, 2], max_margin=0.25, scale=8.0, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.MeanAbsoluteError(),
     losses.MeanSquaredError(),
+    losses.MultilabelSoftMargin(),
+    losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalBrier(),
+    losses.SparseCategoricalBrier(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(),
     losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(
@@ -178,6 +192,12 @@ LOSSES = [
     losses.SparseCategoricalFocalCrossentropy(from_logits=True, gamma=0.7, ignore_class=-1),
     losses.SparseCategoricalGeneralizedCrossEntropy(),
     losses.SparseCategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, ignore_class=-1),
+    losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[4, 3, 2, 1]),
+    losses.SparseCategoricalLogitAdjustedCrossentropy(
+        from_logits=True, class_prior=[4, 3, 2, 1], tau=0.5, ignore_class=-1
+    ),
+    losses.SparseCategoricalNLL(),
+    losses.SparseCategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalPolyCrossentropy(),
     losses.SparseCategoricalPolyCrossentropy(
         from_logits=True, epsilon=-0.5, class_weights=[1.0, 2.0, 0.5, 4.0]

@@ -25,6 +25,8 @@ def _some(inputs, step=3):
     return lambda dtype: inputs(dtype)[::step]
 
 
+COUNTS = [100.0, 30.0, 7.0, 1.0]
+
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
     "binary focal logits, y=0": (
@@ -140,6 +142,54 @@ LOSSES = {
         {"from_logits": True, "alpha": 0.0, "beta": 1.0},
         _ids,
         _some(rows),
+    ),
+    "categorical adjusted logits": (
+        losses.categorical_logit_adjusted_crossentropy,
+        {"from_logits": True, "class_prior": COUNTS, "tau": 1.5},
+        _one_hot,
+        _some(rows),
+    ),
+    "sparse adjusted logits": (
+        losses.sparse_categorical_logit_adjusted_crossentropy,
+        {"from_logits": True, "class_prior": COUNTS},
+        _ids,
+        _some(rows),
+    ),
+    "sparse adjusted probabilities": (
+        losses.sparse_categorical_logit_adjusted_crossentropy,
+        {"class_prior": COUNTS},
+        _ids,
+        _some(probability_rows),
+    ),
+    "label_distribution_aware_margin": (
+        losses.label_distribution_aware_margin,
+        {"class_counts": COUNTS},
+        _ids,
+        lambda dtype: _some(rows)(dtype) / 64,
+    ),
+    "sparse nll": (
+        losses.sparse_categorical_nll,
+        {"class_weights": COUNTS},
+        _ids,
+        _some(rows),
+    ),
+    "multilabel_soft_margin": (
+        losses.multilabel_soft_margin,
+        {"class_weights": [3.0]},
+        _binary(1.0),
+        _some(reals),
+    ),
+    "categorical brier logits": (
+        losses.categorical_brier,
+        {"from_logits": True},
+        _one_hot,
+        _some(rows),
+    ),
+    "sparse brier probabilities": (
+        losses.sparse_categorical_brier,
+        {},
+        _ids,
+        _some(probability_rows),
     ),
 }
 

@@ -12,11 +12,43 @@ pytestmark = pytest.mark.slow
 
 BATCH, STEPS, CLASSES = 3, 4, 3
 BINARY, ONE_HOT, IDS = "binary", "onehot", "ids"
+COUNTS = [10.0, 3.0, 1.0]
 
-# The loss of a label as a function of its probability, its classes and their own settings.
+
+def _softmax(row):
+    return np.exp(row - np.logaddexp.reduce(row))
+
+
+def _of(f, prior=1.0):
+    """`sum(w * y * f(p))` of a row of classes; for binary labels a list of such sums."""
+
+    def of_row(y, row, w, from_logits, binary):
+        if binary:
+            p = 1 / (1 + np.exp(-row)) if from_logits else row
+            return w[1] * y * f(p) + w[0] * (1 - y) * f(1 - p)
+        p = prior * (_softmax(row) if from_logits else row)
+        return np.sum(w * y * f(p / p.sum()))
+
+    return of_row
+
+
+def _cross_entropy(p):
+    return -np.log(p)
+
+
+def _margin(y, row, w, from_logits, binary):
+    margins = 0.25 * (min(COUNTS) / np.array(COUNTS)) ** 0.25
+    return np.sum(w * y * _cross_entropy(_softmax(4 * (row - margins * y))))
+
+
+def _brier(y, row, w, from_logits, binary):
+    return np.sum(((_softmax(row) if from_logits else row) - y) ** 2)
+
+
+# The loss of a row, the classes and their own settings.
 FAMILIES = {
     "cross-entropy": (
-        lambda p: -np.log(p),
+        _of(_cross_entropy),
         {
             BINARY: losses.BinaryCrossentropy,
             ONE_HOT: losses.CategoricalCrossentropy,
@@ -25,7 +57,7 @@ FAMILIES = {
         {},
     ),
     "focal": (
-        lambda p: -((1 - p) ** 1.5) * np.log(p),
+        _of(lambda p: -((1 - p) ** 1.5) * np.log(p)),
         {
             BINARY: losses.BinaryFocalCrossentropy,
             ONE_HOT: losses.CategoricalFocalCrossentropy,
@@ -34,7 +66,7 @@ FAMILIES = {
         {"gamma": 1.5},
     ),
     "poly": (
-        lambda p: -np.log(p) - 0.5 * (1 - p),
+        _of(lambda p: -np.log(p) - 0.5 * (1 - p)),
         {
             BINARY: losses.BinaryPolyCrossentropy,
             ONE_HOT: losses.CategoricalPolyCrossentropy,
@@ -43,7 +75,7 @@ FAMILIES = {
         {"epsilon": -0.5},
     ),
     "generalized": (
-        lambda p: (1 - p**0.7) / 0.7,
+        _of(lambda p: (1 - p**0.7) / 0.7),
         {
             ONE_HOT: losses.CategoricalGeneralizedCrossEntropy,
             IDS: losses.SparseCategoricalGeneralizedCrossEntropy,
@@ -51,12 +83,42 @@ FAMILIES = {
         {"q": 0.7},
     ),
     "symmetric": (
-        lambda p: -0.5 * np.log(p) + 2 * (1 - p),
+        _of(lambda p: -0.5 * np.log(p) + 2 * (1 - p)),
         {
             ONE_HOT: losses.CategoricalSymmetricCrossentropy,
             IDS: losses.SparseCategoricalSymmetricCrossentropy,
         },
         {"alpha": 0.5, "beta": 2.0},
+    ),
+    "adjusted": (
+        _of(_cross_entropy, np.array(COUNTS) ** 0.5),
+        {
+            ONE_HOT: losses.CategoricalLogitAdjustedCrossentropy,
+            IDS: losses.SparseCategoricalLogitAdjustedCrossentropy,
+        },
+        {"class_prior": COUNTS, "tau": 0.5},
+    ),
+    "margin": (
+        _margin,
+        {IDS: losses.LabelDistributionAwareMargin},
+        {"class_counts": COUNTS, "max_margin": 0.25, "scale": 4.0},
+    ),
+    "nll": (
+        lambda y, row, w, from_logits, binary: -np.sum(w * y * row),
+        {IDS: losses.SparseCategoricalNLL},
+        {},
+    ),
+    "soft margin": (
+        lambda y, row, w, from_logits, binary: (
+            w * _of(_cross_entropy)(y, row, [1, 1], from_logits, binary)
+        ),
+        {BINARY: losses.MultilabelSoftMargin},
+        {},
+    ),
+    "brier": (
+        _brier,
+        {ONE_HOT: losses.CategoricalBrier, IDS: losses.SparseCategoricalBrier},
+        {},
     ),
 }
 CASES = [(family, kind) for family, (_, classes, _) in FAMILIES.items() for kind in classes]
@@ -77,42 +139,24 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-def _of_row(f, labels, row, weights, smoothing, from_logits, binary):
-    """Of one row of classes: a list of terms for binary labels, else one number."""
-    labels, row = np.float64(labels), np.float64(row)
-    p = np.exp(row - np.logaddexp.reduce(row)) if from_logits else row / row.sum()
-    if not binary:
-        labels = labels * (1 - smoothing) + smoothing / len(row)
-        return np.sum(weights * labels * f(p))
-    p = 1 / (1 + np.exp(-row)) if from_logits else row
-    labels = labels * (1 - smoothing) + smoothing / 2
-    return weights[1] * labels * f(p) + weights[0] * (1 - labels) * f(1 - p)
-
-
 def _settings(cls, kind, o):
-    """What of the options the class takes, and the weights and smoothing that come of it."""
-    settings = {k: o[k] for k in ("from_logits", "axis", "reduction", "dtype")}
-    weights = np.ones(2 if kind == BINARY else CLASSES)
-    if o["class_weights"]:
-        takes_alpha = "class_weights" not in cls._settings
-        if kind == BINARY:
-            weights = np.array([0.75, 0.25])
-            settings["alpha"] = 0.25
-            if not takes_alpha:
-                del settings["alpha"]
-                settings["class_weights"] = weights.tolist()
-        else:
-            weights = np.array([0.5, 2.0, 0.0])
-            settings["alpha" if takes_alpha else "class_weights"] = weights.tolist()
-    if "label_smoothing" in cls._settings:
-        settings["label_smoothing"] = o["label_smoothing"]
-    return settings, weights
+    """What of the options the class takes, and the weights of the classes."""
+    names = ("from_logits", "axis", "label_smoothing", "reduction", "dtype")
+    taken = (*cls._settings, "reduction", "dtype")
+    settings = {name: o[name] for name in names if name in taken}
+    of_labels = kind == BINARY and cls is not losses.MultilabelSoftMargin
+    weights = np.array([0.75, 0.25] if of_labels else [0.5, 2.0, 0.0])
+    if o["class_weights"] and "class_weights" in taken:
+        return {**settings, "class_weights": weights.tolist()}, weights
+    if o["class_weights"] and "alpha" in taken and "beta" not in taken:
+        return {**settings, "alpha": 0.25 if of_labels else weights.tolist()}, weights
+    return settings, np.ones_like(weights)
 
 
 @pytest.mark.parametrize(("family", "kind"), CASES, ids="-".join)
 @given(OPTIONS)
 def test_every_combination(family, kind, o):
-    f, classes, own = FAMILIES[family]
+    of_row, classes, own = FAMILIES[family]
     cls, binary = classes[kind], kind == BINARY
     rng = np.random.default_rng(o["seed"])
     ids = rng.integers(0, CLASSES, (BATCH, STEPS))
@@ -120,8 +164,9 @@ def test_every_combination(family, kind, o):
     logits = rng.normal(size=rows.shape) * 3
     e = np.exp(logits)
     p = 1 / (1 + 1 / e) if binary else e / e.sum(-1, keepdims=True)
-    predicted = (logits if o["from_logits"] else p).astype("float32")
     settings, weights = _settings(cls, kind, o)
+    from_logits = settings.get("from_logits", True)
+    predicted = (logits if from_logits else p).astype("float32")
     smoothing = settings.get("label_smoothing", 0.0)
     ignored = np.zeros(rows.shape[:-1], bool)
     if o["ignored"] and binary:
@@ -138,8 +183,9 @@ def test_every_combination(family, kind, o):
     for i, t in np.ndindex(BATCH, STEPS):
         if not keep[i, t] or np.all(ignored[i, t]):
             continue
-        labels = np.maximum(rows[i, t], 0)
-        value = _of_row(f, labels, predicted[i, t], weights, smoothing, o["from_logits"], binary)
+        labels = np.maximum(rows[i, t], 0) * (1 - smoothing)
+        labels = labels + smoothing / (2 if binary else CLASSES)
+        value = of_row(labels, np.float64(predicted[i, t]), weights, from_logits, binary)
         value = np.mean(value[~ignored[i, t]]) if binary else value
         weight = 1.0 if sample_weight is None else sample_weight[i]
         total, count, mass = total + weight * value, count + 1, mass + weight

@@ -153,3 +153,14 @@ def class_weights_or_none(name, value):
             f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
             f"got {value!r}"
         )
+
+
+def class_counts(name, value):
+    try:
+        fine = len(value) > 0 and all(0 < float(count) < math.inf for count in value)
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ValueError(
+            f"{name} must be a flat sequence of finite numbers above 0, one a class, got {value!r}"
+        )

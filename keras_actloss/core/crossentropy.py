@@ -141,26 +141,34 @@ def bernoulli(p, y, curve=None):
     return with_gradient(value, gradient)(p, y)
 
 
-def categorical(target, x, axis, from_logits, curve=None):
+def categorical(target, x, axis, from_logits, curve=None, low=None):
     """`sum(target * f(p))` of logits or of unnormalized `p`.
 
     Both are told by the distance of each entry to the leading one, and by what the others weigh
     beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
+    `low` is what rounding took from computed logits: at 100 that is 30 units in the last place of
+    the exponential.
     """
 
-    def others(x, top):
+    def behind(leads, low):
+        """What rounding took from each entry, beside what it took from the leader."""
+        return low - amax(ops.where(leads, low, -np.inf), axis=axis, keepdims=True)
+
+    def others(x, top, low):
         """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
         leads = x == top
         if from_logits:
             e, shift = exp_near(x, top)
+            if low:
+                e = e + e * behind(leads, *low)
             scale = ops.exp(shift - top)
         else:
             e, scale = x, 1 / top
         return leads, ops.where(leads, 0.0, e), scale
 
-    def labels(x, top, rest):
+    def labels(x, top, rest, low):
         """Every entry, as if it were the label."""
-        leads, e, scale = others(x, top)
+        leads, e, scale = others(x, top, low)
         weight = ops.where(leads, 1.0, e * scale)
         total, near = 1 + rest, ops.log1p(rest)
         p, q = weight / total, ops.where(leads, rest, 1 + (rest - weight)) / total
@@ -168,37 +176,41 @@ def categorical(target, x, axis, from_logits, curve=None):
             loss = ops.log(top / positive(x)) + near
             return Label(loss, p, q, lambda exponent: power(p, exponent))
         distance, dropped = difference(top, x)
+        if low:
+            dropped = dropped - behind(leads, *low)
         return Label(distance + near, p, q, _far(distance, dropped, near))
 
     def asked(target, of_labels):
         # An entry at minus infinity that nobody asks for is no loss.
         return ops.where(target == 0, 0.0, target * of_labels)
 
-    def shared(target, x):
+    def shared(target, x, *low):
         top = amax(x, axis=axis, keepdims=True)
         # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
         top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else positive(top)
-        leads, e, scale = others(x, top)
+        leads, e, scale = others(x, top, low)
         ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
         rest = ops.sum(e, axis=axis, keepdims=True) * scale + ops.maximum(ties - 1, 0)
         return top, rest, None if curve else ops.sum(target, axis=axis, keepdims=True)
 
-    def value(shared, target, x):
+    def value(shared, target, x, *low):
         top, rest, mass = shared
         if curve is not None:
-            return ops.sum(asked(target, curve.value(labels(x, top, rest))), axis=axis)
+            return ops.sum(asked(target, curve.value(labels(x, top, rest, low))), axis=axis)
         distance = top - x if from_logits else ops.log(top / positive(x))
+        if low:
+            distance = distance - behind(x == top, *low)
         return ops.sum(asked(target, distance), axis=axis) + ops.squeeze(
             mass * ops.log1p(rest), axis
         )
 
-    def gradient(upstream, shared, target, x):
+    def gradient(upstream, shared, target, x, *low):
         top, rest, mass = shared
         upstream = ops.expand_dims(upstream, axis) / (1 + rest)
-        leads, e, scale = others(x, top)
+        leads, e, scale = others(x, top, low)
         weight = ops.where(leads, 1.0, e * scale)
         if curve is not None:
-            target = asked(target, curve.slope(labels(x, top, rest)))
+            target = asked(target, curve.slope(labels(x, top, rest, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
             left = ops.sum(ops.where(leads, 0.0, target), axis=axis, keepdims=True)
 
@@ -211,15 +223,18 @@ def categorical(target, x, axis, from_logits, curve=None):
 
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         if from_logits:
-            return None, upstream * (beside(mass * weight, target) - target * rest)
+            none = (None,) * len(low)
+            return None, upstream * (beside(mass * weight, target) - target * rest), *none
         ratio = target * reciprocal(weight)
         return None, upstream / top * (beside(mass, ratio) - ratio * rest)
 
-    return with_gradient(value, gradient, shared)(target, x)
+    return with_gradient(value, gradient, shared)(target, x, *(() if low is None else (low,)))
 
 
-def _against_logits(label, own, x, axis):
+def _against_logits(label, own, x, axis, low=None):
     """`-log(softmax(x))` of the label's logit `own`, and its derivatives.
+
+    `low` is what rounding took from the others beside the label.
 
     Returns:
         `(loss, of_label, factor, of_others, described)`: the derivative is `of_label` at the label
@@ -232,6 +247,8 @@ def _against_logits(label, own, x, axis):
     # Near what leads: near the best other one, the share of a far leader's gradient is lost.
     leading = ops.minimum(ops.maximum(top, own), 2.0**126)
     e, shift = exp_near(others, leading)
+    if low is not None:
+        e = e + e * low
     total = ops.sum(e, axis=axis, keepdims=True)
     # Relative to the leader, one of the two weights is at least 1.
     weight = total * ops.exp(shift - leading)
@@ -263,10 +280,10 @@ def _against_probabilities(label, own, x, axis):
     return loss, -total * reciprocal(own) * factor, factor, 1.0, described
 
 
-def sparse_categorical(ids, x, axis, from_logits, curve=None):
+def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
 
-    def shared(ids, x):
+    def shared(ids, x, *low):
         classes = ops.arange(x.shape[axis], dtype="int32")
         shape = [1] * len(x.shape)
         shape[axis] = -1
@@ -276,7 +293,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None):
         ids = ops.where(ids < 0, x.shape[axis], ids)
         own = ops.take_along_axis(x, ids, axis)
         against = _against_logits if from_logits else _against_probabilities
-        loss, of_label, factor, of_others, described = against(label, own, x, axis)
+        low = [low - ops.take_along_axis(low, ids, axis) for low in low]
+        loss, of_label, factor, of_others, described = against(label, own, x, axis, *low)
         slope = None
         if curve is not None:
             described = described()
@@ -286,17 +304,18 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None):
             factor = 1.0
         return label, loss, of_label, factor, of_others, slope
 
-    def value(shared, ids, x):
+    def value(shared, ids, x, *low):
         return ops.squeeze(shared[1], axis)
 
-    def gradient(upstream, shared, ids, x):
-        label, _, of_label, factor, of_others, slope = shared
+    def gradient(upstream, shared, ids, x, *low):
+        label, _, of_label, factor, of_others, of_curve = shared
         upstream = ops.expand_dims(upstream, axis)
         if curve is not None:
-            upstream = upstream * slope
-        return None, ops.where(label, upstream * of_label, upstream * factor * of_others)
+            upstream = upstream * of_curve
+        slope = ops.where(label, upstream * of_label, upstream * factor * of_others)
+        return None, slope, *(None for _ in low)
 
-    return with_gradient(value, gradient, shared)(ids, x)
+    return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
 
 
 def numbers(class_weights):
@@ -304,13 +323,12 @@ def numbers(class_weights):
     return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
 
 
-def along(numbers, x, axis, what="weight"):
+def along(numbers, x, axis, what="weights"):
     """One number a class, shaped to broadcast along `axis` of `x`."""
     numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)
     if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
         raise ValueError(
-            f"got {numbers.shape[0]} {what}s, but y_pred has {x.shape[axis]} classes on axis "
-            f"{axis}; give one {what} a class"
+            f"got {numbers.shape[0]} {what}, but y_pred has {x.shape[axis]} classes; give each one"
         )
     shape = [1] * len(x.shape)
     shape[axis] = -1
@@ -337,7 +355,9 @@ def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights,
     return mean(mass * loss(y_pred, y, curve), mask, axis)
 
 
-def of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None):
+def of_categorical(
+    y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
+):
     """A loss of one-hot or soft labels, with all options."""
     if label_smoothing:
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
@@ -345,19 +365,21 @@ def of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, class_wei
         y_true = y_true * along(class_weights, y_pred, axis)
         used = ops.any(y_true != 0, axis=axis, keepdims=True)
         y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
-    return categorical(y_true, y_pred, axis, from_logits, curve)
+    return categorical(y_true, y_pred, axis, from_logits, curve, low)
 
 
-def of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None):
+def of_sparse(
+    y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
+):
     """A loss of class ids, with all options."""
     if label_smoothing:
         labels = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
         return of_categorical(
-            labels, y_pred, from_logits, label_smoothing, axis, class_weights, curve
+            labels, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low
         )
     if class_weights is None:
-        return sparse_categorical(y_true, y_pred, axis, from_logits, curve)
+        return sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)
     weight = ops.take(ops.reshape(along(class_weights, y_pred, axis), (-1,)), y_true)
     used = ops.expand_dims(weight != 0, axis)
     y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
-    return weight * sparse_categorical(y_true, y_pred, axis, from_logits, curve)
+    return weight * sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)
