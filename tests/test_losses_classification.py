@@ -188,3 +188,41 @@ def test_identities():
         losses.categorical_brier(ONE_HOT, X, from_logits=True),
         losses.categorical_brier(ONE_HOT, ops.softmax(X)),
     )
+
+
+REFUSED = {
+    "gamma": (losses.BinaryFocalCrossentropy, {"gamma": -1.0}, "-1.0"),
+    "alpha": (losses.BinaryFocalCrossentropy, {"alpha": 2.0}, "2.0"),
+    "alpha of classes": (losses.CategoricalFocalCrossentropy, {"alpha": 0.25}, "one a class"),
+    "epsilon": (losses.CategoricalPolyCrossentropy, {"epsilon": -2.0}, "-2.0"),
+    "q of 0": (losses.CategoricalGeneralizedCrossEntropy, {"q": 0.0}, "(0, 1]"),
+    "q": (losses.SparseCategoricalGeneralizedCrossEntropy, {"q": 1.5}, "1.5"),
+    "beta": (losses.CategoricalSymmetricCrossentropy, {"beta": -1.0}, "-1.0"),
+    "prior": (
+        losses.SparseCategoricalLogitAdjustedCrossentropy,
+        {"class_prior": [0.0, 1.0]},
+        "above 0",
+    ),
+    "counts": (losses.LabelDistributionAwareMargin, {"class_counts": 3}, "one a class"),
+    "margin": (
+        losses.LabelDistributionAwareMargin,
+        {"class_counts": [1, 2], "max_margin": -0.5},
+        "-0.5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cls", "settings", "named"), REFUSED.values(), ids=REFUSED)
+def test_a_setting_is_refused(cls, settings, named):
+    with pytest.raises((TypeError, ValueError)) as error:
+        cls(**settings)
+    assert named in str(error.value) and list(settings)[-1] in str(error.value)
+
+
+def test_too_few_frequencies():
+    for loss in (
+        losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[1.0, 2.0]),
+        losses.LabelDistributionAwareMargin(class_counts=[1, 2]),
+    ):
+        with pytest.raises(ValueError, match="got 2 frequencies, but y_pred has 4 classes"):
+            loss(IDS, X)

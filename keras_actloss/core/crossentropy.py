@@ -152,7 +152,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
 
     def behind(leads, low):
         """What rounding took from each entry, beside what it took from the leader."""
-        return low - amax(ops.where(leads, low, -np.inf), axis=axis, keepdims=True)
+        return low - amax(ops.where(leads, low, -1.0), axis=axis, keepdims=True)
 
     def others(x, top, low):
         """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
@@ -209,6 +209,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         upstream = ops.expand_dims(upstream, axis) / (1 + rest)
         leads, e, scale = others(x, top, low)
         weight = ops.where(leads, 1.0, e * scale)
+        left = None
         if curve is not None:
             target = asked(target, curve.slope(labels(x, top, rest, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
@@ -216,7 +217,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
 
         def beside(share, own):
             """`share - own`, where nothing may remain of a single leader's own target."""
-            if curve is None:
+            if left is None:
                 return share - own
             # A compiler computes the targets of the sum anew, and not to the same last digit.
             return ops.where(ops.logical_and(leads, rest < 1), left, share - own)

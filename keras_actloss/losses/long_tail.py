@@ -22,16 +22,16 @@ _MARGIN = {
 }
 
 
-def _rounded(numbers):
+def _rounded(values):
     """Numbers as the nearest ones of float32, and what these leave."""
-    rounded = [float(np.float32(number)) for number in numbers]
-    return rounded, [number - near for number, near in zip(numbers, rounded, strict=True)]
+    rounded = [float(np.float32(value)) for value in values]
+    return rounded, [value - near for value, near in zip(values, rounded, strict=True)]
 
 
-def _minus(x, numbers, where, axis):
-    """`x - numbers`, a number a class, and what rounding took from it, which exponentials show."""
-    rounded, rest = (along(n, x, axis, "frequencies") for n in _rounded(numbers))
-    # A compiler folds sums with constants, and nothing is left that it would find rounded.
+def _minus(x, values, where, axis):
+    """`x` minus a number a class, and what rounding took from it, which exponentials show."""
+    rounded, rest = (along(part, x, axis, "frequencies") for part in _rounded(values))
+    # A sum with a constant is reordered by XLA, and then nothing seems to have been rounded.
     result, dropped = difference(x, ops.where(where, rounded, 0.0))
     low = ops.where(ops.abs(dropped) < 1, dropped, 0.0) - ops.where(where, rest, 0.0)
     return result, ops.stop_gradient(low)
@@ -98,7 +98,7 @@ def categorical_logit_adjusted_crossentropy(
 
     Related:
         `tau=0` is `categorical_crossentropy`; `tau=1` of logits is the balanced softmax of Ren et
-        al. The sigmoid of two logits has it as a shift of the bias.
+        al.
 
     Reference:
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
@@ -250,7 +250,7 @@ def label_distribution_aware_margin(
 
     Args:
         y_true: Class ids, integers from 0.
-        y_pred: Scores, best from -1 to 1.
+        y_pred: Scores, such as cosines, from -1 to 1.
         class_counts: Number of samples of each class in training, above 0.
         max_margin: Margin of the rarest class, at least 0. Defaults to `0.5`.
         scale: What the scores are multiplied with, above 0. Defaults to `30.0`.

@@ -255,7 +255,7 @@ def categorical_brier(
         y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
     if from_logits:
         return _softmax_brier(y_true, y_pred, axis)
-    return ops.sum(ops.square(y_pred - y_true), axis=axis)
+    return ops.sum(ops.square(y_pred - ops.stop_gradient(y_true)), axis=axis)
 
 
 @register("losses")
