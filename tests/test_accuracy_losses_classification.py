@@ -2,9 +2,19 @@
 
 import numpy as np
 import pytest
-from accuracy import loss_test, probabilities, probability_rows, reals, rows
+from accuracy import (
+    MODES,
+    loss_test,
+    probabilities,
+    probability_rows,
+    reals,
+    rows,
+    truth_of,
+    worst,
+)
 
 from keras_actloss import losses
+from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +31,7 @@ def _one_hot(x):
     return np.eye(4, dtype="float32")[_ids(x)]
 
 
-def _some(inputs, step=3):
+def _some(inputs, step=4):
     return lambda dtype: inputs(dtype)[::step]
 
 
@@ -195,3 +205,22 @@ LOSSES = {
 
 
 test_loss = loss_test(LOSSES)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("temperatures", [(0.8, 1.2), (0.5, 2.0), (0.2, 4.0)])
+def test_bi_tempered(temperatures, mode):
+    """Where the gradient crosses zero, its error is that of the largest one of the row.
+
+    A probability is a rounded sum to the power `1 / (t2 - 1)`, which multiplies the rounding.
+    """
+    function, y_pred = losses.sparse_categorical_bi_tempered_logistic, rows("float32")[::20]
+    settings = dict(zip(("t1", "t2"), temperatures, strict=True)) | {"y_true": _ids(y_pred)}
+    truth = truth_of(function, "float32", y_pred, settings)
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda p: function(y_pred=p, **settings), y_pred)
+    limit = 8 * max(1, 1 / (temperatures[1] - 1))
+    assert worst(got[:1], truth[:1], "float32")[0] <= limit
+    exact = np.float64(truth[1])
+    unit = np.spacing(np.abs(exact).max(-1, keepdims=True).astype("float32"))
+    assert np.max(np.abs(got[1] - exact) / unit) <= limit

@@ -45,6 +45,16 @@ def _brier(y, row, w, from_logits, binary):
     return np.sum(((_softmax(row) if from_logits else row) - y) ** 2)
 
 
+def _tempered(y, row, w, from_logits, binary):
+    """At temperatures 1/2 and 2; halving finds the shift at which probabilities sum to 1."""
+    low, high = row.max(), row.max() + CLASSES
+    for _ in range(60):
+        middle = (low + high) / 2
+        p = 1 / (1 + middle - row)
+        low, high = (middle, high) if p.sum() > 1 else (low, middle)
+    return np.sum(2 * y * (np.sqrt(y) - np.sqrt(p)) - (y**1.5 - p**1.5) / 1.5)
+
+
 # The loss of a row, the classes and their own settings.
 FAMILIES = {
     "cross-entropy": (
@@ -114,6 +124,14 @@ FAMILIES = {
         ),
         {BINARY: losses.MultilabelSoftMargin},
         {},
+    ),
+    "bi-tempered": (
+        _tempered,
+        {
+            ONE_HOT: losses.CategoricalBiTemperedLogistic,
+            IDS: losses.SparseCategoricalBiTemperedLogistic,
+        },
+        {"t1": 0.5, "t2": 2.0},
     ),
     "brier": (
         _brier,

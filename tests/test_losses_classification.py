@@ -157,6 +157,26 @@ def test_generalized_bounds_the_loss_of_a_mistake():
     np.testing.assert_allclose(gradient, [[-np.exp(-50.0), np.exp(-50.0)]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("classes", [2, 1000])
+@pytest.mark.parametrize("t2", [1.05, 2.0, 4.0])
+def test_bi_tempered_probabilities_sum_to_one(t2, classes):
+    """With `t1 = 0` the loss is `(sum(p**2) + 1) / 2 - p`: the gradient has no sum if they do."""
+    x = RNG.normal(size=(20, classes)).astype("float32") * 10.0 ** np.linspace(-2, 2, 20)[:, None]
+    ids = RNG.integers(0, classes, 20)
+    value, gradient = value_and_gradient(
+        lambda p: losses.sparse_categorical_bi_tempered_logistic(ids, p, t1=0.0, t2=t2),
+        x.astype("float32"),
+    )
+    low, high = x.max(-1, keepdims=True), x.max(-1, keepdims=True) + classes ** (t2 - 1) / (t2 - 1)
+    for _ in range(100):
+        middle = (low + high) / 2
+        p = (1 + (t2 - 1) * (middle - np.float64(x.astype("float32")))) ** (-1 / (t2 - 1))
+        low, high = np.where(p.sum(-1, keepdims=True) > 1, (middle, high), (low, middle))
+    expected = ((p**2).sum(-1) + 1) / 2 - p[np.arange(20), ids]
+    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-6)
+
+
 def test_identities():
     _same(
         losses.categorical_symmetric_crossentropy(ONE_HOT, P, alpha=1.0, beta=2.0),
@@ -191,6 +211,8 @@ def test_identities():
 
 
 REFUSED = {
+    "t1": (losses.CategoricalBiTemperedLogistic, {"t1": 1.0}, "1.0"),
+    "t2": (losses.SparseCategoricalBiTemperedLogistic, {"t2": 1.0}, "1.0"),
     "gamma": (losses.BinaryFocalCrossentropy, {"gamma": -1.0}, "-1.0"),
     "alpha": (losses.BinaryFocalCrossentropy, {"alpha": 2.0}, "2.0"),
     "alpha of classes": (losses.CategoricalFocalCrossentropy, {"alpha": 0.25}, "one a class"),

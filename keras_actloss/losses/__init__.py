@@ -68,11 +68,18 @@ from keras_actloss.losses.scores import (
     sparse_categorical_brier,
     sparse_categorical_nll,
 )
+from keras_actloss.losses.tempered import (
+    CategoricalBiTemperedLogistic,
+    SparseCategoricalBiTemperedLogistic,
+    categorical_bi_tempered_logistic,
+    sparse_categorical_bi_tempered_logistic,
+)
 
 __all__ = [
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "BinaryPolyCrossentropy",
+    "CategoricalBiTemperedLogistic",
     "CategoricalBrier",
     "CategoricalCrossentropy",
     "CategoricalFocalCrossentropy",
@@ -88,6 +95,7 @@ __all__ = [
     "MeanAbsoluteError",
     "MeanSquaredError",
     "MultilabelSoftMargin",
+    "SparseCategoricalBiTemperedLogistic",
     "SparseCategoricalBrier",
     "SparseCategoricalCrossentropy",
     "SparseCategoricalFocalCrossentropy",
@@ -100,6 +108,7 @@ __all__ = [
     "binary_crossentropy",
     "binary_focal_crossentropy",
     "binary_poly_crossentropy",
+    "categorical_bi_tempered_logistic",
     "categorical_brier",
     "categorical_crossentropy",
     "categorical_focal_crossentropy",
@@ -114,6 +123,7 @@ __all__ = [
     "mean_absolute_error",
     "mean_squared_error",
     "multilabel_soft_margin",
+    "sparse_categorical_bi_tempered_logistic",
     "sparse_categorical_brier",
     "sparse_categorical_crossentropy",
     "sparse_categorical_focal_crossentropy",

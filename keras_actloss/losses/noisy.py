@@ -73,9 +73,9 @@ def categorical_generalized_cross_entropy(
 
     Example:
 
-    >>> loss = keras_actloss.losses.categorical_generalized_cross_entropy([[0, 1]], [[0.75, 0.25]])
+    >>> loss = keras_actloss.losses.categorical_generalized_cross_entropy([[0, 1]], [[0.5, 0.5]])
     >>> float(loss[0])
-    1.0
+    0.5857...
 
     Related:
         `q=1` is half the absolute error of a one-hot label; as `q` goes to 0 it becomes
@@ -159,8 +159,8 @@ def sparse_categorical_generalized_cross_entropy(
     Example:
 
     >>> generalized = keras_actloss.losses.sparse_categorical_generalized_cross_entropy
-    >>> float(generalized([1], [[0.75, 0.25]])[0])
-    1.0
+    >>> float(generalized([1], [[0.5, 0.5]])[0])
+    0.5857...
 
     Related:
         `categorical_generalized_cross_entropy` of the one-hot labels.
