@@ -202,7 +202,7 @@ def categorical_symmetric_crossentropy(
     y_true,
     y_pred,
     alpha=0.1,
-    beta=6.0,
+    beta=4.0,
     from_logits=False,
     axis=-1,
     class_weights=None,
@@ -225,8 +225,8 @@ def categorical_symmetric_crossentropy(
         y_true: Labels: one-hot rows, or distributions over the classes.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         alpha: Weight of the cross-entropy, at least 0. Defaults to `0.1`.
-        beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 6.
-            Defaults to `6.0`.
+        beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 4.
+            Code that clips labels at 1e-4 has -A of 9.2. Defaults to `4.0`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         axis: The class axis. Defaults to `-1`.
         class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
@@ -244,7 +244,7 @@ def categorical_symmetric_crossentropy(
 
     >>> loss = keras_actloss.losses.categorical_symmetric_crossentropy([[0, 1]], [[0.75, 0.25]])
     >>> float(loss[0])
-    4.6386...
+    3.1386...
 
     Related:
         `beta=0` is `alpha` times `categorical_crossentropy`. With `alpha=1` it is
@@ -264,7 +264,7 @@ class CategoricalSymmetricCrossentropy(Loss, fn=categorical_symmetric_crossentro
     def __init__(
         self,
         alpha=0.1,
-        beta=6.0,
+        beta=4.0,
         from_logits=False,
         axis=-1,
         class_weights=None,
@@ -285,7 +285,7 @@ def sparse_categorical_symmetric_crossentropy(
     y_true,
     y_pred,
     alpha=0.1,
-    beta=6.0,
+    beta=4.0,
     from_logits=False,
     ignore_class=None,
     axis=-1,
@@ -307,8 +307,8 @@ def sparse_categorical_symmetric_crossentropy(
         y_true: Class ids, integers from 0.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         alpha: Weight of the cross-entropy, at least 0. Defaults to `0.1`.
-        beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 6.
-            Defaults to `6.0`.
+        beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 4.
+            Code that clips labels at 1e-4 has -A of 9.2. Defaults to `4.0`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
@@ -326,7 +326,7 @@ def sparse_categorical_symmetric_crossentropy(
 
     >>> loss = keras_actloss.losses.sparse_categorical_symmetric_crossentropy([1], [[0.75, 0.25]])
     >>> float(loss[0])
-    4.6386...
+    3.1386...
 
     Related:
         `categorical_symmetric_crossentropy` of the one-hot labels.
@@ -345,7 +345,7 @@ class SparseCategoricalSymmetricCrossentropy(Loss, fn=sparse_categorical_symmetr
     def __init__(
         self,
         alpha=0.1,
-        beta=6.0,
+        beta=4.0,
         from_logits=False,
         ignore_class=None,
         axis=-1,

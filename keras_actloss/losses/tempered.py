@@ -90,8 +90,8 @@ def categorical_bi_tempered_logistic(
     """Logistic loss of one-hot or soft labels that is bounded and has heavy tails.
 
     Take it where labels are wrong now and then: `t1` bounds what an outlier costs, `t2` lets labels
-    near the boundary be wrong. The authors normalize with five steps of an iteration; here it is
-    exact.
+    near the boundary be wrong. The authors normalize with five steps of an iteration, here the
+    probabilities sum to 1 to the last digits.
 
     Formula:
 
