@@ -184,6 +184,7 @@ def loss_cases():
         "squared_hinge": (binary, scores, {}, "SquaredHinge"),
         "binary logits": (binary, scores, {"from_logits": True}, "BinaryCrossentropy"),
         "binary probabilities": (binary, p, {}, "BinaryCrossentropy"),
+        "binary focal": (binary, scores, {"from_logits": True}, "BinaryFocalCrossentropy"),
     }
     for classes, rows in ((10, 400_000), (1000, 4096)):
         logits = rng.normal(size=(rows, classes)).astype("float32")
@@ -198,6 +199,8 @@ def loss_cases():
             name = f"{form}, {classes} classes"
             cases[f"sparse {name}"] = (ids, y_pred, settings, "SparseCategoricalCrossentropy")
             cases[f"categorical {name}"] = (one_hot, y_pred, settings, "CategoricalCrossentropy")
+            focal = "CategoricalFocalCrossentropy"
+            cases[f"categorical focal {name}"] = (one_hot, y_pred, settings, focal)
         cases[f"categorical_hinge, {classes} classes"] = (one_hot, logits, {}, "CategoricalHinge")
     return cases
 

@@ -140,31 +140,81 @@ LOSSES = [
     losses.BinaryCrossentropy(from_logits=True),
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, class_weights=[1.0, 3.0]),
     losses.BinaryCrossentropy(axis=1, ignore_class=-1),
+    losses.BinaryFocalCrossentropy(),
+    losses.BinaryFocalCrossentropy(from_logits=True, gamma=0.5, alpha=0.25, label_smoothing=0.1),
+    losses.BinaryPolyCrossentropy(),
+    losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
+    losses.CategoricalBiTemperedLogistic(),
+    losses.CategoricalBiTemperedLogistic(t1=0.5, t2=2.0, label_smoothing=0.1, axis=1),
+    losses.CategoricalBrier(),
+    losses.CategoricalBrier(from_logits=True, label_smoothing=0.1, axis=1),
     losses.CategoricalCrossentropy(),
     losses.CategoricalCrossentropy(from_logits=True),
     losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=0.1, class_weights=np.array([1.0, 2.0, 0.5, 4.0])
     ),
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
+    losses.CategoricalFocalCrossentropy(),
+    losses.CategoricalFocalCrossentropy(
+        from_logits=True, gamma=1.7, alpha=np.array([1.0, 2.0, 0.5, 4.0]), label_smoothing=0.1
+    ),
+    losses.CategoricalGeneralizedCrossEntropy(),
+    losses.CategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CategoricalLogitAdjustedCrossentropy(class_prior=[4.0, 3.0, 2.0, 1.0]),
+    losses.CategoricalLogitAdjustedCrossentropy(
+        from_logits=True, class_prior=np.array([0.4, 0.3, 0.2, 0.1]), tau=1.5, label_smoothing=0.1
+    ),
+    losses.CategoricalPolyCrossentropy(),
+    losses.CategoricalPolyCrossentropy(from_logits=True, epsilon=-1.0, label_smoothing=0.1),
+    losses.CategoricalSymmetricCrossentropy(),
+    losses.CategoricalSymmetricCrossentropy(
+        from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.CosineEmbedding(margin=-0.5),
     losses.Hinge(),
     losses.HingeEmbedding(margin=2.0),
     losses.Huber(),
     losses.Huber(delta=0.5),
+    losses.LabelDistributionAwareMargin(class_counts=[100, 30, 7, 1]),
+    losses.LabelDistributionAwareMargin(
+        class_counts=[16, 1, 4, 2], max_margin=0.25, scale=8.0, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.MarginRanking(margin=1.5),
     losses.MeanAbsoluteError(),
     losses.MeanSquaredError(),
     losses.MultilabelMargin(ignore_class=-1),
+    losses.MultilabelSoftMargin(),
+    losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.MultiMargin(),
     losses.MultiMargin(p=2, margin=0.5, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1),
     losses.SoftMargin(),
+    losses.SparseCategoricalBiTemperedLogistic(),
+    losses.SparseCategoricalBiTemperedLogistic(t1=0.2, t2=4.0, ignore_class=-1),
+    losses.SparseCategoricalBrier(),
+    losses.SparseCategoricalBrier(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(),
     losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(
         from_logits=True, label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 4.0)
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalFocalCrossentropy(),
+    losses.SparseCategoricalFocalCrossentropy(from_logits=True, gamma=0.7, ignore_class=-1),
+    losses.SparseCategoricalGeneralizedCrossEntropy(),
+    losses.SparseCategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, ignore_class=-1),
+    losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[4, 3, 2, 1]),
+    losses.SparseCategoricalLogitAdjustedCrossentropy(
+        from_logits=True, class_prior=[4, 3, 2, 1], tau=0.5, ignore_class=-1
+    ),
+    losses.SparseCategoricalNLL(),
+    losses.SparseCategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalPolyCrossentropy(),
+    losses.SparseCategoricalPolyCrossentropy(
+        from_logits=True, epsilon=-0.5, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
+    losses.SparseCategoricalSymmetricCrossentropy(),
+    losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),
     losses.WeightedSum([losses.MeanSquaredError(), losses.Huber(delta=0.5)], weights=[0.5, 2.0]),
     losses.WeightedSum(

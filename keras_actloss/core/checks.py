@@ -62,6 +62,15 @@ def non_negative(name, value):
         raise ValueError(f"{name} must be at least 0, got {value!r}; use 0 or a positive number")
 
 
+def at_least(least):
+    def check(name, value):
+        number(name, value)
+        if value < least:
+            raise ValueError(f"{name} must be at least {least}, got {value!r}")
+
+    return check
+
+
 def finite(name, value):
     number(name, value)
     if math.isinf(value):
@@ -72,6 +81,21 @@ def smoothing(name, value):
     number(name, value)
     if not 0 <= value < 1:
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
+
+
+def fraction(name, value):
+    number(name, value)
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
+
+
+fraction_or_none = or_none(fraction)
+
+
+def positive_fraction(name, value):
+    number(name, value)
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
 
 
 def flag(name, value):
@@ -128,4 +152,15 @@ def class_weights_or_none(name, value):
         raise ValueError(
             f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
             f"got {value!r}"
+        )
+
+
+def class_counts(name, value):
+    try:
+        fine = len(value) > 0 and all(0 < float(count) < math.inf for count in value)
+    except (TypeError, ValueError):
+        fine = False
+    if not fine:
+        raise ValueError(
+            f"{name} must be a flat sequence of finite numbers above 0, one a class, got {value!r}"
         )

@@ -87,17 +87,32 @@ def absolute(x):
 
 
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.
-_SMALLEST = 2.0**-126
+SMALLEST = 2.0**-126
 
 
-def _positive(x):
+def positive(x):
     """`x`, at least the smallest normal number."""
-    return ops.maximum(x, _SMALLEST)
+    return ops.maximum(x, SMALLEST)
 
 
-def _reciprocal(x):
+def reciprocal(x):
     """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN."""
     return 1 / ops.where(x == 0, 2.0**-14, x)
+
+
+def power(x, exponent):
+    """`x**exponent` of `x` and `exponent` from 0 on, whose derivative at 0 is 0 and never NaN."""
+    if exponent == 0:
+        return ops.ones_like(x)
+    if exponent in (1, 2, 3):
+        return x if exponent == 1 else ops.square(x) if exponent == 2 else x * ops.square(x)
+    safe = ops.where(x == 0, 1.0, x)
+    result = ops.power(safe, exponent)
+    # Half a unit in the last place of the exponent is 40 units of the power of a small number.
+    rest = exponent - float(np.float32(exponent))
+    if rest and keras.backend.standardize_dtype(x.dtype) != "float64":
+        result = result * (1 + rest * ops.log(safe))
+    return ops.where(x == 0, 0.0, result)
 
 
 def expm1(x):
@@ -166,17 +181,21 @@ def product(a, b):
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
 
 
+def difference(x, y):
+    """`x - y` and what its rounding dropped (Knuth's two-sum)."""
+    rounded = x - y
+    back = rounded - x
+    return rounded, (x - (rounded - back)) - (y + back)
+
+
 def exp_difference(x, top):
     """`exp(x - top)`, the rounding of the difference made good.
 
     At a distance of 60 half a unit in the last place of the difference is 16 units of its
-    exponential. What the subtraction drops is found exactly (Knuth's two-sum) and added to first
-    order.
+    exponential. What the subtraction drops is added to first order.
     """
-    difference = x - top
-    back = difference - x
-    dropped = (x - (difference - back)) - (top + back)
-    e = ops.exp(difference)
+    rounded, dropped = difference(x, top)
+    e = ops.exp(rounded)
     # Where the exponential is 0 the difference may be infinite and what was dropped NaN.
     return ops.where(e == 0, e, e + e * dropped)
 
@@ -213,144 +232,3 @@ def leader(x, axis):
     ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
     rest = ops.sum(others, axis=axis, keepdims=True) + ops.maximum(ties - 1, 0)
     return top, leads, others, rest
-
-
-def _logistic_value(x, y):
-    return (ops.relu(x) - x * y) + ops.log1p(ops.exp(-ops.abs(x)))
-
-
-def _logistic_gradient(upstream, x, y):
-    # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
-    if keras.backend.backend() == "torch":  # Two fused kernels beat one exponential in five passes.
-        slope = (1 - y) * ops.sigmoid(x) - y * ops.sigmoid(-x)
-    else:
-        e = ops.exp(-ops.abs(x))
-        small = e / (1 + e)
-        slope = ops.where(x > 0, (1 - y) - small, small - y)
-    return upstream * slope, None
-
-
-# `y * softplus(-x) + (1 - y) * softplus(x)`: cross-entropy of a logit. Labels are constants.
-logistic = with_gradient(_logistic_value, _logistic_gradient)
-
-
-def _bernoulli_value(p, y):
-    log_p, log_complement = ops.log(ops.maximum(p, 0)), ops.log1p(-ops.minimum(p, 1))
-    # The loss of a certain mistake is that of the smallest normal number.
-    least = math.log(_SMALLEST)
-    return -y * ops.maximum(log_p, least) - (1 - y) * ops.maximum(log_complement, least)
-
-
-def _bernoulli_gradient(upstream, p, y):
-    return upstream * ((1 - y) * _reciprocal(1 - p) - y * _reciprocal(p)), None
-
-
-# `-y * log(p) - (1 - y) * log(1 - p)`: cross-entropy of a probability. Labels are constants.
-bernoulli = with_gradient(_bernoulli_value, _bernoulli_gradient)
-
-
-def categorical(target, x, axis, from_logits):
-    """Cross-entropy `sum(target * (log(sum(p)) - log(p)))` of logits or of unnormalized `p`.
-
-    Both are told by the distance of each entry to the leading one, and by what the others weigh
-    beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
-    """
-
-    def others(x, top):
-        """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
-        leads = x == top
-        if from_logits:
-            e, shift = exp_near(x, top)
-            scale = ops.exp(shift - top)
-        else:
-            e, scale = x, 1 / top
-        return leads, ops.where(leads, 0.0, e), scale
-
-    def shared(target, x):
-        top = amax(x, axis=axis, keepdims=True)
-        # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
-        top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else _positive(top)
-        leads, e, scale = others(x, top)
-        ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
-        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ops.maximum(ties - 1, 0)
-        return top, rest, ops.sum(target, axis=axis, keepdims=True)
-
-    def value(shared, target, x):
-        top, rest, mass = shared
-        distance = top - x if from_logits else ops.log(top / _positive(x))
-        # An entry at minus infinity that nobody asks for is no loss.
-        asked = ops.where(target == 0, 0.0, target * distance)
-        return ops.sum(asked, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
-
-    def gradient(upstream, shared, target, x):
-        top, rest, mass = shared
-        upstream = ops.expand_dims(upstream, axis) / (1 + rest)
-        leads, e, scale = others(x, top)
-        weight = ops.where(leads, 1.0, e * scale)
-        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        if from_logits:
-            return None, upstream * ((mass * weight - target) - target * rest)
-        ratio = target * _reciprocal(weight)
-        return None, upstream / top * ((mass - ratio) - ratio * rest)
-
-    return with_gradient(value, gradient, shared)(target, x)
-
-
-def _against_logits(label, own, x, axis):
-    """`-log(softmax(x))` of the label's logit `own`, and its derivatives.
-
-    Returns:
-        `(loss, of_label, factor, of_others)`: the derivative is `of_label` at the label and
-        `factor * of_others` elsewhere.
-    """
-    others = ops.where(label, -np.inf, x)
-    top = amax(others, axis=axis, keepdims=True)
-    # With no other class there is nothing to be behind.
-    top = ops.where(ops.isfinite(top), top, own)
-    e, shift = exp_near(others, top)
-    total = ops.sum(e, axis=axis, keepdims=True)
-    # Relative to the larger of `top` and `own`, one of the two weights is at least 1.
-    behind = own < top
-    small = exp_difference(ops.minimum(own, top), ops.maximum(own, top))
-    weight = total * ops.exp(shift - top) * ops.where(behind, 1.0, small)
-    own_weight = ops.where(behind, small, 1.0)
-    loss = ops.relu(top - own) + ops.log1p(weight + (own_weight - 1))
-    p = weight / (weight + own_weight)
-    return loss, -p, p / ops.where(total == 0, 1.0, total), e
-
-
-def _against_probabilities(label, own, x, axis):
-    """`_against_logits` for probabilities, which need not sum to 1."""
-    total = ops.sum(ops.where(label, 0.0, x), axis=axis, keepdims=True)
-    own = ops.relu(own)
-    ratio = total / _positive(own)
-    large = ops.log(_positive(total)) - ops.log(_positive(own))
-    loss = ops.where(ops.isfinite(ratio), ops.log1p(ratio), large)
-    factor = _reciprocal(total + own)
-    return loss, -total * _reciprocal(own) * factor, factor, 1.0
-
-
-def sparse_categorical(ids, x, axis, from_logits):
-    """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
-
-    def shared(ids, x):
-        classes = ops.arange(x.shape[axis], dtype="int32")
-        shape = [1] * len(x.shape)
-        shape[axis] = -1
-        ids = ops.expand_dims(ids, axis)
-        label = ops.reshape(classes, shape) == ids
-        # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
-        ids = ops.where(ids < 0, x.shape[axis], ids)
-        own = ops.take_along_axis(x, ids, axis)
-        against = _against_logits if from_logits else _against_probabilities
-        return label, *against(label, own, x, axis)
-
-    def value(shared, ids, x):
-        return ops.squeeze(shared[1], axis)
-
-    def gradient(upstream, shared, ids, x):
-        label, _, of_label, factor, of_others = shared
-        upstream = ops.expand_dims(upstream, axis)
-        return None, ops.where(label, upstream * of_label, upstream * factor * of_others)
-
-    return with_gradient(value, gradient, shared)(ids, x)

@@ -3,7 +3,9 @@
 Beside them: weights of classes, from how often each occurs.
 """
 
-from keras_actloss.core.loss import Loss
+from keras_actloss.core.loss import (
+    Loss,
+)
 from keras_actloss.losses.class_weights import (
     balanced_weights,
     class_counts,
@@ -18,7 +20,18 @@ from keras_actloss.losses.classification import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
-from keras_actloss.losses.composite import LossMetric, WeightedSum
+from keras_actloss.losses.composite import (
+    LossMetric,
+    WeightedSum,
+)
+from keras_actloss.losses.focal import (
+    BinaryFocalCrossentropy,
+    CategoricalFocalCrossentropy,
+    SparseCategoricalFocalCrossentropy,
+    binary_focal_crossentropy,
+    categorical_focal_crossentropy,
+    sparse_categorical_focal_crossentropy,
+)
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
     Hinge,
@@ -33,6 +46,14 @@ from keras_actloss.losses.hinge import (
     soft_margin,
     squared_hinge,
 )
+from keras_actloss.losses.long_tail import (
+    CategoricalLogitAdjustedCrossentropy,
+    LabelDistributionAwareMargin,
+    SparseCategoricalLogitAdjustedCrossentropy,
+    categorical_logit_adjusted_crossentropy,
+    label_distribution_aware_margin,
+    sparse_categorical_logit_adjusted_crossentropy,
+)
 from keras_actloss.losses.margin import (
     CosineEmbedding,
     HingeEmbedding,
@@ -41,22 +62,69 @@ from keras_actloss.losses.margin import (
     hinge_embedding,
     margin_ranking,
 )
+from keras_actloss.losses.noisy import (
+    CategoricalGeneralizedCrossEntropy,
+    CategoricalSymmetricCrossentropy,
+    SparseCategoricalGeneralizedCrossEntropy,
+    SparseCategoricalSymmetricCrossentropy,
+    categorical_generalized_cross_entropy,
+    categorical_symmetric_crossentropy,
+    sparse_categorical_generalized_cross_entropy,
+    sparse_categorical_symmetric_crossentropy,
+)
+from keras_actloss.losses.poly import (
+    BinaryPolyCrossentropy,
+    CategoricalPolyCrossentropy,
+    SparseCategoricalPolyCrossentropy,
+    binary_poly_crossentropy,
+    categorical_poly_crossentropy,
+    sparse_categorical_poly_crossentropy,
+)
 from keras_actloss.losses.regression import (
     MeanAbsoluteError,
     MeanSquaredError,
     mean_absolute_error,
     mean_squared_error,
 )
-from keras_actloss.losses.robust import Huber, huber
+from keras_actloss.losses.robust import (
+    Huber,
+    huber,
+)
+from keras_actloss.losses.scores import (
+    CategoricalBrier,
+    MultilabelSoftMargin,
+    SparseCategoricalBrier,
+    SparseCategoricalNLL,
+    categorical_brier,
+    multilabel_soft_margin,
+    sparse_categorical_brier,
+    sparse_categorical_nll,
+)
+from keras_actloss.losses.tempered import (
+    CategoricalBiTemperedLogistic,
+    SparseCategoricalBiTemperedLogistic,
+    categorical_bi_tempered_logistic,
+    sparse_categorical_bi_tempered_logistic,
+)
 
 __all__ = [
     "BinaryCrossentropy",
+    "BinaryFocalCrossentropy",
+    "BinaryPolyCrossentropy",
+    "CategoricalBiTemperedLogistic",
+    "CategoricalBrier",
     "CategoricalCrossentropy",
+    "CategoricalFocalCrossentropy",
+    "CategoricalGeneralizedCrossEntropy",
     "CategoricalHinge",
+    "CategoricalLogitAdjustedCrossentropy",
+    "CategoricalPolyCrossentropy",
+    "CategoricalSymmetricCrossentropy",
     "CosineEmbedding",
     "Hinge",
     "HingeEmbedding",
     "Huber",
+    "LabelDistributionAwareMargin",
     "Loss",
     "LossMetric",
     "MarginRanking",
@@ -64,27 +132,55 @@ __all__ = [
     "MeanSquaredError",
     "MultiMargin",
     "MultilabelMargin",
+    "MultilabelSoftMargin",
     "SoftMargin",
+    "SparseCategoricalBiTemperedLogistic",
+    "SparseCategoricalBrier",
     "SparseCategoricalCrossentropy",
+    "SparseCategoricalFocalCrossentropy",
+    "SparseCategoricalGeneralizedCrossEntropy",
+    "SparseCategoricalLogitAdjustedCrossentropy",
+    "SparseCategoricalNLL",
+    "SparseCategoricalPolyCrossentropy",
+    "SparseCategoricalSymmetricCrossentropy",
     "SquaredHinge",
     "WeightedSum",
     "balanced_weights",
     "binary_crossentropy",
+    "binary_focal_crossentropy",
+    "binary_poly_crossentropy",
+    "categorical_bi_tempered_logistic",
+    "categorical_brier",
     "categorical_crossentropy",
+    "categorical_focal_crossentropy",
+    "categorical_generalized_cross_entropy",
     "categorical_hinge",
+    "categorical_logit_adjusted_crossentropy",
+    "categorical_poly_crossentropy",
+    "categorical_symmetric_crossentropy",
     "class_counts",
     "cosine_embedding",
     "effective_number_weights",
     "hinge",
     "hinge_embedding",
     "huber",
+    "label_distribution_aware_margin",
     "logit_prior",
     "margin_ranking",
     "mean_absolute_error",
     "mean_squared_error",
     "multi_margin",
     "multilabel_margin",
+    "multilabel_soft_margin",
     "soft_margin",
+    "sparse_categorical_bi_tempered_logistic",
+    "sparse_categorical_brier",
     "sparse_categorical_crossentropy",
+    "sparse_categorical_focal_crossentropy",
+    "sparse_categorical_generalized_cross_entropy",
+    "sparse_categorical_logit_adjusted_crossentropy",
+    "sparse_categorical_nll",
+    "sparse_categorical_poly_crossentropy",
+    "sparse_categorical_symmetric_crossentropy",
     "squared_hinge",
 ]

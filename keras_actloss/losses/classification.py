@@ -2,51 +2,19 @@
 
 from typing import Unpack
 
-import keras
-import numpy as np
-from keras import ops
-
-from keras_actloss.core import numerics
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    flag,
-    integer_axis,
-    smoothing,
+from keras_actloss.core.crossentropy import (
+    OPTIONS,
+    numbers,
+    of_binary,
+    of_categorical,
+    of_sparse,
 )
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
-from keras_actloss.core.tensors import mean
-
-_CHECKS = {
-    "from_logits": flag,
-    "label_smoothing": smoothing,
-    "axis": integer_axis,
-    "class_weights": class_weights_or_none,
-    "ignore_class": class_id_or_none,
-}
 
 
-def _numbers(class_weights):
-    """An array as a list, which every compiler can see through."""
-    return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
-
-
-def _weights_along(class_weights, x, axis, name):
-    """One weight a class, shaped to broadcast along `axis` of `x`."""
-    weights = ops.convert_to_tensor(class_weights, dtype=x.dtype)
-    if x.shape[axis] is not None and weights.shape[0] != x.shape[axis]:
-        raise ValueError(
-            f"{name}: class_weights has {weights.shape[0]} weights, but y_pred has "
-            f"{x.shape[axis]} classes; give one weight a class"
-        )
-    shape = [1] * len(x.shape)
-    shape[axis] = -1
-    return ops.reshape(weights, shape)
-
-
-@loss_function("binary", **_CHECKS)
+@loss_function("binary", **OPTIONS)
 def binary_crossentropy(
     y_true,
     y_pred,
@@ -100,23 +68,7 @@ def binary_crossentropy(
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.2](https://www.deeplearningbook.org)
     """
-    cross_entropy = numerics.logistic if from_logits else numerics.bernoulli
-    y = ops.cast(y_true, y_pred.dtype)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / 2
-    if class_weights is None:
-        return mean(cross_entropy(y_pred, y), mask, axis)
-    if len(class_weights) != 2:
-        raise ValueError(
-            "binary_crossentropy: class_weights needs two weights, for the labels 0 and 1, got "
-            f"{class_weights!r}"
-        )
-    # Weighted labels are labels again, times what they weigh together.
-    positive, negative = y * class_weights[1], (1 - y) * class_weights[0]
-    mass = positive + negative
-    y = ops.where(mass == 0, 0.5, positive / ops.where(mass == 0, 1.0, mass))
-    y_pred = ops.where(mass == 0, 0.5, y_pred)
-    return mean(mass * cross_entropy(y_pred, y), mask, axis)
+    return of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask)
 
 
 @register("losses")
@@ -136,11 +88,11 @@ class BinaryCrossentropy(Loss, fn=binary_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = _numbers(class_weights)
+        self.class_weights = numbers(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("onehot", **_CHECKS)
+@loss_function("onehot", **OPTIONS)
 def categorical_crossentropy(
     y_true,
     y_pred,
@@ -194,13 +146,7 @@ def categorical_crossentropy(
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
     """
-    if label_smoothing:
-        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
-    if class_weights is not None:
-        y_true = y_true * _weights_along(class_weights, y_pred, axis, "categorical_crossentropy")
-        used = ops.any(y_true != 0, axis=axis, keepdims=True)
-        y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
-    return numerics.categorical(y_true, y_pred, axis, from_logits)
+    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, class_weights)
 
 
 @register("losses")
@@ -220,11 +166,11 @@ class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = _numbers(class_weights)
+        self.class_weights = numbers(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", **_CHECKS)
+@loss_function("ids", **OPTIONS)
 def sparse_categorical_crossentropy(
     y_true,
     y_pred,
@@ -278,24 +224,7 @@ def sparse_categorical_crossentropy(
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
     """
-    if label_smoothing:
-        labels = keras.ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
-        return categorical_crossentropy.prepared(
-            labels,
-            y_pred,
-            from_logits=from_logits,
-            label_smoothing=label_smoothing,
-            axis=axis,
-            class_weights=class_weights,
-        )
-    if class_weights is None:
-        return numerics.sparse_categorical(y_true, y_pred, axis, from_logits)
-    name = "sparse_categorical_crossentropy"
-    weights = ops.reshape(_weights_along(class_weights, y_pred, axis, name), (-1,))
-    weight = ops.take(weights, y_true)
-    used = ops.expand_dims(weight != 0, axis)
-    y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
-    return weight * numerics.sparse_categorical(y_true, y_pred, axis, from_logits)
+    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights)
 
 
 @register("losses")
@@ -316,4 +245,4 @@ class SparseCategoricalCrossentropy(Loss, fn=sparse_categorical_crossentropy):
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = _numbers(class_weights)
+        self.class_weights = numbers(class_weights)

@@ -219,7 +219,7 @@ def check_ignore_class(loss, y_true, y_pred):
 
 def check_integer_labels(loss, y_true, y_pred):
     """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
-    if loss.labels != "ids" or getattr(loss, "class_weights", None) is not None:
+    if loss.labels != "ids" or getattr(loss, "class_weights", None) or loss.width:
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
     axis = getattr(loss, "axis", -1)
@@ -243,8 +243,8 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 def check_flat_labels(loss, y_true, y_pred):
     """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
-    if loss.labels not in ("values", "binary"):
-        raise NotApplicable("labels and predictions do not have the same shape")
+    if loss.labels not in ("values", "binary") or loss.width not in (None, 1):
+        raise NotApplicable("labels and predictions do not have the same shape of any width")
     y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
     expected = _values(loss, y_true, y_pred)
     _close(_values(loss, y_true[:, 0], y_pred), expected, "values of flat labels")

@@ -1,0 +1,386 @@
+"""Losses of a label's probability, `sum(w * y * f(p))`: the cross-entropy and its relatives.
+
+The cross-entropy has `f(p) = -log(p)`. Another loss is another curve `f`, and its gradient is that
+of the cross-entropy with each label times the slope `-p * f'(p)`. So binary, one-hot and sparse
+labels, logits and probabilities, and the options of all these losses are here, once.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    smoothing,
+)
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.numerics import (
+    SMALLEST,
+    difference,
+    exp_difference,
+    exp_multiple,
+    exp_near,
+    positive,
+    power,
+    reciprocal,
+    with_gradient,
+)
+from keras_actloss.core.tensors import mean
+
+# The checks of what all these losses take.
+OPTIONS = {
+    "from_logits": flag,
+    "label_smoothing": smoothing,
+    "axis": integer_axis,
+    "class_weights": class_weights_or_none,
+    "ignore_class": class_id_or_none,
+}
+
+
+class Label(NamedTuple):
+    """What a curve may know of the probability of a label: nothing here has cancelled."""
+
+    loss: Any  # `-log(p)`
+    p: Any
+    q: Any  # `1 - p`, from what the others weigh
+    to: Callable  # exponent of at most 1 -> `p**exponent`, also where p underflows
+
+
+class Curve(NamedTuple):
+    """A loss as functions of a `Label`: `f(p)`, and its slope `-p * f'(p)` beside `-log(p)`."""
+
+    value: Callable
+    slope: Callable
+
+
+def _far(distance, dropped, near):
+    """`exponent -> p**exponent` of `-log(p) = distance + dropped + near`, all but one small."""
+
+    def to(exponent):
+        e = exp_multiple(-distance, exponent)
+        return ops.where(e == 0, e, e * ops.exp(-exponent * (near + dropped)))
+
+    return to
+
+
+def _sides(x):
+    """The more probable answer to a logit, and the other one."""
+    distance = ops.abs(x)
+    e = ops.exp(-distance)
+    near, small, large = ops.log1p(e), e / (1 + e), 1 / (1 + e)
+    return (
+        Label(near, large, small, lambda exponent: ops.exp(-exponent * near)),
+        Label(distance + near, small, large, _far(distance, 0.0, near)),
+    )
+
+
+def logistic(x, y, curve=None):
+    """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
+
+    def value(x, y):
+        if curve is None:
+            return (ops.relu(x) - x * y) + ops.log1p(ops.exp(-ops.abs(x)))
+        likely, unlikely = _sides(x)
+        of_likely, of_unlikely = ops.where(x > 0, y, 1 - y), ops.where(x > 0, 1 - y, y)
+        return of_likely * curve.value(likely) + of_unlikely * curve.value(unlikely)
+
+    def gradient(upstream, x, y):
+        # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
+        if curve is not None:
+            likely, unlikely = _sides(x)
+            away = ops.where(x > 0, y, 1 - y) * curve.slope(likely) * likely.q
+            back = ops.where(x > 0, 1 - y, y) * curve.slope(unlikely) * unlikely.q
+            slope = ops.where(x > 0, back - away, away - back)
+        elif keras.backend.backend() == "torch":
+            # Two fused kernels beat one exponential in five passes.
+            slope = (1 - y) * ops.sigmoid(x) - y * ops.sigmoid(-x)
+        else:
+            e = ops.exp(-ops.abs(x))
+            small = e / (1 + e)
+            slope = ops.where(x > 0, (1 - y) - small, small - y)
+        return upstream * slope, None
+
+    return with_gradient(value, gradient)(x, y)
+
+
+def _yes_and_no(p):
+    # The loss of a certain mistake is that of the smallest normal number.
+    least = math.log(SMALLEST)
+    log_p = ops.maximum(ops.log(ops.maximum(p, 0)), least)
+    log_q = ops.maximum(ops.log1p(-ops.minimum(p, 1)), least)
+    p, q = ops.relu(p), ops.relu(1 - p)
+    return (
+        Label(-log_p, p, q, lambda exponent: power(p, exponent)),
+        Label(-log_q, q, p, lambda exponent: power(q, exponent)),
+    )
+
+
+def bernoulli(p, y, curve=None):
+    """`y * f(p) + (1 - y) * f(1 - p)`. Labels are constants."""
+
+    def value(p, y):
+        yes, no = _yes_and_no(p)
+        if curve is None:
+            return y * yes.loss + (1 - y) * no.loss
+        return y * curve.value(yes) + (1 - y) * curve.value(no)
+
+    def gradient(upstream, p, y):
+        of_yes, of_no = y, 1 - y
+        if curve is not None:
+            yes, no = _yes_and_no(p)
+            of_yes, of_no = of_yes * curve.slope(yes), of_no * curve.slope(no)
+        return upstream * (of_no * reciprocal(1 - p) - of_yes * reciprocal(p)), None
+
+    return with_gradient(value, gradient)(p, y)
+
+
+def categorical(target, x, axis, from_logits, curve=None, low=None):
+    """`sum(target * f(p))` of logits or of unnormalized `p`.
+
+    Both are told by the distance of each entry to the leading one, and by what the others weigh
+    beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
+    `low` is what rounding took from computed logits: at 100 that is 30 units in the last place of
+    the exponential.
+    """
+
+    def behind(leads, low):
+        """What rounding took from each entry, beside what it took from the leader."""
+        return low - amax(ops.where(leads, low, -1.0), axis=axis, keepdims=True)
+
+    def others(x, top, low):
+        """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
+        leads = x == top
+        if from_logits:
+            e, shift = exp_near(x, top)
+            if low:
+                e = e + e * behind(leads, *low)
+            scale = ops.exp(shift - top)
+        else:
+            e, scale = x, 1 / top
+        return leads, ops.where(leads, 0.0, e), scale
+
+    def labels(x, top, rest, low):
+        """Every entry, as if it were the label."""
+        leads, e, scale = others(x, top, low)
+        weight = ops.where(leads, 1.0, e * scale)
+        total, near = 1 + rest, ops.log1p(rest)
+        p, q = weight / total, ops.where(leads, rest, 1 + (rest - weight)) / total
+        if not from_logits:
+            loss = ops.log(top / positive(x)) + near
+            return Label(loss, p, q, lambda exponent: power(p, exponent))
+        distance, dropped = difference(top, x)
+        if low:
+            dropped = dropped - behind(leads, *low)
+        return Label(distance + near, p, q, _far(distance, dropped, near))
+
+    def asked(target, of_labels):
+        # An entry at minus infinity that nobody asks for is no loss.
+        return ops.where(target == 0, 0.0, target * of_labels)
+
+    def shared(target, x, *low):
+        top = amax(x, axis=axis, keepdims=True)
+        # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
+        top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else positive(top)
+        leads, e, scale = others(x, top, low)
+        ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
+        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ops.maximum(ties - 1, 0)
+        return top, rest, None if curve else ops.sum(target, axis=axis, keepdims=True)
+
+    def value(shared, target, x, *low):
+        top, rest, mass = shared
+        if curve is not None:
+            return ops.sum(asked(target, curve.value(labels(x, top, rest, low))), axis=axis)
+        distance = top - x if from_logits else ops.log(top / positive(x))
+        if low:
+            distance = distance - behind(x == top, *low)
+        return ops.sum(asked(target, distance), axis=axis) + ops.squeeze(
+            mass * ops.log1p(rest), axis
+        )
+
+    def gradient(upstream, shared, target, x, *low):
+        top, rest, mass = shared
+        upstream = ops.expand_dims(upstream, axis) / (1 + rest)
+        leads, e, scale = others(x, top, low)
+        weight = ops.where(leads, 1.0, e * scale)
+        left = None
+        if curve is not None:
+            target = asked(target, curve.slope(labels(x, top, rest, low)))
+            mass = ops.sum(target, axis=axis, keepdims=True)
+            left = ops.sum(ops.where(leads, 0.0, target), axis=axis, keepdims=True)
+
+        def beside(share, own):
+            """`share - own`, where nothing may remain of a single leader's own target."""
+            if left is None:
+                return share - own
+            # A compiler computes the targets of the sum anew, and not to the same last digit.
+            return ops.where(ops.logical_and(leads, rest < 1), left, share - own)
+
+        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
+        if from_logits:
+            none = (None,) * len(low)
+            return None, upstream * (beside(mass * weight, target) - target * rest), *none
+        ratio = target * reciprocal(weight)
+        return None, upstream / top * (beside(mass, ratio) - ratio * rest)
+
+    return with_gradient(value, gradient, shared)(target, x, *(() if low is None else (low,)))
+
+
+def _against_logits(label, own, x, axis, low=None):
+    """`-log(softmax(x))` of the label's logit `own`, and its derivatives.
+
+    `low` is what rounding took from the others beside the label.
+
+    Returns:
+        `(loss, of_label, factor, of_others, described)`: the derivative is `of_label` at the label
+        and `factor * of_others` elsewhere; `described()` is the `Label`.
+    """
+    others = ops.where(label, -np.inf, x)
+    top = amax(others, axis=axis, keepdims=True)
+    # With no other class there is nothing to be behind.
+    top = ops.where(ops.isfinite(top), top, own)
+    # Near what leads: near the best other one, the share of a far leader's gradient is lost.
+    leading = ops.minimum(ops.maximum(top, own), 2.0**126)
+    e, shift = exp_near(others, leading)
+    if low is not None:
+        e = e + e * low
+    total = ops.sum(e, axis=axis, keepdims=True)
+    # Relative to the leader, one of the two weights is at least 1.
+    weight = total * ops.exp(shift - leading)
+    own_weight = exp_difference(ops.minimum(own, top), top)
+    distance, near = ops.relu(top - own), ops.log1p(weight + (own_weight - 1))
+    q = weight / (weight + own_weight)
+
+    def described():
+        dropped = ops.where(own < top, difference(top, own)[1], 0.0)
+        p = own_weight / (weight + own_weight)
+        return Label(distance + near, p, q, _far(distance, dropped, near))
+
+    return distance + near, -q, q / ops.where(total == 0, 1.0, total), e, described
+
+
+def _against_probabilities(label, own, x, axis):
+    """`_against_logits` for probabilities, which need not sum to 1."""
+    total = ops.sum(ops.where(label, 0.0, x), axis=axis, keepdims=True)
+    own = ops.relu(own)
+    ratio = total / positive(own)
+    large = ops.log(positive(total)) - ops.log(positive(own))
+    loss = ops.where(ops.isfinite(ratio), ops.log1p(ratio), large)
+    factor = reciprocal(total + own)
+
+    def described():
+        p = positive(own) * factor
+        return Label(loss, p, total * factor, lambda exponent: power(p, exponent))
+
+    return loss, -total * reciprocal(own) * factor, factor, 1.0, described
+
+
+def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
+    """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
+
+    def shared(ids, x, *low):
+        classes = ops.arange(x.shape[axis], dtype="int32")
+        shape = [1] * len(x.shape)
+        shape[axis] = -1
+        ids = ops.expand_dims(ids, axis)
+        label = ops.reshape(classes, shape) == ids
+        # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
+        ids = ops.where(ids < 0, x.shape[axis], ids)
+        own = ops.take_along_axis(x, ids, axis)
+        against = _against_logits if from_logits else _against_probabilities
+        low = [low - ops.take_along_axis(low, ids, axis) for low in low]
+        loss, of_label, factor, of_others, described = against(label, own, x, axis, *low)
+        slope = None
+        if curve is not None:
+            described = described()
+            loss, slope = curve.value(described), curve.slope(described)
+            # One after the other: a small slope times the factor of large weights underflows.
+            of_others = factor * of_others
+            factor = 1.0
+        return label, loss, of_label, factor, of_others, slope
+
+    def value(shared, ids, x, *low):
+        return ops.squeeze(shared[1], axis)
+
+    def gradient(upstream, shared, ids, x, *low):
+        label, _, of_label, factor, of_others, of_curve = shared
+        upstream = ops.expand_dims(upstream, axis)
+        if curve is not None:
+            upstream = upstream * of_curve
+        slope = ops.where(label, upstream * of_label, upstream * factor * of_others)
+        return None, slope, *(None for _ in low)
+
+    return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
+
+
+def numbers(class_weights):
+    """An array as a list, which every compiler can see through."""
+    return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
+
+
+def along(numbers, x, axis, what="weights"):
+    """One number a class, shaped to broadcast along `axis` of `x`."""
+    numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)
+    if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
+        raise ValueError(
+            f"got {numbers.shape[0]} {what}, but y_pred has {x.shape[axis]} classes; give each one"
+        )
+    shape = [1] * len(x.shape)
+    shape[axis] = -1
+    return ops.reshape(numbers, shape)
+
+
+def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):
+    """Mean over `axis` of a loss of binary labels, with all options."""
+    loss = logistic if from_logits else bernoulli
+    y = ops.cast(y_true, y_pred.dtype)
+    if label_smoothing:
+        y = y * (1 - label_smoothing) + label_smoothing / 2
+    if class_weights is None:
+        return mean(loss(y_pred, y, curve), mask, axis)
+    if len(class_weights) != 2:
+        raise ValueError(
+            f"class_weights needs two weights, for the labels 0 and 1, got {class_weights!r}"
+        )
+    # Weighted labels are labels again, times what they weigh together.
+    yes, no = y * class_weights[1], (1 - y) * class_weights[0]
+    mass = yes + no
+    y = ops.where(mass == 0, 0.5, yes / ops.where(mass == 0, 1.0, mass))
+    y_pred = ops.where(mass == 0, 0.5, y_pred)
+    return mean(mass * loss(y_pred, y, curve), mask, axis)
+
+
+def of_categorical(
+    y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
+):
+    """A loss of one-hot or soft labels, with all options."""
+    if label_smoothing:
+        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    if class_weights is not None:
+        y_true = y_true * along(class_weights, y_pred, axis)
+        used = ops.any(y_true != 0, axis=axis, keepdims=True)
+        y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    return categorical(y_true, y_pred, axis, from_logits, curve, low)
+
+
+def of_sparse(
+    y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
+):
+    """A loss of class ids, with all options."""
+    if label_smoothing:
+        labels = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+        return of_categorical(
+            labels, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low
+        )
+    if class_weights is None:
+        return sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)
+    weight = ops.take(ops.reshape(along(class_weights, y_pred, axis), (-1,)), y_true)
+    used = ops.expand_dims(weight != 0, axis)
+    y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    return weight * sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)

@@ -1,0 +1,315 @@
+"""Cross-entropies for classes that are not equally frequent."""
+
+import math
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import class_counts, non_negative, number, positive
+from keras_actloss.core.crossentropy import OPTIONS, along, numbers, of_categorical, of_sparse
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import difference, product
+from keras_actloss.core.registry import register
+
+_ADJUSTED = {**OPTIONS, "class_prior": class_counts, "tau": number}
+_MARGIN = {
+    **OPTIONS,
+    "class_counts": class_counts,
+    "max_margin": non_negative,
+    "scale": positive,
+}
+
+
+def _rounded(values):
+    """Numbers as the nearest ones of float32, and what these leave."""
+    rounded = [float(np.float32(value)) for value in values]
+    return rounded, [value - near for value, near in zip(values, rounded, strict=True)]
+
+
+def _minus(x, values, where, axis):
+    """`x` minus a number a class, and what rounding took from it, which exponentials show."""
+    rounded, rest = (along(part, x, axis, "frequencies") for part in _rounded(values))
+    # A sum with a constant is reordered by XLA, and then nothing seems to have been rounded.
+    result, dropped = difference(x, ops.where(where, rounded, 0.0))
+    low = ops.where(ops.abs(dropped) < 1, dropped, 0.0) - ops.where(where, rest, 0.0)
+    return result, ops.stop_gradient(low)
+
+
+def _adjusted(x, class_prior, tau, from_logits, axis):
+    """Predictions of a model that has the frequencies of the classes beside it, and their `low`."""
+    most = max(class_prior)
+    logarithms = [tau * math.log(frequency / most) for frequency in class_prior]
+    if from_logits:
+        return _minus(x, [-logarithm for logarithm in logarithms], x == x, axis)
+    weights = [math.exp(logarithm) for logarithm in logarithms]
+    return x * along(weights, x, axis, "frequencies"), None
+
+
+@loss_function("onehot", **_ADJUSTED)
+def categorical_logit_adjusted_crossentropy(
+    y_true,
+    y_pred,
+    class_prior,
+    tau=1.0,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    ignore_class=None,
+):
+    """Cross-entropy of predictions to which the frequencies of the classes are added in training.
+
+    Take it for long-tailed classes where rare ones count as much as frequent ones: the model learns
+    what is left, which is right for equal frequencies. Predict with the model's output as it is.
+
+    Formula:
+
+        prior = along(class_prior, axis) ** tau
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = prior * p / sum(prior * p, axis=axis, keepdims=True)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        loss = -sum(xlogy(y, p), axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        class_prior: Frequencies of the classes in training, or their counts; each above 0.
+        tau: How much of the frequencies is taken out of the predictions. Defaults to `1.0`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        axis: The class axis. Defaults to `-1`.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> adjusted = keras_actloss.losses.categorical_logit_adjusted_crossentropy
+    >>> float(adjusted([[0, 1]], [[0.5, 0.5]], class_prior=[3, 1])[0])
+    1.3862...
+
+    Related:
+        `tau=0` is `categorical_crossentropy`; `tau=1` of logits is the balanced softmax of Ren et
+        al.
+
+    Reference:
+        [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
+    """
+    y_pred, low = _adjusted(y_pred, numbers(class_prior), tau, from_logits, axis)
+    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
+
+
+@register("losses")
+class CategoricalLogitAdjustedCrossentropy(Loss, fn=categorical_logit_adjusted_crossentropy):
+    """Class form of `categorical_logit_adjusted_crossentropy`."""
+
+    def __init__(
+        self,
+        class_prior,
+        tau=1.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.class_prior = numbers(class_prior)
+        self.tau = tau
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+    @property
+    def width(self):
+        return len(self.class_prior)
+
+
+@loss_function("ids", **_ADJUSTED)
+def sparse_categorical_logit_adjusted_crossentropy(
+    y_true,
+    y_pred,
+    class_prior,
+    tau=1.0,
+    from_logits=False,
+    ignore_class=None,
+    axis=-1,
+    label_smoothing=0.0,
+):
+    """Cross-entropy of ids, with the frequencies of the classes added to the predictions.
+
+    Take it for long-tailed classes where rare ones count as much as frequent ones; see
+    `categorical_logit_adjusted_crossentropy`.
+
+    Formula:
+
+        prior = along(class_prior, axis) ** tau
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = prior * p / sum(prior * p, axis=axis, keepdims=True)
+        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
+        y = y + label_smoothing / size(y_pred, axis)
+        loss = -sum(xlogy(y, p), axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        class_prior: Frequencies of the classes in training, or their counts; each above 0.
+        tau: How much of the frequencies is taken out of the predictions. Defaults to `1.0`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> adjusted = keras_actloss.losses.sparse_categorical_logit_adjusted_crossentropy
+    >>> float(adjusted([1], [[0.5, 0.5]], class_prior=[3, 1])[0])
+    1.3862...
+
+    Related:
+        `categorical_logit_adjusted_crossentropy` of the one-hot labels.
+
+    Reference:
+        [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
+    """
+    y_pred, low = _adjusted(y_pred, numbers(class_prior), tau, from_logits, axis)
+    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
+
+
+@register("losses")
+class SparseCategoricalLogitAdjustedCrossentropy(
+    Loss, fn=sparse_categorical_logit_adjusted_crossentropy
+):
+    """Class form of `sparse_categorical_logit_adjusted_crossentropy`."""
+
+    def __init__(
+        self,
+        class_prior,
+        tau=1.0,
+        from_logits=False,
+        ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.class_prior = numbers(class_prior)
+        self.tau = tau
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+        self.label_smoothing = label_smoothing
+
+    @property
+    def width(self):
+        return len(self.class_prior)
+
+
+@loss_function("ids", **_MARGIN)
+def label_distribution_aware_margin(
+    y_true,
+    y_pred,
+    class_counts,
+    max_margin=0.5,
+    scale=30.0,
+    ignore_class=None,
+    axis=-1,
+    class_weights=None,
+):
+    """Cross-entropy of class ids whose own score must lead by a margin, wider for rare classes.
+
+    Take it for long-tailed classes with normalized scores, cosines between features and the weights
+    of the classes. The paper gives rare classes `class_weights` late in training.
+
+    Formula:
+
+        margin = max_margin * (min(class_counts) / along(class_counts, axis)) ** (1 / 4)
+        y = one_hot(y_true, size(y_pred, axis), axis)
+        logits = scale * (y_pred - margin * y)
+        e = exp(logits - max(logits, axis=axis, keepdims=True))
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, e / sum(e, axis=axis, keepdims=True)), axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Scores, such as cosines, from -1 to 1.
+        class_counts: Number of samples of each class in training, above 0.
+        max_margin: Margin of the rarest class, at least 0. Defaults to `0.5`.
+        scale: What the scores are multiplied with, above 0. Defaults to `30.0`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> ldam = keras_actloss.losses.label_distribution_aware_margin
+    >>> float(ldam([1], [[0.0, 0.5]], class_counts=[16, 1])[0])
+    0.6931...
+
+    Related:
+        `max_margin=0` is `sparse_categorical_crossentropy` of `scale * y_pred`.
+
+    Reference:
+        [Cao et al., 2019](https://arxiv.org/abs/1906.07413)
+    """
+    counts = numbers(class_counts)
+    margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
+    label = ops.one_hot(y_true, len(counts), axis=axis, dtype=y_pred.dtype)
+    shifted, low = _minus(y_pred, margins, label == 1, axis)
+    (rounded,), (rest,) = _rounded([scale])
+    logits, dropped = product(shifted, ops.full_like(shifted, rounded))
+    low = ops.stop_gradient(dropped + scale * low + rest * shifted)
+    return of_sparse(y_true, logits, True, 0.0, axis, class_weights, low=low)
+
+
+@register("losses")
+class LabelDistributionAwareMargin(Loss, fn=label_distribution_aware_margin):
+    """Class form of `label_distribution_aware_margin`."""
+
+    def __init__(
+        self,
+        class_counts,
+        max_margin=0.5,
+        scale=30.0,
+        ignore_class=None,
+        axis=-1,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.class_counts = numbers(class_counts)
+        self.max_margin = max_margin
+        self.scale = scale
+        self.ignore_class = ignore_class
+        self.axis = axis
+        self.class_weights = numbers(class_weights)
+
+    @property
+    def width(self):
+        return len(self.class_counts)

@@ -1,0 +1,250 @@
+"""Traps of cross-entropies and their relatives, and what they are to each other."""
+
+import numpy as np
+import pytest
+from accuracy import MODES
+from keras import ops
+
+from keras_actloss import losses
+from keras_actloss.testing.backend import array, compiled_value_and_gradient, value_and_gradient
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(8, 4)).astype("float32") * 3
+IDS = (np.arange(8) % 4).astype("int32")
+ONE_HOT = np.eye(4, dtype="float32")[IDS]
+P = RNG.dirichlet(np.ones(4), 8).astype("float32")
+
+SPARSE = {
+    "cross-entropy": losses.sparse_categorical_crossentropy,
+    "focal": losses.sparse_categorical_focal_crossentropy,
+    "poly": losses.sparse_categorical_poly_crossentropy,
+    "generalized": losses.sparse_categorical_generalized_cross_entropy,
+    "symmetric": losses.sparse_categorical_symmetric_crossentropy,
+    "brier": losses.sparse_categorical_brier,
+}
+DENSE = {
+    "cross-entropy": losses.categorical_crossentropy,
+    "focal": losses.categorical_focal_crossentropy,
+    "poly": losses.categorical_poly_crossentropy,
+    "generalized": losses.categorical_generalized_cross_entropy,
+    "symmetric": losses.categorical_symmetric_crossentropy,
+    "brier": losses.categorical_brier,
+}
+
+
+def _same(got, expected, rtol=1e-5):
+    np.testing.assert_allclose(array(got), array(expected), rtol=rtol, atol=1e-6)
+
+
+def test_focal_without_focus_is_the_cross_entropy():
+    """Neither a scale that is always on, nor one sigmoid a class."""
+    weights = [1.0, 2.0, 0.5, 4.0]
+    _same(
+        losses.categorical_focal_crossentropy(ONE_HOT, X, gamma=0.0, from_logits=True),
+        losses.categorical_crossentropy(ONE_HOT, X, from_logits=True),
+    )
+    _same(
+        losses.sparse_categorical_focal_crossentropy(IDS, P, gamma=0, alpha=weights),
+        losses.sparse_categorical_crossentropy(IDS, P, class_weights=weights),
+    )
+    _same(
+        losses.binary_focal_crossentropy(ONE_HOT, P, gamma=0, alpha=0.25),
+        losses.binary_crossentropy(ONE_HOT, P, class_weights=[0.75, 0.25]),
+    )
+
+
+@pytest.mark.parametrize("name", SPARSE)
+def test_class_ids_are_one_hot_labels(name):
+    for from_logits, y_pred in ((True, X), (False, P)):
+        got, expected = (
+            value_and_gradient(
+                lambda p, f=f, y=y, logits=from_logits: f(y, p, from_logits=logits), y_pred
+            )
+            for f, y in ((SPARSE[name], IDS), (DENSE[name], ONE_HOT))
+        )
+        for ours, theirs in zip(got, expected, strict=True):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["cross-entropy", "focal", "poly"])
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+def test_a_confident_mistake_has_its_loss_and_its_gradient(name, forms):
+    y_true = np.array([0], "int32") if forms is SPARSE else np.eye(3, dtype="float32")[:1]
+    x = np.array([[-30.0, 30.0, 0.0]], "float32")
+    value, gradient = value_and_gradient(lambda p: forms[name](y_true, p, from_logits=True), x)
+    assert value[0] == pytest.approx(62 if name == "poly" else 60, rel=1e-5)
+    np.testing.assert_allclose(gradient, [[-1, 1, 0]], atol=1e-6)
+
+
+@pytest.mark.parametrize("y", [0.0, 1.0])
+def test_a_binary_focal_mistake_is_not_cut_off(y):
+    x = np.array([[-60.0 if y else 60.0]], "float32")
+    call = lambda p: losses.binary_focal_crossentropy([[y]], p, from_logits=True)  # noqa: E731
+    value, gradient = value_and_gradient(call, x)
+    assert value[0] == pytest.approx(60) and abs(gradient[0, 0]) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+def test_what_a_label_leaves_far_behind_has_its_gradient(mode, forms):
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    x = np.array([[90.0, 60.0, 0.0], [64.0, 40.0, 0.0], [-20.0, -60.0, -61.0]], "float32")
+    y_true = np.zeros(3, "int32") if forms is SPARSE else np.eye(3, dtype="float32")[[0, 0, 0]]
+    _, gradient = run(lambda p: forms["cross-entropy"](y_true, p, from_logits=True), x)
+    expected = np.exp(np.float64(x) - x[:, :1])
+    expected[:, 0] = -expected[:, 1:].sum(-1)
+    seen = np.abs(expected) > 1e-30
+    np.testing.assert_allclose(gradient[seen], expected[seen], rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.5])
+def test_focal_at_certainty(gamma):
+    """The power of a missing probability of 0 has no infinite slope."""
+    settings = {"gamma": gamma}
+    calls = [
+        (lambda p: losses.binary_focal_crossentropy(ONE_HOT, p, **settings), ONE_HOT),
+        (lambda p: losses.categorical_focal_crossentropy(ONE_HOT, p, **settings), ONE_HOT),
+        (lambda p: losses.sparse_categorical_focal_crossentropy(IDS, p, **settings), ONE_HOT),
+        (
+            lambda p: losses.sparse_categorical_focal_crossentropy(
+                IDS, p, from_logits=True, **settings
+            ),
+            ONE_HOT * 1000,
+        ),
+    ]
+    for call, y_pred in calls:
+        value, gradient = value_and_gradient(call, y_pred)
+        assert np.all(value == 0) and np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+@pytest.mark.parametrize("name", SPARSE)
+def test_masked_logits_and_probabilities_of_zero(name, forms):
+    """An entry at minus infinity, or of probability 0, that is not the label does no harm."""
+    label = np.array([2]) if forms is SPARSE else np.eye(3, dtype="float32")[[2]]
+    x = np.array([[1.0, -np.inf, 2.0]], "float32")
+    p = np.array([[0.0, 0.25, 0.75]], "float32")
+    value, gradient = value_and_gradient(lambda v: forms[name](label, v, from_logits=True), x)
+    assert np.isfinite(value[0]) and np.all(np.isfinite(gradient)) and gradient[0, 1] == 0
+    value, gradient = value_and_gradient(lambda v: forms[name](label, v), p)
+    assert np.isfinite(value[0]) and np.all(np.isfinite(gradient))
+
+
+def test_generalized_of_a_column_of_ids():
+    """Labels (batch, 1) are labels (batch,), where Keras's has a result of (batch, batch)."""
+    call = losses.sparse_categorical_generalized_cross_entropy
+    _same(call(IDS[:, None], P), call(IDS, P))
+    assert call(IDS, P).shape == (8,)
+
+
+def test_generalized_bounds_the_loss_of_a_mistake():
+    x = np.array([[-200.0, 200.0]], "float32")
+    value, gradient = value_and_gradient(
+        lambda p: losses.sparse_categorical_generalized_cross_entropy(
+            [0], p, q=0.25, from_logits=True
+        ),
+        x,
+    )
+    assert value[0] == pytest.approx(4)
+    # exp(-400) is no float32, its fourth root is.
+    np.testing.assert_allclose(gradient, [[-np.exp(-100.0), np.exp(-100.0)]], atol=1e-38)
+    _, gradient = value_and_gradient(
+        lambda p: losses.sparse_categorical_generalized_cross_entropy(
+            [0], p, q=0.125, from_logits=True
+        ),
+        x,
+    )
+    np.testing.assert_allclose(gradient, [[-np.exp(-50.0), np.exp(-50.0)]], rtol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 1000])
+@pytest.mark.parametrize("t2", [1.05, 2.0, 4.0])
+def test_bi_tempered_probabilities_sum_to_one(t2, classes):
+    """With `t1 = 0` the loss is `(sum(p**2) + 1) / 2 - p`: the gradient has no sum if they do."""
+    x = RNG.normal(size=(20, classes)).astype("float32") * 10.0 ** np.linspace(-2, 2, 20)[:, None]
+    ids = RNG.integers(0, classes, 20)
+    value, gradient = value_and_gradient(
+        lambda p: losses.sparse_categorical_bi_tempered_logistic(ids, p, t1=0.0, t2=t2),
+        x.astype("float32"),
+    )
+    low, high = x.max(-1, keepdims=True), x.max(-1, keepdims=True) + classes ** (t2 - 1) / (t2 - 1)
+    for _ in range(100):
+        middle = (low + high) / 2
+        p = (1 + (t2 - 1) * (middle - np.float64(x.astype("float32")))) ** (-1 / (t2 - 1))
+        low, high = np.where(p.sum(-1, keepdims=True) > 1, (middle, high), (low, middle))
+    expected = ((p**2).sum(-1) + 1) / 2 - p[np.arange(20), ids]
+    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(gradient.sum(-1), 0, atol=1e-6)
+
+
+def test_identities():
+    _same(
+        losses.categorical_symmetric_crossentropy(ONE_HOT, P, alpha=1.0, beta=2.0),
+        losses.categorical_poly_crossentropy(ONE_HOT, P, epsilon=2.0),
+    )
+    _same(
+        losses.binary_poly_crossentropy([[1.0], [0.0]], [[2.5], [0.5]], from_logits=True),
+        losses.sparse_categorical_poly_crossentropy(
+            [1, 0], [[0.0, 2.5], [0.0, 0.5]], from_logits=True
+        ),
+    )
+    _same(
+        losses.sparse_categorical_logit_adjusted_crossentropy(
+            IDS, P, class_prior=[4.0, 3.0, 2.0, 1.0]
+        ),
+        losses.sparse_categorical_logit_adjusted_crossentropy(
+            IDS, np.log(P), class_prior=[0.4, 0.3, 0.2, 0.1], from_logits=True
+        ),
+    )
+    _same(
+        losses.multilabel_soft_margin(ONE_HOT, X),
+        losses.binary_crossentropy(ONE_HOT, X, from_logits=True),
+    )
+    _same(
+        losses.sparse_categorical_nll(IDS, np.log(P), label_smoothing=0.1),
+        losses.sparse_categorical_crossentropy(IDS, P, label_smoothing=0.1),
+    )
+    _same(
+        losses.categorical_brier(ONE_HOT, X, from_logits=True),
+        losses.categorical_brier(ONE_HOT, ops.softmax(X)),
+    )
+
+
+REFUSED = {
+    "t1": (losses.CategoricalBiTemperedLogistic, {"t1": 1.0}, "1.0"),
+    "t2": (losses.SparseCategoricalBiTemperedLogistic, {"t2": 1.0}, "1.0"),
+    "gamma": (losses.BinaryFocalCrossentropy, {"gamma": -1.0}, "-1.0"),
+    "alpha": (losses.BinaryFocalCrossentropy, {"alpha": 2.0}, "2.0"),
+    "alpha of classes": (losses.CategoricalFocalCrossentropy, {"alpha": 0.25}, "one a class"),
+    "epsilon": (losses.CategoricalPolyCrossentropy, {"epsilon": -2.0}, "-2.0"),
+    "q of 0": (losses.CategoricalGeneralizedCrossEntropy, {"q": 0.0}, "(0, 1]"),
+    "q": (losses.SparseCategoricalGeneralizedCrossEntropy, {"q": 1.5}, "1.5"),
+    "beta": (losses.CategoricalSymmetricCrossentropy, {"beta": -1.0}, "-1.0"),
+    "prior": (
+        losses.SparseCategoricalLogitAdjustedCrossentropy,
+        {"class_prior": [0.0, 1.0]},
+        "above 0",
+    ),
+    "counts": (losses.LabelDistributionAwareMargin, {"class_counts": 3}, "one a class"),
+    "margin": (
+        losses.LabelDistributionAwareMargin,
+        {"class_counts": [1, 2], "max_margin": -0.5},
+        "-0.5",
+    ),
+}
+
+
+@pytest.mark.parametrize(("cls", "settings", "named"), REFUSED.values(), ids=REFUSED)
+def test_a_setting_is_refused(cls, settings, named):
+    with pytest.raises((TypeError, ValueError)) as error:
+        cls(**settings)
+    assert named in str(error.value) and list(settings)[-1] in str(error.value)
+
+
+def test_too_few_frequencies():
+    for loss in (
+        losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[1.0, 2.0]),
+        losses.LabelDistributionAwareMargin(class_counts=[1, 2]),
+    ):
+        with pytest.raises(ValueError, match="got 2 frequencies, but y_pred has 4 classes"):
+            loss(IDS, X)
