@@ -74,6 +74,12 @@ def smoothing(name, value):
         raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
 
 
+def share(name, value):
+    number(name, value)
+    if not 0 < value <= 1:
+        raise ValueError(f"{name} must lie in (0, 1], got {value!r}; 1 takes everything")
+
+
 def flag(name, value):
     if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{name} must be True or False, got {value!r}")

@@ -9,6 +9,12 @@ from keras_actloss.losses.classification import (
     categorical_crossentropy,
     sparse_categorical_crossentropy,
 )
+from keras_actloss.losses.hardest import (
+    TopKBinaryCrossentropy,
+    TopKSparseCategoricalCrossentropy,
+    top_k_binary_crossentropy,
+    top_k_sparse_categorical_crossentropy,
+)
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
     Hinge,
@@ -16,6 +22,18 @@ from keras_actloss.losses.hinge import (
     categorical_hinge,
     hinge,
     squared_hinge,
+)
+from keras_actloss.losses.imbalance import (
+    AsymmetricBinaryCrossentropy,
+    PenaltyReducedFocal,
+    QualityFocal,
+    SoftF1,
+    Varifocal,
+    asymmetric_binary_crossentropy,
+    penalty_reduced_focal,
+    quality_focal,
+    soft_f1,
+    varifocal,
 )
 from keras_actloss.losses.regression import (
     MeanAbsoluteError,
@@ -26,6 +44,7 @@ from keras_actloss.losses.regression import (
 from keras_actloss.losses.robust import Huber, huber
 
 __all__ = [
+    "AsymmetricBinaryCrossentropy",
     "BinaryCrossentropy",
     "CategoricalCrossentropy",
     "CategoricalHinge",
@@ -34,8 +53,15 @@ __all__ = [
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "PenaltyReducedFocal",
+    "QualityFocal",
+    "SoftF1",
     "SparseCategoricalCrossentropy",
     "SquaredHinge",
+    "TopKBinaryCrossentropy",
+    "TopKSparseCategoricalCrossentropy",
+    "Varifocal",
+    "asymmetric_binary_crossentropy",
     "binary_crossentropy",
     "categorical_crossentropy",
     "categorical_hinge",
@@ -43,6 +69,12 @@ __all__ = [
     "huber",
     "mean_absolute_error",
     "mean_squared_error",
+    "penalty_reduced_focal",
+    "quality_focal",
+    "soft_f1",
     "sparse_categorical_crossentropy",
     "squared_hinge",
+    "top_k_binary_crossentropy",
+    "top_k_sparse_categorical_crossentropy",
+    "varifocal",
 ]
