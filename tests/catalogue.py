@@ -136,6 +136,11 @@ ACTIVATIONS = [
 ]
 
 LOSSES = [
+    losses.AsymmetricBinaryCrossentropy(),
+    losses.AsymmetricBinaryCrossentropy(
+        from_logits=True, gamma_negative=2.5, gamma_positive=0.0, clip=0.2, ignore_class=-1
+    ),
+    losses.AsymmetricBinaryCrossentropy(from_logits=True, clip=0.0, axis=1),
     losses.BinaryCrossentropy(),
     losses.BinaryCrossentropy(from_logits=True),
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, class_weights=[1.0, 3.0]),
@@ -188,6 +193,12 @@ LOSSES = [
     losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.MultiMargin(),
     losses.MultiMargin(p=2, margin=0.5, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1),
+    losses.PenaltyReducedFocal(),
+    losses.PenaltyReducedFocal(from_logits=True, alpha=1.5, beta=2.5),
+    losses.QualityFocal(),
+    losses.QualityFocal(from_logits=True, beta=1.5),
+    losses.SoftF1(),
+    losses.SoftF1(from_logits=True, smooth=0.1, axis=1, ignore_class=-1),
     losses.SoftMargin(),
     losses.SparseCategoricalBiTemperedLogistic(),
     losses.SparseCategoricalBiTemperedLogistic(t1=0.2, t2=4.0, ignore_class=-1),
@@ -216,6 +227,16 @@ LOSSES = [
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),
+    losses.TopKBinaryCrossentropy(),
+    losses.TopKBinaryCrossentropy(
+        from_logits=True, label_smoothing=0.1, fraction=0.5, ignore_class=-1
+    ),
+    losses.TopKSparseCategoricalCrossentropy(),
+    losses.TopKSparseCategoricalCrossentropy(
+        from_logits=True, axis=1, label_smoothing=0.1, fraction=0.7, ignore_class=-1
+    ),
+    losses.Varifocal(),
+    losses.Varifocal(from_logits=True, alpha=0.5, gamma=1.5),
     losses.WeightedSum([losses.MeanSquaredError(), losses.Huber(delta=0.5)], weights=[0.5, 2.0]),
     losses.WeightedSum(
         [

@@ -1,79 +1,17 @@
-"""Activations onto the probability simplex that give exact zeros.
+"""Activations onto the probability simplex that give exact zeros."""
 
-Each is a power of `relu(z + height)`, where `z <= 0` is the distance to the leading entry and one
-height a row makes the sum 1. The height is found without sorting.
-"""
-
-import math
 import numbers
 from typing import Unpack
 
-import numpy as np
 from keras import ops
 
+from keras_actloss.core import simplex
 from keras_actloss.core.checks import above_one, integer_axis
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import polynomial, repeat, with_gradient
 from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.core.registry import register
-from keras_actloss.core.tensors import dtype_of
-
-
-def _sum(x, axis):
-    return ops.sum(x, axis=axis, keepdims=True)
-
-
-def _distance(x, axis):
-    """`x` minus its maximum: a shift that the result does not feel, and no gradient need follow."""
-    return x - ops.stop_gradient(amax(x, axis=axis, keepdims=True))
-
-
-def _pull_back(upstream, z, slope, axis):
-    """`slope * (upstream - mean)`, the mean of `upstream` weighed by `slope`.
-
-    Relative to what the leading entry gets, nothing cancels where that entry has nearly everything.
-    """
-    of_leader = amax(ops.where(z == 0, upstream, -np.inf), axis=axis, keepdims=True)
-    relative = upstream - of_leader
-    return slope * (relative - _sum(slope * relative, axis) / _sum(slope, axis))
-
-
-def _most_steps(z, axis):
-    # A Newton step on a convex function quarters the product of value and slope, or better. The
-    # product begins below size ** 2 and has settled at the resolution of the dtype.
-    # A size that is not known may be any.
-    return int(z.shape[axis] or 2**31).bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
-
-
-def _newton(z, axis, total, excess, slope):
-    """The height where `excess(total(relu(z + height)))` is 0, by Newton's method from above.
-
-    At height 1 the leading entry alone has a total of 1. The excess is convex, so that the steps
-    down never pass the root; they end when the slope no longer changes, at the latest at the
-    resolution of the dtype.
-
-    Returns:
-        `(height, edge, slope)`: the height, and the last one but a final correction, with the slope
-        there.
-    """
-
-    def step(height, r, steepness, _):
-        height = ops.minimum(height, height - excess(total(r)) / steepness)
-        # Value and slope of one height are summed in two iterations: XLA would else fuse them into
-        # one loop over single entries, which takes five times as long.
-        r = ops.relu(z + height)
-        new = slope(r)
-        return height, r, new, ops.any(new < steepness)
-
-    z = ops.stop_gradient(z)
-    height = ops.ones_like(amax(z, axis=axis, keepdims=True))
-    r = ops.relu(z + height)
-    start = (height, r, slope(r), ops.convert_to_tensor(True))
-    edge, r, steepness, _ = repeat(step, start, _most_steps(z, axis))
-    height = edge - excess(total(r)) / steepness
-    return tuple(ops.stop_gradient(v) for v in (height, edge, steepness))
 
 
 @activation(axis=integer_axis)
@@ -113,25 +51,9 @@ def sparsemax(x, axis=-1):
     """
 
     def project(x):
-        z = _distance(x, axis)
-        return project_at(z, *_newton(z, axis, total, lambda s: s - 1, count))
+        z = simplex.distance(x, axis)
+        return simplex.sparsemax_at(z, *simplex.sparsemax_height(z, axis), axis=axis)
 
-    def total(r):
-        return _sum(r, axis)
-
-    def count(r):
-        return _sum(ops.sign(r), axis)
-
-    def value(z, height, edge, support):
-        return ops.relu(z + height)
-
-    def gradient(upstream, z, height, edge, support):
-        # The edge, where the support was counted: which entries those are then fits their number.
-        inside = ops.sign(ops.relu(z + edge))
-        kept = upstream * inside
-        return kept - inside * (_sum(kept, axis) / support), None, None, None
-
-    project_at = with_gradient(value, gradient)
     return by_width(x, project)
 
 
@@ -181,29 +103,8 @@ def entmax15(x, axis=-1):
     """
 
     def project(x):
-        z = _distance(x, axis) / 2
-        # The root of the sum of squares is nearly linear in the height, the sum itself is not.
-        height, _, _ = _newton(z, axis, squares, lambda s: s - ops.sqrt(s), lambda r: _sum(r, axis))
-        return with_gradient(value, gradient)(z, height)
-
-    def squares(r):
-        return _sum(r * r, axis)
-
-    def value(z, height):
-        r = ops.relu(z + height)
-        return r * r
-
-    def gradient(upstream, z, height):
-        return 2 * _pull_back(upstream, z, ops.relu(z + follow(z, height)), axis), None
-
-    def follow(z, height):
-        """The height as a function of `z`, for the derivative of the gradient."""
-
-        def slope(upstream, z):
-            r = ops.relu(z + follow(z, height))
-            return -upstream * r / _sum(r, axis)
-
-        return with_gradient(lambda z: height + 0, slope)(z)
+        z = simplex.distance(x, axis) / 2
+        return simplex.entmax15_at(z, simplex.entmax15_height(z, axis), axis)
 
     return by_width(x, project)
 
@@ -266,82 +167,15 @@ def entmax(x, alpha=1.5, axis=-1):
         return entmax15(x, axis=axis) if alpha == 1.5 else sparsemax(x, axis=axis)
 
     def project(x):
-        z = _distance(x, axis)
-        rows = ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
+        z = simplex.distance(x, axis)
         # One a row, so that what broadcast has its gradient summed; 1 is subtracted from the number
         # itself, not from its rounding.
+        rows = ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
         exponent = ops.cast(ops.convert_to_tensor(alpha - 1), z.dtype) + rows
-        height = _entmax_height(z, exponent, axis, convex=fixed and alpha < 2)
-        return with_gradient(value, gradient)(z, exponent, height)
-
-    def value(z, exponent, height):
-        return parts(z, exponent, height)[0]
-
-    def parts(z, exponent, height):
-        """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` there."""
-        ratio = exponent * z / height
-        inside = ratio > -1
-        ratio = ops.where(inside, ratio, 0)
-        log_weight = ops.log1p(ratio) / exponent
-        weight = ops.where(inside, ops.exp(log_weight), 0)
-        mass = _sum(weight, axis)
-        slope = weight / (1 + ratio) * ops.power(mass, exponent - 1)
-        return weight / mass, log_weight - ops.log(mass), slope
-
-    def gradient(upstream, z, exponent, height):
-        _, log_y, slope = parts(z, exponent, follow(z, exponent, height))
-        of_z = _pull_back(upstream, z, slope, axis)
-        if fixed:
-            return of_z, None, None
-        # Without the terms of the textbook form that cancel as the exponent goes to 0.
-        bend = log_y * log_y * _half_square_rest(exponent * log_y)
-        return of_z, -_sum(of_z * bend, axis), None
-
-    def follow(z, exponent, height):
-        """The height as a function of the others, for the derivative of the gradient."""
-
-        def slope_of(upstream, z, exponent):
-            y, log_y, slope = parts(z, exponent, follow(z, exponent, height))
-            share = -upstream / _sum(slope, axis)
-            tilt = ops.where(slope > 0, slope * z - y * log_y, 0)
-            return share * exponent * slope, share * _sum(tilt, axis)
-
-        return with_gradient(lambda z, exponent: height + 0, slope_of)(z, exponent)
+        height = simplex.entmax_height(z, exponent, axis, convex=fixed and alpha < 2)
+        return simplex.entmax_at(z, exponent, height, axis, fixed)
 
     return by_width(x, project)
-
-
-def _half_square_rest(t):
-    """`(1 - (1 - t) * exp(t)) / t ** 2` for `t <= 0`: 1/2 at 0, where the quotient is 0 / 0."""
-    series = polynomial([1 / (math.factorial(k) * (k + 2)) for k in range(12)], ops.maximum(t, -1))
-    far = ops.minimum(t, -1)
-    return ops.where(t > -1, series, (1 - (1 - far) * ops.exp(far)) / (far * far))
-
-
-def _entmax_height(z, exponent, axis, convex):
-    """The height of `entmax`: by Newton's method where the sum is convex, else by bisection."""
-    exponent = ops.stop_gradient(exponent)
-    z = ops.stop_gradient(z) * exponent
-    # Halving takes a step a digit, and the height may be as small as size ** -exponent.
-    most = _most_steps(z, axis) * (1 if convex else 4)
-    by_newton = exponent <= 1
-
-    def step(low, high, _):
-        height = ops.where(by_newton, high, (low + high) / 2)
-        r = ops.relu(z + height)
-        weight = ops.where(r > 0, ops.power(ops.where(r > 0, r, 1), 1 / exponent - 1), 0)
-        total, slope = _sum(r * weight, axis), _sum(weight, axis)
-        newton = ops.minimum(high, high - (total - ops.power(total, 1 - exponent)) / slope)
-        above = total >= 1
-        new_high = ops.where(by_newton, newton, ops.where(above, height, high))
-        new_low = ops.where(ops.logical_or(by_newton, above), low, height)
-        moved = ops.logical_or(new_high < high, new_low > low)
-        return new_low, new_high, ops.any(moved)
-
-    high = ops.ones_like(exponent)
-    start = (ops.zeros_like(high), high, ops.convert_to_tensor(True))
-    _, height, _ = repeat(step, start, most)
-    return ops.stop_gradient(height)
 
 
 @register("layers")

@@ -95,7 +95,7 @@ fraction_or_none = or_none(fraction)
 def positive_fraction(name, value):
     number(name, value)
     if not 0 < value <= 1:
-        raise ValueError(f"{name} must lie in (0, 1], got {value!r}")
+        raise ValueError(f"{name} must lie in (0, 1], got {value!r}; 1 takes everything")
 
 
 def flag(name, value):

@@ -169,9 +169,10 @@ class Loss(Configured, keras.losses.Loss):
         """Keras's reductions, over what is kept and weighed."""
         rank = len(values.shape)
         if kept is not None:
+            # Class ids and what is kept of one-hot labels have no class axis any more.
+            axis = -1 if self.labels in ("ids", "onehot") else self._class_axis
             while len(kept.shape) > rank:
-                last = len(kept.shape) == rank + 1
-                kept = ops.any(kept, axis=self._class_axis if last else -1)
+                kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 else -1)
             kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
             values = ops.where(kept, values, ops.zeros_like(values))
         if weight is not None:

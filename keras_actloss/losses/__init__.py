@@ -32,6 +32,12 @@ from keras_actloss.losses.focal import (
     categorical_focal_crossentropy,
     sparse_categorical_focal_crossentropy,
 )
+from keras_actloss.losses.hardest import (
+    TopKBinaryCrossentropy,
+    TopKSparseCategoricalCrossentropy,
+    top_k_binary_crossentropy,
+    top_k_sparse_categorical_crossentropy,
+)
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
     Hinge,
@@ -45,6 +51,18 @@ from keras_actloss.losses.hinge import (
     multilabel_margin,
     soft_margin,
     squared_hinge,
+)
+from keras_actloss.losses.imbalance import (
+    AsymmetricBinaryCrossentropy,
+    PenaltyReducedFocal,
+    QualityFocal,
+    SoftF1,
+    Varifocal,
+    asymmetric_binary_crossentropy,
+    penalty_reduced_focal,
+    quality_focal,
+    soft_f1,
+    varifocal,
 )
 from keras_actloss.losses.long_tail import (
     CategoricalLogitAdjustedCrossentropy,
@@ -108,6 +126,7 @@ from keras_actloss.losses.tempered import (
 )
 
 __all__ = [
+    "AsymmetricBinaryCrossentropy",
     "BinaryCrossentropy",
     "BinaryFocalCrossentropy",
     "BinaryPolyCrossentropy",
@@ -133,6 +152,9 @@ __all__ = [
     "MultiMargin",
     "MultilabelMargin",
     "MultilabelSoftMargin",
+    "PenaltyReducedFocal",
+    "QualityFocal",
+    "SoftF1",
     "SoftMargin",
     "SparseCategoricalBiTemperedLogistic",
     "SparseCategoricalBrier",
@@ -144,7 +166,11 @@ __all__ = [
     "SparseCategoricalPolyCrossentropy",
     "SparseCategoricalSymmetricCrossentropy",
     "SquaredHinge",
+    "TopKBinaryCrossentropy",
+    "TopKSparseCategoricalCrossentropy",
+    "Varifocal",
     "WeightedSum",
+    "asymmetric_binary_crossentropy",
     "balanced_weights",
     "binary_crossentropy",
     "binary_focal_crossentropy",
@@ -172,6 +198,9 @@ __all__ = [
     "multi_margin",
     "multilabel_margin",
     "multilabel_soft_margin",
+    "penalty_reduced_focal",
+    "quality_focal",
+    "soft_f1",
     "soft_margin",
     "sparse_categorical_bi_tempered_logistic",
     "sparse_categorical_brier",
@@ -183,4 +212,7 @@ __all__ = [
     "sparse_categorical_poly_crossentropy",
     "sparse_categorical_symmetric_crossentropy",
     "squared_hinge",
+    "top_k_binary_crossentropy",
+    "top_k_sparse_categorical_crossentropy",
+    "varifocal",
 ]

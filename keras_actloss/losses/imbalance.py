@@ -1,0 +1,485 @@
+"""Losses for labels of which few are positive: by focus on mistakes, or by overlap."""
+
+from typing import Unpack
+
+from keras import ops
+
+from keras_actloss.core import numerics
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    flag,
+    integer_axis,
+    non_negative,
+    smoothing,
+)
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.registry import register
+from keras_actloss.core.tensors import fit, mean
+
+
+def _power(base, exponent):
+    """`base ** exponent` for `base >= 0`; small whole powers as products, which are faster."""
+    if exponent not in (0, 1, 2, 3, 4):
+        return ops.power(base, exponent)
+    square = base * base
+    return (ops.ones_like(base), base, square, square * base, square * square)[int(exponent)]
+
+
+def _over(x, y):
+    """`x / y`, 0 where `y` is 0."""
+    return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
+
+
+def _inverse(x):
+    """`1 / x`, and a bounded value at 0."""
+    return 1 / ops.where(x == 0, 2.0**-14, x)
+
+
+def _both_sides(x, from_logits):
+    """The probabilities of yes and no, each to the last digit."""
+    if not from_logits:
+        return x, 1 - x
+    e = ops.exp(-ops.abs(x))
+    large = 1 / (1 + e)
+    small = e * large
+    return ops.where(x > 0, large, small), ops.where(x > 0, small, large)
+
+
+def _focused(x, y, gamma, from_logits, where=None):
+    """`|p - y| ** gamma` times the cross-entropy of `x`, the power only where `where` is True."""
+    cross_entropy = numerics.logistic if from_logits else numerics.bernoulli
+    if gamma == 0:
+        return cross_entropy(x, y)
+
+    def parts(x, y, *where):
+        p, q = _both_sides(x, from_logits)
+        miss = (1 - y) * p - y * q
+        power = _power(ops.abs(miss), gamma)
+        power = ops.where(where[0], power, 1.0) if where else power
+        return p, q, miss, power, cross_entropy(x, y)
+
+    def value(x, y, *where):
+        *_, power, loss = parts(x, y, *where)
+        return power * loss
+
+    def gradient(upstream, x, y, *where):
+        p, q, miss, power, loss = parts(x, y, *where)
+        # Miss and slope have the sign of each other: nothing cancels.
+        of_power = gamma * (p * q) if from_logits else gamma
+        of_power = ops.where(where[0], of_power, 0.0) if where else of_power
+        of_loss = miss if from_logits else miss * _inverse(p) * _inverse(q)
+        slope = of_loss + of_power * _over(loss, miss)
+        return upstream * (power * slope), *[None for _ in (y, *where)]
+
+    tensors = (x, y) if where is None else (x, y, where)
+    return numerics.with_gradient(value, gradient)(*tensors)
+
+
+def _shifted(x, gamma, clip, from_logits):
+    """`-u ** gamma * log(1 - u)` of the probability less a margin, `u = max(p - clip, 0)`."""
+
+    def parts(x):
+        p, q = _both_sides(x, from_logits)
+        # XLA would make (1 - p) + clip one difference from a rounded constant; it cannot here.
+        u, rest = ops.relu(p - clip), ops.relu(q) + clip
+        # The logarithm of the smaller of u and 1 - u, whose digits are all there.
+        far = ops.log(ops.where(p > 0.5, rest, 1.0))
+        near = ops.log1p(-ops.where(p > 0.5, 0.0, u))
+        return p, q, u, rest, _power(u, gamma), -far - near
+
+    def value(x):
+        *_, power, loss = parts(x)
+        return power * loss
+
+    def gradient(upstream, x):
+        p, q, u, rest, power, loss = parts(x)
+        slope = ops.where(u > 0, power * (gamma * _over(loss, u) + 1 / rest), 0.0)
+        return upstream * slope * (p * q if from_logits else 1.0)
+
+    return numerics.with_gradient(value, gradient)(x)
+
+
+@loss_function(
+    "binary",
+    from_logits=flag,
+    gamma_negative=non_negative,
+    gamma_positive=non_negative,
+    clip=smoothing,
+    axis=integer_axis,
+    ignore_class=class_id_or_none,
+)
+def asymmetric_binary_crossentropy(
+    y_true,
+    y_pred,
+    from_logits=False,
+    gamma_negative=4.0,
+    gamma_positive=1.0,
+    clip=0.05,
+    axis=-1,
+    ignore_class=None,
+    mask=None,
+):
+    """Asymmetric loss (ASL) of multi-label outputs, mean over an axis.
+
+    Take it instead of `binary_crossentropy` where most labels of a sample are 0: negatives are
+    focused more than positives, and those with a probability below `clip` cost nothing. timm and
+    the authors sum over the classes, which is this mean times their number; as in the code they
+    trained with, the gradient flows through the focusing factor.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        u = maximum(p - clip, 0)
+        positive = -(q ** gamma_positive) * xlogy(y_true, p)
+        negative = -(u ** gamma_negative) * xlogy(1 - y_true, minimum(q + clip, 1))
+        loss = mean(positive + negative, axis=axis)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        gamma_negative: Focus on wrong negatives, at least 0. Defaults to `4.0`.
+        gamma_positive: Focus on wrong positives, at least 0. Defaults to `1.0`.
+        clip: Probability that negatives are forgiven, in [0, 1). Defaults to `0.05`.
+        axis: Axis that the mean is taken over. Defaults to `-1`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.asymmetric_binary_crossentropy
+    >>> float(loss([[1, 0]], [[0.5, 0.5]])[0])
+    0.1855...
+
+    Related:
+        Without `clip` and with one gamma, binary focal cross-entropy; with gammas of 0,
+        `binary_crossentropy`.
+
+    Reference:
+        [Ridnik et al., 2021](https://arxiv.org/abs/2009.14119)
+    """
+    y = ops.cast(y_true, y_pred.dtype)
+    positive = _focused(y_pred, ops.ones_like(y_pred), gamma_positive, from_logits)
+    if clip:
+        negative = _shifted(y_pred, gamma_negative, clip, from_logits)
+    else:
+        negative = _focused(y_pred, ops.zeros_like(y_pred), gamma_negative, from_logits)
+    return mean(y * positive + (1 - y) * negative, mask, axis)
+
+
+@register("losses")
+class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
+    """Class form of `asymmetric_binary_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        gamma_negative=4.0,
+        gamma_positive=1.0,
+        clip=0.05,
+        axis=-1,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.gamma_negative = gamma_negative
+        self.gamma_positive = gamma_positive
+        self.clip = clip
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+
+@loss_function(from_logits=flag, alpha=non_negative, gamma=non_negative)
+def varifocal(y_true, y_pred, from_logits=False, alpha=0.75, gamma=2.0, mask=None):
+    """Cross-entropy of scores between 0 and 1 in which only negatives are focused.
+
+    Take it for a detector's classification score that is trained towards the IoU of its box:
+    positives weigh as much as their target, so the good boxes lead. `quality_focal` focuses both.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        cross_entropy = -xlogy(y_true, p) - xlogy(1 - y_true, q)
+        loss = mean(where(y_true > 0, y_true, alpha * p ** gamma) * cross_entropy, axis=-1)
+
+    Args:
+        y_true: Targets from 0 to 1: the IoU at the class of the object, 0 elsewhere.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        alpha: Weight of negatives, at least 0. Defaults to `0.75`.
+        gamma: Focus on wrong negatives, at least 0. Defaults to `2.0`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: `(batch, ...)`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.varifocal([[0.8, 0.0]], [[0.5, 0.5]])[0])
+    0.3422...
+
+    Related:
+        `quality_focal`.
+
+    Reference:
+        [Zhang et al., 2021](https://arxiv.org/abs/2008.13367)
+    """
+    negative = y_true <= 0
+    weight = ops.where(negative, alpha, y_true)
+    return mean(weight * _focused(y_pred, y_true, gamma, from_logits, negative), mask)
+
+
+@register("losses")
+class Varifocal(Loss, fn=varifocal):
+    """Class form of `varifocal`."""
+
+    targets = (0.0, 1.0)
+
+    def __init__(self, from_logits=False, alpha=0.75, gamma=2.0, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.alpha = alpha
+        self.gamma = gamma
+
+
+@loss_function(from_logits=flag, beta=non_negative)
+def quality_focal(y_true, y_pred, from_logits=False, beta=2.0, mask=None):
+    """Cross-entropy of scores between 0 and 1, focused by how far they are off.
+
+    Take it for a detector's score that stands for class and quality at once, with the IoU as its
+    target. With targets of 0 and 1 it is the binary focal loss.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        cross_entropy = -xlogy(y_true, p) - xlogy(1 - y_true, q)
+        loss = mean(abs((1 - y_true) * p - y_true * q) ** beta * cross_entropy, axis=-1)
+
+    Args:
+        y_true: Targets from 0 to 1: the IoU at the class of the object, 0 elsewhere.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        beta: Focus on scores that are off, at least 0. Defaults to `2.0`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: `(batch, ...)`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.quality_focal([[0.8, 0.0]], [[0.5, 0.5]])[0])
+    0.1178...
+
+    Related:
+        `varifocal` focuses negatives only; `beta=0` is `binary_crossentropy`.
+
+    Reference:
+        [Li et al., 2020](https://arxiv.org/abs/2006.04388)
+    """
+    return mean(_focused(y_pred, y_true, beta, from_logits), mask)
+
+
+@register("losses")
+class QualityFocal(Loss, fn=quality_focal):
+    """Class form of `quality_focal`."""
+
+    targets = (0.0, 1.0)
+
+    def __init__(self, from_logits=False, beta=2.0, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.beta = beta
+
+
+@loss_function(from_logits=flag, alpha=non_negative, beta=non_negative)
+def penalty_reduced_focal(y_true, y_pred, from_logits=False, alpha=2.0, beta=4.0, mask=None):
+    """Focal loss of a heat map with a Gaussian around each peak, a sample's sum over its peaks.
+
+    Take it for detectors that find objects as points, such as CornerNet and CenterNet: `y_true` is
+    1 at a center, and what lies near one is punished less. The papers count the peaks of the
+    batch, this loss those of the sample, so a sample does not hang on its neighbors. KerasCV takes
+    a target of 0.99 for a peak and divides by nothing.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        peak = y_true == 1
+        positive = -(q ** alpha) * xlogy(where(peak, 1, 0), p)
+        negative = -((1 - y_true) ** beta) * p ** alpha * xlogy(where(peak, 0, 1), q)
+        axes = tuple(range(1, peak.ndim))
+        loss = sum(positive + negative, axis=axes) / maximum(sum(peak, axis=axes), 1)
+
+    Args:
+        y_true: Targets from 0 to 1, exactly 1 at a peak.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        alpha: Focus on wrong entries, at least 0. Defaults to `2.0`.
+        beta: How fast the penalty fades towards a peak, at least 0. Defaults to `4.0`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`, such as `(batch, height, width, classes)`. The
+        loss: `(batch,)`. A sample without a peak costs the sum of its entries. No gradient flows
+        to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.penalty_reduced_focal
+    >>> float(loss([[1.0, 0.5, 0.0]], [[0.5, 0.5, 0.5]])[0])
+    0.3574...
+
+    Related:
+        With targets of 0 and 1, the sum of a binary focal loss with `gamma = alpha`.
+
+    Reference:
+        [Law and Deng, 2018](https://arxiv.org/abs/1808.01244),
+        [Zhou et al., 2019](https://arxiv.org/abs/1904.07850)
+    """
+    peak = ops.cast(y_true == 1, y_pred.dtype)
+    weight = ops.where(y_true == 1, 1.0, _power(1 - y_true, beta))
+    values = weight * _focused(y_pred, peak, alpha, from_logits)
+    if mask is not None:
+        keep = fit(mask, values.shape)
+        values, peak = (ops.where(keep, v, 0.0) for v in (values, peak))
+    axes = tuple(range(1, len(values.shape)))
+    return ops.sum(values, axis=axes) / ops.maximum(ops.sum(peak, axis=axes), 1)
+
+
+@register("losses")
+class PenaltyReducedFocal(Loss, fn=penalty_reduced_focal):
+    """Class form of `penalty_reduced_focal`."""
+
+    targets = (0.0, 1.0)
+
+    def __init__(self, from_logits=False, alpha=2.0, beta=4.0, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.alpha = alpha
+        self.beta = beta
+
+
+@loss_function(
+    "binary",
+    from_logits=flag,
+    smooth=non_negative,
+    axis=integer_axis,
+    ignore_class=class_id_or_none,
+)
+def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class=None, mask=None):
+    """One minus the F1 score of probabilities, with the counts of a sample along an axis.
+
+    Take it for multi-label outputs that are judged by F1, mostly after or beside
+    `binary_crossentropy`. A sample without positives costs `s / (s + smooth)`, where `s` is the
+    sum of its probabilities: with a small `smooth` it costs 1 whatever is predicted.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        hits = sum(y_true * p, axis=axis)
+        total = sum(y_true, axis=axis) + sum(p, axis=axis)
+        loss = 1 - (2 * hits + smooth) / (total + smooth)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        smooth: Added to both sides of the ratio, at least 0. Defaults to `1.0`.
+        axis: Axis that is counted along. Defaults to `-1`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.soft_f1([[1, 0]], [[0.75, 0.25]], smooth=0.0)[0])
+    0.25
+
+    Related:
+        F1 is the Dice coefficient: here of labels and probabilities along one axis.
+
+    Reference:
+        [Dembczynski et al., 2011](https://papers.nips.cc/paper/4204)
+    """
+
+    def parts(x, y):
+        p, q = _both_sides(x, from_logits)
+        if keep is not None:
+            y, p, q = (ops.where(keep, v, 0.0) for v in (y, p, q))
+        no = 1 - y if keep is None else ops.where(keep, 1 - y, 0.0)
+        # The numerator without the 1 that would cancel: what is missed and what is wrongly there.
+        wrong, total, hits = (
+            ops.sum(v, axis=axis, keepdims=True) for v in (y * q + no * p, y + p, y * p)
+        )
+        return p, q, no, wrong, total + smooth, 2 * hits + smooth
+
+    def value(x, y):
+        *_, wrong, total, _ = parts(x, y)
+        return ops.squeeze(_over(wrong, total), axis)
+
+    def gradient(upstream, x, y):
+        p, q, no, wrong, total, hits = parts(x, y)
+        upstream = ops.expand_dims(upstream, axis)
+        slope = no * _over(hits, total) - y * _over(total + wrong, total)
+        slope = _over(slope, total)
+        return upstream * (slope * (p * q) if from_logits else slope), None
+
+    keep = None
+    y = ops.cast(y_true, y_pred.dtype)
+    if mask is not None:
+        keep = ops.broadcast_to(fit(mask, y.shape, axis=axis), ops.shape(y))
+        y = ops.where(keep, y, 0.0)
+    return numerics.with_gradient(value, gradient)(y_pred, y)
+
+
+@register("losses")
+class SoftF1(Loss, fn=soft_f1):
+    """Class form of `soft_f1`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        smooth=1.0,
+        axis=-1,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.smooth = smooth
+        self.axis = axis
+        self.ignore_class = ignore_class

@@ -1,0 +1,172 @@
+"""Losses for imbalanced labels against the formulas in their docstrings."""
+
+import numpy as np
+import pytest
+from accuracy import (
+    MODES,
+    grid,
+    loss_test,
+    probabilities,
+    probability_rows,
+    reals,
+    representable,
+    rows,
+    truth_of,
+)
+from keras import ops
+
+from keras_actloss import losses
+from keras_actloss.testing import oracle
+from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
+
+pytestmark = pytest.mark.slow
+
+LOGITS = {"from_logits": True}
+
+
+def _all(label):
+    return lambda x: np.full(x.shape, label, "float32")
+
+
+def _some(inputs):
+    return lambda dtype: inputs(dtype)[::4]
+
+
+def _open(dtype):
+    """Rows of probabilities that a mistake does not cost infinity."""
+    return representable(np.minimum(probability_rows(dtype), 1 - 2.0**-7), dtype)
+
+
+def _labels(x):
+    return np.tile(np.float32([1, 0, 0, 1]), (len(x), 1))
+
+
+def _heat(x):
+    return np.tile(np.float32([1, 0.3, 0, 0.9]), (len(x), 1))
+
+
+def _pixels(inputs):
+    """Samples of six labels, four classes each."""
+    return lambda dtype: inputs(dtype)[:60].reshape(10, 6, 4)
+
+
+def _ids(x):
+    return (np.arange(len(x) * 6).reshape(-1, 6) % 4).astype("int32")
+
+
+binary, top_k = losses.asymmetric_binary_crossentropy, losses.top_k_binary_crossentropy
+LOSSES = {
+    "asymmetric logits, y=1": (binary, LOGITS, _all(1.0), _some(reals)),
+    "asymmetric logits, y=0, no margin": (
+        binary,
+        LOGITS | {"clip": 0.0, "gamma_negative": 2.5},
+        _all(0.0),
+        _some(reals),
+    ),
+    "asymmetric probabilities, y=1": (
+        binary,
+        {"gamma_positive": 0.5},
+        _all(1.0),
+        _some(probabilities),
+    ),
+    "asymmetric probabilities, y=0": (
+        binary,
+        {},
+        _all(0.0),
+        lambda d: (p := probabilities(d))[(p < 0.04) | (p > 0.06)],
+    ),
+    "varifocal logits, y=0": (losses.varifocal, LOGITS, _all(0.0), _some(reals)),
+    "varifocal logits, y=1": (losses.varifocal, LOGITS, _all(1.0), _some(reals)),
+    "varifocal probabilities, y=0": (losses.varifocal, {}, _all(0.0), _some(probabilities)),
+    "varifocal probabilities, y=1": (
+        losses.varifocal,
+        {"gamma": 1.5},
+        _all(1.0),
+        _some(probabilities),
+    ),
+    "quality logits, y=0": (losses.quality_focal, LOGITS, _all(0.0), _some(reals)),
+    "quality logits, y=1": (losses.quality_focal, LOGITS | {"beta": 0.5}, _all(1.0), _some(reals)),
+    "quality probabilities, y=0": (losses.quality_focal, {}, _all(0.0), _some(probabilities)),
+    "quality probabilities, y=1": (
+        losses.quality_focal,
+        {"beta": 1.5},
+        _all(1.0),
+        _some(probabilities),
+    ),
+    "penalty logits": (losses.penalty_reduced_focal, LOGITS, _heat, _some(rows)),
+    "penalty logits, a peak": (losses.penalty_reduced_focal, LOGITS, _all(1.0), _some(reals)),
+    "penalty logits, no peak": (
+        losses.penalty_reduced_focal,
+        LOGITS | {"alpha": 1.5, "beta": 2.5},
+        _all(0.25),
+        _some(reals),
+    ),
+    "penalty probabilities": (losses.penalty_reduced_focal, {}, _heat, _some(_open)),
+    "soft_f1 logits": (losses.soft_f1, LOGITS, _labels, _some(rows)),
+    "soft_f1 logits, no positives": (
+        losses.soft_f1,
+        LOGITS | {"smooth": 0.25},
+        _all(0.0),
+        _some(rows),
+    ),
+    "soft_f1 logits, all positives": (losses.soft_f1, LOGITS, _all(1.0), _some(reals)),
+    "soft_f1 probabilities": (losses.soft_f1, {"smooth": 0.0}, _labels, _some(probability_rows)),
+    "top_k logits": (top_k, LOGITS | {"fraction": 0.5}, _labels, _some(rows)),
+    "top_k probabilities": (top_k, {}, _labels, _some(_open)),
+    "top_k sparse logits": (
+        losses.top_k_sparse_categorical_crossentropy,
+        LOGITS | {"fraction": 0.3},
+        _ids,
+        _pixels(rows),
+    ),
+    "top_k sparse probabilities": (
+        losses.top_k_sparse_categorical_crossentropy,
+        {"fraction": 0.5},
+        _ids,
+        _pixels(probability_rows),
+    ),
+}
+
+
+test_loss = loss_test(LOSSES)
+
+
+def _beyond(name, dtype, mode):
+    """ULP that value and gradient are off, beyond what one float32 ULP in the input does."""
+    function, settings, label, x = CROSSING[name]
+    x = representable(x, dtype)[:, None]
+    y_true = np.full(x.shape, label, "float32")
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda p: function(y_true, p, **settings), ops.cast(x, dtype))
+    inputs = [x, *(np.nextafter(x, np.float32(s)) for s in (-np.inf, np.inf))]
+    truths = [truth_of(function, dtype, v, settings | {"y_true": y_true}) for v in inputs]
+    for part in (0, 1):
+        here = np.float64(got[part]).ravel()
+        near = np.stack([truth[part].ravel() for truth in truths])
+        for value, exact in zip(here, near.T, strict=True):
+            if any(v is None for v in exact):  # On the zero itself, where oracles see a jump.
+                continue
+            beyond = max(min(exact) - value, value - max(exact), 0)
+            yield float(beyond / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
+
+
+LOW, PROBABILITIES = grid("float32", -20, 6)[::3], np.linspace(0.002, 0.998, 80)
+# The fourth power of a probability that is right to 2 ULP, and the square of a difference of two.
+WIDER = {"asymmetric logits": 12, "quality logits": 10}
+CROSSING = {
+    "asymmetric logits": (binary, LOGITS, 0.0, np.concatenate([-LOW, LOW])),
+    "asymmetric probabilities": (binary, {}, 0.0, PROBABILITIES),
+    "varifocal logits": (losses.varifocal, LOGITS, 0.25, LOW),
+    "varifocal probabilities": (losses.varifocal, {}, 0.25, PROBABILITIES),
+    "quality logits": (losses.quality_focal, LOGITS, 0.9, LOW),
+    "quality probabilities": (losses.quality_focal, {}, 0.25, PROBABILITIES),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", CROSSING)
+def test_where_the_truth_crosses_zero(name, dtype, mode):
+    """At the edge of the margin, and where a score meets its target."""
+    bound = WIDER.get(name, 8) if dtype == "float32" else 0.51
+    assert max(_beyond(name, dtype, mode)) <= bound
