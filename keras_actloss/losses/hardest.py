@@ -5,7 +5,6 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core import numerics
 from keras_actloss.core.checks import (
     class_id_or_none,
     flag,
@@ -13,6 +12,7 @@ from keras_actloss.core.checks import (
     positive_fraction,
     smoothing,
 )
+from keras_actloss.core.crossentropy import bernoulli, logistic, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
@@ -110,7 +110,7 @@ def top_k_binary_crossentropy(
         [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),
         [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
     """
-    cross_entropy = numerics.logistic if from_logits else numerics.bernoulli
+    cross_entropy = logistic if from_logits else bernoulli
     y = ops.cast(y_true, y_pred.dtype)
     if label_smoothing:
         y = y * (1 - label_smoothing) + label_smoothing / 2
@@ -204,12 +204,7 @@ def top_k_sparse_categorical_crossentropy(
         [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),
         [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
     """
-    if label_smoothing:
-        y = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
-        y = y * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
-        values = numerics.categorical(y, y_pred, axis, from_logits)
-    else:
-        values = numerics.sparse_categorical(y_true, y_pred, axis, from_logits)
+    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights=None)
     return _mean_of_largest(values, fraction, mask)
 
 

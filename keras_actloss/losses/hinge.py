@@ -5,8 +5,8 @@ from typing import Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core import numerics
 from keras_actloss.core.checks import class_id_or_none, class_weights_or_none, finite, one_of
+from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -155,7 +155,7 @@ def soft_margin(y_true, y_pred, mask=None):
         [Friedman et al., 2000](https://doi.org/10.1214/aos/1016218223)
     """
     side = _side(y_true, y_pred)
-    return mean(numerics.logistic(side, ops.ones_like(side)), mask)
+    return mean(logistic(side, ops.ones_like(side)), mask)
 
 
 @register("losses")

@@ -12,6 +12,7 @@ from keras_actloss.core.checks import (
     non_negative,
     smoothing,
 )
+from keras_actloss.core.crossentropy import bernoulli, logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
@@ -48,7 +49,7 @@ def _both_sides(x, from_logits):
 
 def _focused(x, y, gamma, from_logits, where=None):
     """`|p - y| ** gamma` times the cross-entropy of `x`, the power only where `where` is True."""
-    cross_entropy = numerics.logistic if from_logits else numerics.bernoulli
+    cross_entropy = logistic if from_logits else bernoulli
     if gamma == 0:
         return cross_entropy(x, y)
 
