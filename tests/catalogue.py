@@ -1,5 +1,7 @@
 """The public objects under test: each class with its defaults and with other settings."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -147,11 +149,16 @@ LOSSES = [
     ),
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CosineSimilarity(),
+    losses.CosineSimilarity(axis=1),
     losses.Hinge(),
     losses.Huber(),
     losses.Huber(delta=0.5),
     losses.MeanAbsoluteError(),
+    losses.MeanAbsolutePercentageError(epsilon=0.5),
     losses.MeanSquaredError(),
+    losses.MeanSquaredLogarithmicError(),
+    losses.ScaleInvariantLogarithmicError(variance_focus=0.85),
     losses.SparseCategoricalCrossentropy(),
     losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(
@@ -159,4 +166,5 @@ LOSSES = [
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SquaredHinge(),
+    losses.SymmetricMeanAbsolutePercentageError(),
 ]
