@@ -17,6 +17,14 @@ from keras_actloss.losses.hinge import (
     hinge,
     squared_hinge,
 )
+from keras_actloss.losses.quantile import (
+    Expectile,
+    Quantile,
+    QuantileHuber,
+    expectile,
+    quantile,
+    quantile_huber,
+)
 from keras_actloss.losses.regression import (
     CosineSimilarity,
     MeanAbsoluteError,
@@ -54,6 +62,7 @@ __all__ = [
     "CategoricalHinge",
     "Charbonnier",
     "CosineSimilarity",
+    "Expectile",
     "GeneralRobust",
     "Hinge",
     "Huber",
@@ -63,6 +72,8 @@ __all__ = [
     "MeanAbsolutePercentageError",
     "MeanSquaredError",
     "MeanSquaredLogarithmicError",
+    "Quantile",
+    "QuantileHuber",
     "ScaleInvariantLogarithmicError",
     "SmoothL1",
     "SparseCategoricalCrossentropy",
@@ -74,6 +85,7 @@ __all__ = [
     "categorical_hinge",
     "charbonnier",
     "cosine_similarity",
+    "expectile",
     "general_robust",
     "hinge",
     "huber",
@@ -82,6 +94,8 @@ __all__ = [
     "mean_absolute_percentage_error",
     "mean_squared_error",
     "mean_squared_logarithmic_error",
+    "quantile",
+    "quantile_huber",
     "scale_invariant_logarithmic_error",
     "smooth_l1",
     "sparse_categorical_crossentropy",
