@@ -101,12 +101,13 @@ def measure(mode, call, x, dtype, truth, upstream=None):
     return worst(run(call, ops.cast(x, dtype), upstream), truth, dtype)
 
 
-def loss_test(cases):
+def loss_test(cases, dtypes=tuple(DIGITS)):
     """A test of losses: value and gradient to 8 ULP in float32, to one rounding in 16 bit.
 
     Args:
         cases: Name -> function, its settings, `y_true` as a function of `y_pred`, and `y_pred` as a
             function of the dtype, an array with a sample a row or a number.
+        dtypes: Of the inputs. Defaults to all.
     """
 
     @functools.cache
@@ -118,7 +119,7 @@ def loss_test(cases):
         return y_true, y_pred, truth_of(function, dtype, y_pred, settings | {"y_true": y_true})
 
     @pytest.mark.parametrize("mode", MODES)
-    @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+    @pytest.mark.parametrize("dtype", dtypes)
     @pytest.mark.parametrize("name", cases)
     def test(name, dtype, mode):
         function, settings, _, _ = cases[name]

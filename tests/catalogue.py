@@ -1,5 +1,7 @@
 """The public objects under test: each class with its defaults and with other settings."""
 
+import math
+
 import keras
 import numpy as np
 
@@ -176,7 +178,14 @@ LOSSES = [
     losses.CategoricalSymmetricCrossentropy(
         from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
+    losses.Charbonnier(epsilon=0.5),
     losses.CosineEmbedding(margin=-0.5),
+    losses.CosineSimilarity(),
+    losses.CosineSimilarity(axis=1),
+    losses.Expectile(),
+    losses.Expectile(expectiles=[0.2, 0.7, 0.9]),
+    losses.GeneralRobust(alpha=-math.inf, scale=0.7),
+    losses.GeneralRobust(alpha=0.3, scale=2.0),
     losses.Hinge(),
     losses.HingeEmbedding(margin=2.0),
     losses.Huber(),
@@ -185,9 +194,12 @@ LOSSES = [
     losses.LabelDistributionAwareMargin(
         class_counts=[16, 1, 4, 2], max_margin=0.25, scale=8.0, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
+    losses.LogCosh(),
     losses.MarginRanking(margin=1.5),
     losses.MeanAbsoluteError(),
+    losses.MeanAbsolutePercentageError(epsilon=0.5),
     losses.MeanSquaredError(),
+    losses.MeanSquaredLogarithmicError(),
     losses.MultilabelMargin(ignore_class=-1),
     losses.MultilabelSoftMargin(),
     losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
@@ -197,6 +209,13 @@ LOSSES = [
     losses.PenaltyReducedFocal(from_logits=True, alpha=1.5, beta=2.5),
     losses.QualityFocal(),
     losses.QualityFocal(from_logits=True, beta=1.5),
+    losses.Quantile(),
+    losses.Quantile(quantiles=(0.1, 0.5, 0.9)),
+    losses.QuantileHuber(quantiles=0.8),
+    losses.QuantileHuber(quantiles=np.array([0.1, 0.5, 0.9]), delta=0.5),
+    losses.ScaleInvariantLogarithmicError(variance_focus=0.85),
+    losses.SmoothL1(beta=0.0),
+    losses.SmoothL1(beta=0.3),
     losses.SoftF1(),
     losses.SoftF1(from_logits=True, smooth=0.1, axis=1, ignore_class=-1),
     losses.SoftMargin(),
@@ -227,6 +246,7 @@ LOSSES = [
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),
+    losses.SymmetricMeanAbsolutePercentageError(),
     losses.TopKBinaryCrossentropy(),
     losses.TopKBinaryCrossentropy(
         from_logits=True, label_smoothing=0.1, fraction=0.5, ignore_class=-1
@@ -244,4 +264,5 @@ LOSSES = [
             losses.WeightedSum([losses.MultiMargin(p=2, ignore_class=-1)]),
         ]
     ),
+    losses.Wing(width=1.5, curvature=0.5),
 ]

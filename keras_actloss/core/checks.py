@@ -77,6 +77,35 @@ def finite(name, value):
         raise ValueError(f"{name} must be finite, got {value!r}")
 
 
+def all_of(*checks):
+    """What passes every one of `checks`."""
+
+    def check_all(name, value):
+        for check in checks:
+            check(name, value)
+
+    return check_all
+
+
+def inner_fraction(name, value):
+    number(name, value)
+    if not 0 < value < 1:
+        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
+
+
+def fractions(name, value):
+    """A fraction, or a flat sequence of them."""
+    if isinstance(value, numbers.Real):
+        return inner_fraction(name, value)
+    flat = isinstance(value, (list, tuple)) or np.ndim(value) == 1
+    if not flat or len(value) == 0:
+        raise TypeError(
+            f"{name} must be a number between 0 and 1 or a flat list of them, got {value!r}"
+        )
+    for one in value:
+        inner_fraction(name, float(one) if isinstance(one, np.generic) else one)
+
+
 def smoothing(name, value):
     number(name, value)
     if not 0 <= value < 1:

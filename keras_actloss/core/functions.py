@@ -29,7 +29,7 @@ def check_settings(name, checks, settings):
             check(f"{name}: {key}", settings[key])
 
 
-def loss_function(labels="values", **checks):
+def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
 
     The decorated body gets `y_true` and `y_pred` of fitting shapes, in float32 or wider, and need
@@ -37,7 +37,8 @@ def loss_function(labels="values", **checks):
     the prediction that came in.
 
     Args:
-        labels: What `y_true` holds, as in `tensors.prepare`.
+        labels: What `y_true` holds, as in `tensors.prepare`, or a function that tells it from the
+            settings.
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
@@ -47,12 +48,13 @@ def loss_function(labels="values", **checks):
 
         def prepared(y_true, y_pred, mask=None, **settings):
             """The maths on inputs that `tensors.prepare` has seen."""
+            kind = labels(settings) if callable(labels) else labels
             axis = settings.get("axis", -1)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
             if ignore_class is not None:
-                valid = tensors.not_ignored(y_true, labels, ignore_class, axis)
-                keep = tensors.both(valid, keep, labels, axis)
+                valid = tensors.not_ignored(y_true, kind, ignore_class, axis)
+                keep = tensors.both(valid, keep, kind, axis)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
             if not settings.get("from_logits", True):
@@ -77,7 +79,7 @@ def loss_function(labels="values", **checks):
             y_true, y_pred = tensors.prepare(
                 y_true,
                 tensors.map_prediction(lambda x: ops.cast(x, tensors.wide(dtype)), y_pred),
-                labels,
+                labels(settings) if callable(labels) else labels,
                 settings.get("axis", -1),
                 settings.get("ignore_class"),
                 body.__name__,

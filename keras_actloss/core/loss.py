@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 import keras
 from keras import ops
@@ -36,7 +36,8 @@ class Loss(Configured, keras.losses.Loss):
     Class attributes:
         labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
             an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`) or `"target"`
-            (one number beside several predictions on the last axis, such as its quantiles).
+            (one number beside several predictions on the last axis, such as its quantiles). May be
+            a property, where it depends on a setting.
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
@@ -70,14 +71,15 @@ class Loss(Configured, keras.losses.Loss):
     ScaledError(scale=2.0)
     """
 
-    labels = "values"
+    labels: Any = "values"
     targets = (-math.inf, math.inf)
     width = None
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 
     def __init_subclass__(cls, fn=None, **kwargs):
-        cls.labels = getattr(fn, "labels", cls.labels)
+        labels: Any = getattr(fn, "labels", cls.labels)
+        cls.labels = property(lambda self: labels(vars(self))) if callable(labels) else labels
         super().__init_subclass__(fn=fn, **kwargs)
         maths = cls.fn if cls.fn and cls.call is Loss.call else cls.call
         cls._takes_mask = "mask" in inspect.signature(maths).parameters

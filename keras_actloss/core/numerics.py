@@ -2,6 +2,8 @@
 
 import math
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,7 +12,7 @@ from keras import ops
 from keras_actloss.core.keras_fixes import amax, custom_gradient
 
 
-def with_gradient(value, gradient, shared=None):
+def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     """`value(*tensors)` whose gradient is `gradient(upstream, *tensors)`, a value for each tensor.
 
     With `shared`, both take what `shared(*tensors)` gives as their first argument, and it is
@@ -84,6 +86,18 @@ def absolute(x):
     if keras.backend.backend() != "jax":
         return ops.abs(x)
     return with_gradient(ops.abs, lambda upstream, x: upstream * ops.sign(x))(x)
+
+
+def smooth_absolute(x, beta):
+    """`|x| - beta / 2`, and below `beta` the parabola `x**2 / (2 beta)` that goes on with it."""
+    if beta == 0:
+        return absolute(x)
+
+    def value(x):
+        bounded = ops.minimum(ops.abs(x), beta)
+        return bounded / beta * (ops.abs(x) - 0.5 * bounded)
+
+    return with_gradient(value, lambda upstream, x: upstream * ops.clip(x / beta, -1, 1))(x)
 
 
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.

@@ -43,7 +43,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     axis = getattr(loss, "axis", -1)
     if not isinstance(axis, int):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
-    classes = loss.width or classes
+    # Unless it is a setting, as the width of a wing.
+    classes = (not takes(loss, "width") and loss.width) or classes
     shape = (batch, classes) if axis == -1 else (batch, 3, classes)
     scores = rng.normal(size=shape).astype("float32")
     labels = [c for c in range(classes) if c != getattr(loss, "ignore_class", None)]
