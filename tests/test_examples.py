@@ -10,7 +10,9 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
-@pytest.mark.parametrize(("name", "row"), [("imbalance", "balanced"), ("uncertainty", "the network")])
+@pytest.mark.parametrize(
+    ("name", "row"), [("imbalance", "balanced"), ("uncertainty", "the network")]
+)
 def test_example(name, row, tmp_path, capsys):
     main = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
     # Whether the numbers are those of its docstring is told by its exit code, after more epochs.
