@@ -155,6 +155,7 @@ def expected_by(loss) -> list[Expected]:
         else:
             limits = (-np.inf, np.inf)
         labels = getattr(loss, "labels", None)
+        labels = labels(settings) if callable(labels) else labels  # They may hang on a setting.
     else:
         keys = ("from_logits", "ignore_class", "axis")
         settings = {key: getattr(loss, key) for key in keys if hasattr(loss, key)}
