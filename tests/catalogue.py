@@ -161,6 +161,8 @@ LOSSES = [
         from_logits=True, label_smoothing=0.1, class_weights=np.array([1.0, 2.0, 0.5, 4.0])
     ),
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
+    losses.CategoricalEntmax(),
+    losses.CategoricalEntmax(alpha=1.2, axis=1, ignore_class=2),
     losses.CategoricalFocalCrossentropy(),
     losses.CategoricalFocalCrossentropy(
         from_logits=True, gamma=1.7, alpha=np.array([1.0, 2.0, 0.5, 4.0]), label_smoothing=0.1
@@ -172,8 +174,12 @@ LOSSES = [
     losses.CategoricalLogitAdjustedCrossentropy(
         from_logits=True, class_prior=np.array([0.4, 0.3, 0.2, 0.1]), tau=1.5, label_smoothing=0.1
     ),
+    losses.CategoricalPerceptron(),
+    losses.CategoricalPerceptron(axis=1, ignore_class=2),
     losses.CategoricalPolyCrossentropy(),
     losses.CategoricalPolyCrossentropy(from_logits=True, epsilon=-1.0, label_smoothing=0.1),
+    losses.CategoricalSparsemax(),
+    losses.CategoricalSparsemax(axis=1, ignore_class=2),
     losses.CategoricalSymmetricCrossentropy(),
     losses.CategoricalSymmetricCrossentropy(
         from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
@@ -207,6 +213,7 @@ LOSSES = [
     losses.MultiMargin(p=2, margin=0.5, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1),
     losses.PenaltyReducedFocal(),
     losses.PenaltyReducedFocal(from_logits=True, alpha=1.5, beta=2.5),
+    losses.Perceptron(),
     losses.QualityFocal(),
     losses.QualityFocal(from_logits=True, beta=1.5),
     losses.Quantile(),
@@ -229,6 +236,8 @@ LOSSES = [
         from_logits=True, label_smoothing=0.1, class_weights=(1.0, 2.0, 0.5, 4.0)
     ),
     losses.SparseCategoricalCrossentropy(axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalEntmax(),
+    losses.SparseCategoricalEntmax(alpha=1.3, axis=1, ignore_class=-1),
     losses.SparseCategoricalFocalCrossentropy(),
     losses.SparseCategoricalFocalCrossentropy(from_logits=True, gamma=0.7, ignore_class=-1),
     losses.SparseCategoricalGeneralizedCrossEntropy(),
@@ -239,10 +248,14 @@ LOSSES = [
     ),
     losses.SparseCategoricalNLL(),
     losses.SparseCategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.SparseCategoricalPerceptron(),
+    losses.SparseCategoricalPerceptron(axis=1, ignore_class=-1),
     losses.SparseCategoricalPolyCrossentropy(),
     losses.SparseCategoricalPolyCrossentropy(
         from_logits=True, epsilon=-0.5, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
+    losses.SparseCategoricalSparsemax(),
+    losses.SparseCategoricalSparsemax(axis=1, ignore_class=-1),
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),

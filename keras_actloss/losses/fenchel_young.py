@@ -1,0 +1,503 @@
+"""Losses whose gradient is a projection onto the simplex less the label, and the perceptron's."""
+
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core import simplex
+from keras_actloss.core.checks import above_one, class_id_or_none, finite, integer_axis
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import polynomial, with_gradient
+from keras_actloss.core.registry import register
+from keras_actloss.core.tensors import mean
+
+_CHECKS = {"axis": integer_axis, "ignore_class": class_id_or_none}
+
+
+def _sum(x, axis):
+    return ops.sum(x, axis=axis, keepdims=True)
+
+
+def _one_hot(ids, x, axis):
+    """Rows of the labels `ids`, of the shape and dtype of `x`."""
+    return ops.one_hot(ids, x.shape[axis], axis=axis, dtype=x.dtype)
+
+
+def _label_less(y, p, axis):
+    """`y - p` for rows of the same sum: at a label above 1/2 by what the others have."""
+    leads = y > 0.5
+    others = _sum(ops.where(leads, 0.0, p - y), axis)
+    return ops.where(leads, others, y - p)
+
+
+def _short_of(y, distance):
+    """What it costs that labeled entries lie outside the support, by their distance to it."""
+    return ops.where(y == 0, 0.0, y * ops.relu(distance))
+
+
+# Each loss is the Bregman divergence between label and projection, and what it costs that a label
+# lies outside the support. Both are sums of what is at least 0, so that nothing cancels; the
+# textbook's three terms do where the prediction is right.
+
+
+def _sparsemax(y, x, axis):
+    def value(y, z, height, edge, support):
+        miss = _label_less(y, ops.relu(z + height), axis)
+        return ops.sum(0.5 * miss * miss + _short_of(y, -(z + height)), axis=axis)
+
+    def gradient(upstream, y, z, *found):
+        p = simplex.sparsemax_at(z, *found, axis=axis)
+        slope = -ops.expand_dims(upstream, axis) * _label_less(y, p, axis)
+        return None, slope, *[None for _ in found]
+
+    z = simplex.distance(x, axis)
+    return with_gradient(value, gradient)(y, z, *simplex.sparsemax_height(z, axis))
+
+
+def _entmax15(y, x, axis):
+    def value(y, z, height):
+        root = ops.relu(z + height)
+        label = ops.sqrt(y)
+        both = label + root
+        miss = _label_less(y, root * root, axis) / ops.where(both == 0, 1.0, both)
+        divergence = (2 / 3) * miss * miss * (both + label)
+        return ops.sum(divergence + 2 * _short_of(y, -(z + height)), axis=axis)
+
+    def gradient(upstream, y, z, height):
+        p = simplex.entmax15_at(z, height, axis)
+        # The derivative by z, which is half the distance.
+        slope = -2 * ops.expand_dims(upstream, axis) * _label_less(y, p, axis)
+        return None, slope, None
+
+    z = simplex.distance(x, axis) / 2
+    return with_gradient(value, gradient)(y, z, simplex.entmax15_height(z, axis))
+
+
+def _log(x):
+    """Of 0 a large negative number, for the exponential that it goes into."""
+    return ops.log(ops.maximum(x, 2.0**-126))
+
+
+def _entmax(y, x, alpha, axis):
+    if alpha in (1.5, 2):
+        return _entmax15(y, x, axis) if alpha == 1.5 else _sparsemax(y, x, axis)
+    rho = alpha - 1
+    # Of the integral of t * (1 - t) ** (alpha - 2) from 0, over the square of its end.
+    coefficients = [1 / 2]
+    factor = 1.0
+    for k in range(1, 28):
+        factor *= (k + 1 - alpha) / k
+        coefficients.append(factor / (k + 2))
+    near = 0.5 / max(rho, 1)
+
+    def of_leader(label, p, miss):
+        """The divergence at a label above 1/2 that gets `p` and lacks `miss`."""
+        scale = ops.where(label == 0, 1.0, label)
+        miss = miss / scale
+        small = ops.abs(miss) <= near
+        series = polynomial(coefficients, ops.where(small, miss, 0.0)) * miss * miss
+        far = ops.where(small, near, miss)
+        exponent = rho * _log(p / scale) + ops.log1p(rho * far)
+        return ops.power(label, alpha) * ops.where(
+            small, series, -ops.expm1(exponent) / (alpha * rho)
+        )
+
+    def value(y, z, exponent, height):
+        p = simplex.entmax_at(z, exponent, height, axis, True)
+        leads = y > 0.5
+        of_label = (y, p, _label_less(y, p, axis))
+        led = of_leader(*[_sum(ops.where(leads, v, 0.0), axis) for v in of_label])
+        power = ops.power(p, rho)
+        soft = ops.where(leads, 0.0, y)
+        soft = ops.power(soft, alpha) / (alpha * rho) - soft * power / rho
+        others = ops.where(leads, 0.0, soft + p * power / alpha)
+        short = _short_of(y, -(z + height / rho))
+        return ops.sum(others + short, axis=axis) + ops.squeeze(led, axis)
+
+    def gradient(upstream, y, z, exponent, height):
+        p = simplex.entmax_at(z, exponent, height, axis, True)
+        slope = -ops.expand_dims(upstream, axis) * _label_less(y, p, axis)
+        return None, slope, None, None
+
+    z = simplex.distance(x, axis)
+    exponent = rho + ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
+    height = simplex.entmax_height(z, exponent, axis, convex=alpha < 2)
+    return with_gradient(value, gradient)(y, z, exponent, height)
+
+
+@loss_function("onehot", **_CHECKS)
+def categorical_sparsemax(y_true, y_pred, axis=-1, ignore_class=None):
+    """Sparsemax loss of one-hot or soft labels: its gradient is `sparsemax(y_pred) - y_true`.
+
+    Take it to train a model whose output goes through `activations.sparsemax`, as
+    `categorical_crossentropy` goes with softmax. It is 0, not just small, where the label leads by
+    1 or more, and its gradient never vanishes on a mistake.
+
+    Formula:
+
+        top = max(y_pred, axis=axis, keepdims=True)
+        total = lambda tau: sum(maximum(y_pred - tau, 0), axis=axis, keepdims=True)
+        p = maximum(y_pred - root(lambda tau: total(tau) - 1, top - 1, top), 0)
+        loss = sum((p - y_true) * y_pred - (p ** 2 - y_true ** 2) / 2, axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Logits, not what `sparsemax` makes of them.
+        axis: The class axis. Defaults to `-1`.
+        ignore_class: Class whose rows are left out: those with their largest entry there.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.categorical_sparsemax([[1, 0]], [[0.5, 0.0]])[0])
+    0.0625
+
+    Related:
+        `categorical_entmax` with `alpha=2`; for class ids, `sparse_categorical_sparsemax`. Of two
+        classes, `sparse_plus` of what the label lacks to lead: optax's binary `sparsemax_loss`.
+
+    Reference:
+        [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
+    """
+    return _sparsemax(y_true, y_pred, axis)
+
+
+@register("losses")
+class CategoricalSparsemax(Loss, fn=categorical_sparsemax):
+    """Class form of `categorical_sparsemax`."""
+
+    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", **_CHECKS)
+def sparse_categorical_sparsemax(y_true, y_pred, ignore_class=None, axis=-1):
+    """Sparsemax loss of class ids: its gradient is `sparsemax(y_pred)`, less 1 at the label.
+
+    Take it for labels that are ids; see `categorical_sparsemax`.
+
+    Formula:
+
+        top = max(y_pred, axis=axis, keepdims=True)
+        total = lambda tau: sum(maximum(y_pred - tau, 0), axis=axis, keepdims=True)
+        p = maximum(y_pred - root(lambda tau: total(tau) - 1, top - 1, top), 0)
+        y = one_hot(y_true, size(y_pred, axis), axis)
+        loss = sum((p - y) * y_pred - (p ** 2 - y ** 2) / 2, axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Logits, not what `sparsemax` makes of them.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.sparse_categorical_sparsemax([0], [[0.5, 0.0]])[0])
+    0.0625
+
+    Related:
+        `categorical_sparsemax` of the one-hot labels.
+
+    Reference:
+        [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
+    """
+    return _sparsemax(_one_hot(y_true, y_pred, axis), y_pred, axis)
+
+
+@register("losses")
+class SparseCategoricalSparsemax(Loss, fn=sparse_categorical_sparsemax):
+    """Class form of `sparse_categorical_sparsemax`."""
+
+    def __init__(self, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+def _above_one(name, value):
+    above_one(name, value)
+    finite(name, value)
+
+
+@loss_function("onehot", alpha=_above_one, **_CHECKS)
+def categorical_entmax(y_true, y_pred, alpha=1.5, axis=-1, ignore_class=None):
+    """Entmax loss of one-hot or soft labels: its gradient is `entmax(y_pred, alpha) - y_true`.
+
+    Take it to train a model whose output goes through `activations.entmax`. With `alpha` towards 1
+    it is `categorical_crossentropy`; above 1 it is 0 where the label leads by `1 / (alpha - 1)`.
+
+    Formula:
+
+        z = (alpha - 1) * (y_pred - max(y_pred, axis=axis, keepdims=True))
+        lifted = lambda tau: maximum(z - tau, 0) ** (1 / (alpha - 1))
+        p = lifted(root(lambda tau: sum(lifted(tau), axis=axis, keepdims=True) - 1, -1, 0))
+        entropies = (p ** alpha - y_true ** alpha) / (alpha * (alpha - 1))
+        loss = sum((p - y_true) * y_pred - entropies, axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Logits, not what `entmax` makes of them.
+        alpha: Number above 1. Defaults to `1.5`.
+        axis: The class axis. Defaults to `-1`.
+        ignore_class: Class whose rows are left out: those with their largest entry there.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.categorical_entmax([[1, 0]], [[1.0, 0.0]])[0])
+    0.0616...
+
+    Related:
+        `alpha=2` is `categorical_sparsemax`; for class ids, `sparse_categorical_entmax`.
+
+    Reference:
+        [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
+        [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
+    """
+    return _entmax(y_true, y_pred, alpha, axis)
+
+
+@register("losses")
+class CategoricalEntmax(Loss, fn=categorical_entmax):
+    """Class form of `categorical_entmax`."""
+
+    def __init__(self, alpha=1.5, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", alpha=_above_one, **_CHECKS)
+def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis=-1):
+    """Entmax loss of class ids: its gradient is `entmax(y_pred, alpha)`, less 1 at the label.
+
+    Take it for labels that are ids; see `categorical_entmax`.
+
+    Formula:
+
+        z = (alpha - 1) * (y_pred - max(y_pred, axis=axis, keepdims=True))
+        lifted = lambda tau: maximum(z - tau, 0) ** (1 / (alpha - 1))
+        p = lifted(root(lambda tau: sum(lifted(tau), axis=axis, keepdims=True) - 1, -1, 0))
+        y = one_hot(y_true, size(y_pred, axis), axis)
+        entropies = (p ** alpha - y ** alpha) / (alpha * (alpha - 1))
+        loss = sum((p - y) * y_pred - entropies, axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Logits, not what `entmax` makes of them.
+        alpha: Number above 1. Defaults to `1.5`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.sparse_categorical_entmax([0], [[1.0, 0.0]])[0])
+    0.0616...
+
+    Related:
+        `categorical_entmax` of the one-hot labels.
+
+    Reference:
+        [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
+        [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
+    """
+    return _entmax(_one_hot(y_true, y_pred, axis), y_pred, alpha, axis)
+
+
+@register("losses")
+class SparseCategoricalEntmax(Loss, fn=sparse_categorical_entmax):
+    """Class form of `sparse_categorical_entmax`."""
+
+    def __init__(self, alpha=1.5, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+@loss_function()
+def perceptron(y_true, y_pred, mask=None):
+    """How far scores lie on the wrong side of 0, mean over the last axis.
+
+    Take it for a linear classifier without a margin; `hinge` asks for one. What is right by
+    anything costs nothing.
+
+    Formula:
+
+        sign = where(y_true == 0, -1, y_true)
+        loss = mean(maximum(-sign * y_pred, 0), axis=-1)
+
+    Args:
+        y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1. optax takes -1 and 1 only.
+        y_pred: Scores, any real number.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: `(batch, ...)`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.perceptron([[1.0, 0.0]], [[0.5, 0.5]])[0])
+    0.25
+
+    Related:
+        `hinge` of scores moved by 1 to the right side; `categorical_perceptron`.
+
+    Reference:
+        [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
+    """
+    sign = ops.where(y_true == 0, -1.0, y_true)
+    return mean(ops.relu(-sign * y_pred), mask)
+
+
+@register("losses")
+class Perceptron(Loss, fn=perceptron):
+    """Class form of `perceptron`."""
+
+    def __init__(self, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+
+
+def _behind(label, x, axis):
+    """How far the best score is ahead of the label's, at which `label` is True."""
+    best = amax(ops.where(label, -np.inf, x), axis=axis)
+    return ops.relu(best - ops.sum(ops.where(label, x, 0.0), axis=axis))
+
+
+@loss_function("onehot", **_CHECKS)
+def categorical_perceptron(y_true, y_pred, axis=-1, ignore_class=None):
+    """How far the best score is ahead of the score of the label.
+
+    Take it for structured or linear models without a margin; `categorical_hinge` asks for one.
+
+    Formula:
+
+        label = y_true == max(y_true, axis=axis, keepdims=True)
+        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
+
+    Args:
+        y_true: One-hot labels; the largest entry of a row is its class.
+        y_pred: Scores, any real number.
+        axis: The class axis. Defaults to `-1`.
+        ignore_class: Class whose rows are left out. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.categorical_perceptron([[1, 0, 0]], [[1.0, 2.0, 4.0]])[0])
+    3.0
+
+    Related:
+        The limit of `categorical_entmax` as `alpha` grows; of two classes, `perceptron` of the
+        difference of the scores.
+
+    Reference:
+        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
+    """
+    return _behind(y_true == amax(y_true, axis=axis, keepdims=True), y_pred, axis)
+
+
+@register("losses")
+class CategoricalPerceptron(Loss, fn=categorical_perceptron):
+    """Class form of `categorical_perceptron`."""
+
+    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", **_CHECKS)
+def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1):
+    """How far the best score is ahead of the score of the class id.
+
+    Take it for labels that are ids; see `categorical_perceptron`.
+
+    Formula:
+
+        label = one_hot(y_true, size(y_pred, axis), axis) == 1
+        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Scores, any real number.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.sparse_categorical_perceptron([0], [[1.0, 2.0, 4.0]])[0])
+    3.0
+
+    Related:
+        `categorical_perceptron` of the one-hot labels.
+
+    Reference:
+        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
+    """
+    return _behind(_one_hot(y_true, y_pred, axis) == 1, y_pred, axis)
+
+
+@register("losses")
+class SparseCategoricalPerceptron(Loss, fn=sparse_categorical_perceptron):
+    """Class form of `sparse_categorical_perceptron`."""
+
+    def __init__(self, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class
+        self.axis = axis

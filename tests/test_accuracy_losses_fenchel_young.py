@@ -1,0 +1,88 @@
+"""Fenchel-Young losses against the formulas in their docstrings, evaluated with fifty digits."""
+
+import functools
+
+import numpy as np
+import pytest
+from accuracy import MODES, loss_test, reals, rows, truth_of
+from keras import ops
+
+from keras_actloss import losses
+from keras_actloss.testing import oracle
+from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
+
+pytestmark = pytest.mark.slow
+
+
+def _all(label):
+    return lambda x: np.full(x.shape, label, "float32")
+
+
+def _ids(x):
+    return (np.arange(len(x)) % 4).astype("int32")
+
+
+def _one_hot(x):
+    return np.eye(4, dtype="float32")[_ids(x)]
+
+
+def _smooth(x):
+    return 0.875 * _one_hot(x) + 0.03125  # Which sum to 1 in float32.
+
+
+# name -> function, settings, labels for predictions, predictions of a dtype
+LOSSES = {
+    "perceptron": (losses.perceptron, {}, _all(1.0), lambda dtype: reals(dtype)[::4]),
+    "perceptron, y=0": (losses.perceptron, {}, _all(0.0), lambda dtype: reals(dtype)[::4]),
+    "categorical_perceptron": (losses.categorical_perceptron, {}, _one_hot, rows),
+    "sparse_categorical_perceptron": (losses.sparse_categorical_perceptron, {}, _ids, rows),
+}
+
+test_loss = loss_test(LOSSES)
+
+
+# The same, but one ULP in a logit is forgiven beyond these bounds: projections are 0 in a part of
+# their range, and what is next to the edge of it hangs on the last digit of a logit.
+PROJECTIONS = {
+    "sparsemax": (losses.categorical_sparsemax, {}, _one_hot, 8),
+    "sparsemax, soft labels": (losses.categorical_sparsemax, {}, _smooth, 8),
+    "sparsemax, ids": (losses.sparse_categorical_sparsemax, {}, _ids, 8),
+    "entmax": (losses.categorical_entmax, {}, _one_hot, 8),
+    "entmax, soft labels": (losses.categorical_entmax, {}, _smooth, 8),
+    "entmax(1.2)": (losses.categorical_entmax, {"alpha": 1.2}, _one_hot, 8),
+    "entmax(2.5)": (losses.sparse_categorical_entmax, {"alpha": 2.5}, _ids, 8),
+}
+
+
+@functools.cache
+def _case(name, dtype):
+    function, settings, labels, _ = PROJECTIONS[name]
+    x = rows(dtype)[:: 8 if dtype == "float32" else 16]
+    y_true = labels(x)
+    # Any two logits move apart in some of these: a shift of all changes nothing.
+    signs = np.array([[1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], "float32") * np.inf
+    moved = [x, *(np.nextafter(x, d) for s in signs for d in (s, -s))]
+    return x, y_true, [truth_of(function, dtype, v, settings | {"y_true": y_true}) for v in moved]
+
+
+def _beyond(name, dtype, mode):
+    function, settings, _, _ = PROJECTIONS[name]
+    x, y_true, truths = _case(name, dtype)
+    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    got = run(lambda p: function(y_true, p, **settings), ops.cast(x, dtype))
+    for part in (0, 1):
+        here = np.float64(got[part]).ravel()
+        near = np.stack([truth[part].ravel() for truth in truths])
+        for value, exact in zip(here, near.T, strict=True):
+            if any(v is None for v in exact):
+                continue
+            beyond = max(min(exact) - value, value - max(exact), 0)
+            yield float(beyond / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@pytest.mark.parametrize("name", PROJECTIONS)
+def test_projection(name, dtype, mode):
+    bound = PROJECTIONS[name][-1] if dtype == "float32" else 0.51
+    assert max(_beyond(name, dtype, mode)) <= bound
