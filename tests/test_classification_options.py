@@ -171,7 +171,7 @@ def _settings(cls, kind, o):
     return settings, np.ones_like(weights)
 
 
-@pytest.mark.parametrize(("family", "kind"), CASES, ids="-".join)
+@pytest.mark.parametrize(("family", "kind"), CASES, ids=str)
 @given(OPTIONS)
 def test_every_combination(family, kind, o):
     of_row, classes, own = FAMILIES[family]

@@ -280,7 +280,7 @@ def label_distribution_aware_margin(
     """
     counts = numbers(class_counts)
     margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
-    label = ops.one_hot(y_true, len(counts), axis=axis, dtype=y_pred.dtype)
+    label = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
     shifted, low = _minus(y_pred, margins, label == 1, axis)
     (rounded,), (rest,) = _rounded([scale])
     logits, dropped = product(shifted, ops.full_like(shifted, rounded))

@@ -31,8 +31,8 @@ def _poly(epsilon):
         # What the logarithm has beside its first term, by the series of atanh(s).
         s = label.q / (2 - label.q)
         square = ops.square(s)
-        series = polynomial([2 / (2 * k + 3) for k in range(9)], square)
-        beyond = ops.where(label.q < 0.5, label.q * s + s * square * series, label.loss - label.q)
+        series = polynomial([2 / (2 * k + 3) for k in range(14)], square)
+        beyond = ops.where(label.q < 0.7, label.q * s + s * square * series, label.loss - label.q)
         return (1 + epsilon) * label.q + beyond
 
     return Curve(value, lambda label: label.q + (1 + epsilon) * label.p)
