@@ -146,6 +146,7 @@ def loss_cases():
         "mean_squared_error": (targets, scores, {}, "MeanSquaredError"),
         "mean_absolute_error": (targets, scores, {}, "MeanAbsoluteError"),
         "huber": (targets, scores, {}, "Huber"),
+        "poisson": (binary, p, {}, "Poisson"),
         "hinge": (binary, scores, {}, "Hinge"),
         "squared_hinge": (binary, scores, {}, "SquaredHinge"),
         "binary logits": (binary, scores, {"from_logits": True}, "BinaryCrossentropy"),
@@ -164,6 +165,12 @@ def loss_cases():
             name = f"{form}, {classes} classes"
             cases[f"sparse {name}"] = (ids, y_pred, settings, "SparseCategoricalCrossentropy")
             cases[f"categorical {name}"] = (one_hot, y_pred, settings, "CategoricalCrossentropy")
+        cases[f"kl_divergence, {classes} classes"] = (
+            rows_of_p[::-1],
+            rows_of_p,
+            {},
+            "KLDivergence",
+        )
         cases[f"categorical_hinge, {classes} classes"] = (one_hot, logits, {}, "CategoricalHinge")
     return cases
 
