@@ -1,6 +1,8 @@
 """Losses of one number beside several parameters of its distribution, with gradients by hand."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 from keras import ops
 
@@ -12,7 +14,7 @@ POSITIVE = (0.0, math.inf)
 LOGARITHMS = (-4.0, 4.0)
 
 
-def of_parameters(name, parameters, value, gradient, shared):
+def of_parameters(name, parameters, value, gradient, shared) -> Callable[..., Any]:
     """`value(*shared(y_true, *columns of y_pred))`, and a gradient for each column likewise."""
 
     def loss(y_true, y_pred):

@@ -287,12 +287,15 @@ class GammaNLL(Loss, fn=gamma_nll):
     """Class form of `gamma_nll`."""
 
     targets = POSITIVE
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
 
 
 def _negative_binomial_shared(y, log_mean, log_count):
@@ -380,9 +383,12 @@ class NegativeBinomialNLL(Loss, fn=negative_binomial_nll):
     """Class form of `negative_binomial_nll`."""
 
     targets = POSITIVE
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS

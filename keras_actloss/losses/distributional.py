@@ -78,11 +78,14 @@ def crps_gaussian(y_true, y_pred):
 class CRPSGaussian(Loss, fn=crps_gaussian):
     """Class form of `crps_gaussian`."""
 
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
 
 
 def _ensemble(fair):

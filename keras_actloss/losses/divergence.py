@@ -1,6 +1,7 @@
 """How far a predicted distribution is from the one it should be."""
 
-from typing import Unpack
+from collections.abc import Callable
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -134,7 +135,7 @@ def _generalized_gradient(upstream, p, q):
     return None, upstream * ((q - p) / _above_zero(q))
 
 
-_generalized = with_gradient(special.relative_entropy, _generalized_gradient)
+_generalized: Callable[..., Any] = with_gradient(special.relative_entropy, _generalized_gradient)
 
 
 @loss_function()
@@ -187,10 +188,13 @@ class GeneralizedKLDivergence(Loss, fn=generalized_kl_divergence):
     """Class form of `generalized_kl_divergence`."""
 
     targets = POSITIVE
-    predictions = POSITIVE
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+
+    @property
+    def predictions(self):
+        return POSITIVE
 
 
 def _share(name, value):
@@ -374,8 +378,11 @@ def gaussian_kl(y_true, y_pred):
 class GaussianKL(Loss, fn=gaussian_kl):
     """Class form of `gaussian_kl`."""
 
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+
+    @property
+    def predictions(self):
+        return LOGARITHMS

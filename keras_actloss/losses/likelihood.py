@@ -6,7 +6,8 @@ says otherwise. `full=True` adds the terms that do not depend on `y_pred`.
 """
 
 import math
-from typing import Unpack
+from collections.abc import Callable
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -163,7 +164,6 @@ def beta_nll(y_true, y_pred, beta=0.5, full=False):
 class BetaNLL(Loss, fn=beta_nll):
     """Class form of `beta_nll`."""
 
-    predictions = LOGARITHMS
     width = 2
     stops_gradient = True
 
@@ -171,6 +171,10 @@ class BetaNLL(Loss, fn=beta_nll):
         super().__init__(**kwargs)
         self.beta = beta
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
 
 
 def _laplace_shared(y, location, log_scale):
@@ -233,12 +237,15 @@ def laplace_nll(y_true, y_pred, full=False):
 class LaplaceNLL(Loss, fn=laplace_nll):
     """Class form of `laplace_nll`."""
 
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
 
 
 def _log_student_constant(df):
@@ -323,13 +330,16 @@ def student_t_nll(y_true, y_pred, df=4.0, full=False):
 class StudentTNLL(Loss, fn=student_t_nll):
     """Class form of `student_t_nll`."""
 
-    predictions = LOGARITHMS
     width = 2
 
     def __init__(self, df=4.0, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.df = df
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
 
 
 def _log_sum_exp(x):
@@ -365,7 +375,7 @@ def _mixture_gradient(upstream, kept, y, y_pred):
     return None, ops.expand_dims(upstream, -1) * ops.concatenate(slopes, axis=-1)
 
 
-_mixture = with_gradient(_mixture_value, _mixture_gradient, _mixture_parts)
+_mixture: Callable[..., Any] = with_gradient(_mixture_value, _mixture_gradient, _mixture_parts)
 
 
 @loss_function("target", full=flag)
@@ -420,10 +430,13 @@ def mixture_density_nll(y_true, y_pred, full=False):
 class MixtureDensityNLL(Loss, fn=mixture_density_nll):
     """Class form of `mixture_density_nll`."""
 
-    predictions = LOGARITHMS
     # For the checks, two components: any multiple of 3 will do.
     width = 6
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
+
+    @property
+    def predictions(self):
+        return LOGARITHMS
