@@ -189,6 +189,7 @@ def loss_cases():
         ),
         "cosine_similarity": (targets, scores, {}, "CosineSimilarity"),
         "log_cosh": (targets, scores, {}, "LogCosh"),
+        "poisson": (binary, p, {}, "Poisson"),
         "hinge": (binary, scores, {}, "Hinge"),
         "squared_hinge": (binary, scores, {}, "SquaredHinge"),
         "binary logits": (binary, scores, {"from_logits": True}, "BinaryCrossentropy"),
@@ -210,6 +211,12 @@ def loss_cases():
             cases[f"categorical {name}"] = (one_hot, y_pred, settings, "CategoricalCrossentropy")
             focal = "CategoricalFocalCrossentropy"
             cases[f"categorical focal {name}"] = (one_hot, y_pred, settings, focal)
+        cases[f"kl_divergence, {classes} classes"] = (
+            rows_of_p[::-1],
+            rows_of_p,
+            {},
+            "KLDivergence",
+        )
         cases[f"categorical_hinge, {classes} classes"] = (one_hot, logits, {}, "CategoricalHinge")
     return cases
 

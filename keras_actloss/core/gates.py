@@ -180,9 +180,19 @@ def _gaussian(x):
     return t, (t - 4) / (t + 4), e, ops.where(deep, e, 1.0)
 
 
-def gelu(x):
+def _normal_tail(x):
     t, z, e, rest = _gaussian(x)
-    tail = e * (polynomial(_MILLS, z) / (t + 4))
+    return e * (polynomial(_MILLS, z) / (t + 4)), rest
+
+
+def normal_tail(x):
+    """What a normal distribution has beyond `|x|`."""
+    tail, rest = _normal_tail(x)
+    return tail * rest
+
+
+def gelu(x):
+    tail, rest = _normal_tail(x)
     a, b = _in_halves(x, 1 - tail, tail, rest)
     return a, ops.maximum(x, -30.0) * b
 

@@ -63,6 +63,8 @@ def check_finite(loss, y_true, y_pred):
 
 def check_gradient(loss, y_true, y_pred):
     """The gradient is that of the value: it matches differences in most random directions."""
+    if getattr(loss, "stops_gradient", False):
+        raise NotApplicable("the class says that it stops a part of its gradient")
     _, gradient = _loss_and_gradient(loss, y_true, y_pred)
     rng, step, misses = np.random.default_rng(1), 1e-2, []
     low, high = (end if np.isfinite(end) else None for end in loss.predictions)

@@ -100,6 +100,7 @@ def _namespace(rank):
 
     return {
         "abs": np.abs,
+        "arange": lambda size: exact(np.arange(size)),
         "along": along,
         "concatenate": np.concatenate,
         "erf": _each(mp.erf),
@@ -107,6 +108,7 @@ def _namespace(rank):
         "expm1": _each(mp.expm1),
         "flat": lambda x: np.reshape(x, (len(x), -1)),
         "floor": lambda x: int(mp.floor(x)),
+        "gamma": _each(mp.gamma),
         "halves": _halves,
         "inf": mp.inf,
         "log": _each(mp.log),
@@ -132,16 +134,34 @@ def _namespace(rank):
     }
 
 
-def evaluate(formula, **arguments):
+class _Constants:
+    """What `stop_gradient` is given in a formula, for a derivative to hold it where it was."""
+
+    def __init__(self):
+        self.values = []
+        self.replayed = None
+
+    def restart(self):
+        self.replayed = iter(list(self.values))
+
+    def __call__(self, x):
+        if self.replayed is not None:
+            return next(self.replayed)
+        self.values.append(x)
+        return x
+
+
+def evaluate(formula, constants=None, /, **arguments):
     """The last line's `y` or `loss` of a formula, as an object array.
 
     Args:
         formula: Text as in a docstring.
+        constants: What stands for `stop_gradient`. Defaults to `None`, which stops nothing.
         arguments: The names it uses; float arrays and numbers become multiprecision ones, integer
             arrays, `None`, flags and axes stay.
     """
     rank = np.ndim(arguments["y_pred"] if "y_pred" in arguments else arguments["x"])
-    scope = _namespace(rank)
+    scope = _namespace(rank) | {"stop_gradient": constants or (lambda x: x)}
     for name, value in arguments.items():
         is_float = isinstance(value, float) or getattr(value, "dtype", int) in (
             "float32",
@@ -164,9 +184,11 @@ def derivative(formula, name, x, upstream=None, /, **arguments):
     x = np.asarray(x)
     gradient = np.empty(x.shape, dtype=object)
     upstream = 1 if upstream is None else exact(upstream)
+    constants = _Constants()
 
     def totals(moved):
-        values = upstream * evaluate(formula, **{name: moved}, **arguments)
+        values = upstream * evaluate(formula, constants, **{name: moved}, **arguments)
+        constants.restart()
         return np.sum(values.reshape(len(x), -1), axis=1)
 
     with mp.workdps(_DIGITS):

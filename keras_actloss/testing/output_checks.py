@@ -154,7 +154,7 @@ def expected_by(loss) -> list[Expected]:
             limits = cls().predictions if cls and not _needs_arguments(cls) else (-np.inf, np.inf)
         else:
             limits = (-np.inf, np.inf)
-        labels = getattr(loss, "labels", None)
+        labels: Any = getattr(loss, "labels", None)
         labels = labels(settings) if callable(labels) else labels  # They may hang on a setting.
     else:
         keys = ("from_logits", "ignore_class", "axis")

@@ -1,0 +1,183 @@
+"""Likelihoods, divergences and scores beside independent implementations.
+
+torch 2.13, optax 0.2.8 and SciPy, in float64 where they have it.
+"""
+
+import numpy as np
+import optax
+import pytest
+import torch
+from scipy import special, stats
+from sklearn.metrics import mean_tweedie_deviance
+from torch.nn import functional as F
+
+from keras_actloss import losses
+from keras_actloss.testing.backend import value_and_gradient
+
+RNG = np.random.default_rng(0)
+Y = RNG.normal(size=60).astype("float32") * 3
+HEADS = RNG.normal(size=(60, 2)).astype("float32")
+VARIANCES = np.abs(HEADS) + np.float32(0.1)
+COUNTS = RNG.poisson(3.0, (30, 4)).astype("float32")
+RATES = (RNG.gamma(2.0, size=(30, 4)) + 0.1).astype("float32")
+P, Q = (RNG.dirichlet(np.ones(5), 40).astype("float32") for _ in range(2))
+LOGITS = RNG.normal(size=P.shape).astype("float32") * 3
+
+
+def _gaussian(y, p):
+    return F.gaussian_nll_loss(p[..., 0], y, torch.exp(p[..., 1]), reduction="none", eps=0)
+
+
+def _log_prob(distribution):
+    def nll(y, p):
+        return -distribution(p).log_prob(y)
+
+    return nll
+
+
+def _mixture_of(p, y, beta):
+    m = beta * y + (1 - beta) * p
+    kl = lambda a: (a * (torch.log(a) - torch.log(m))).sum(-1)  # noqa: E731
+    return beta * kl(y) + (1 - beta) * kl(p)
+
+
+# name -> our function, torch's of the same targets and predictions, targets, predictions
+TORCH = {
+    "beta_nll": (
+        losses.beta_nll,
+        lambda y, p: torch.exp(p[..., 1]).detach() ** 0.5 * _gaussian(y, p),
+        Y,
+        HEADS,
+    ),
+    "gaussian_kl": (
+        losses.gaussian_kl,
+        lambda y, p: torch.distributions.kl_divergence(
+            torch.distributions.Normal(p[..., 0], torch.exp(p[..., 1] / 2)),
+            torch.distributions.Normal(y, 1.0),
+        ),
+        Y,
+        HEADS,
+    ),
+    "gaussian_nll": (losses.gaussian_nll, _gaussian, Y, HEADS),
+    "gaussian_nll of variances, full": (
+        lambda y, p: losses.gaussian_nll(y, p, from_log=False, full=True),
+        lambda y, p: F.gaussian_nll_loss(
+            p[..., 0], y, p[..., 1], reduction="none", eps=0, full=True
+        ),
+        Y,
+        VARIANCES,
+    ),
+    "jensen_shannon": (
+        lambda y, p: losses.jensen_shannon(y, p, beta=0.3),
+        lambda y, p: _mixture_of(p, y, 0.3),
+        P,
+        Q,
+    ),
+    "jensen_shannon(1), the reverse divergence": (
+        lambda y, p: losses.jensen_shannon(y, p, beta=1.0),
+        lambda y, p: F.kl_div(torch.log(y), p, reduction="none").sum(-1),
+        P,
+        Q,
+    ),
+    "jensen_shannon of logits": (
+        lambda y, p: losses.jensen_shannon(y, p, from_logits=True),
+        lambda y, p: _mixture_of(torch.softmax(p, -1), y, 0.5),
+        P,
+        LOGITS,
+    ),
+    "kl_divergence": (
+        losses.kl_divergence,
+        lambda y, p: F.kl_div(torch.log(p), y, reduction="none").sum(-1),
+        P,
+        Q,
+    ),
+    "kl_divergence of logits": (
+        lambda y, p: losses.kl_divergence(y, p, from_logits=True),
+        lambda y, p: F.kl_div(torch.log_softmax(p, -1), y, reduction="none").sum(-1),
+        P,
+        LOGITS,
+    ),
+    "laplace_nll, full": (
+        lambda y, p: losses.laplace_nll(y, p, full=True),
+        _log_prob(lambda p: torch.distributions.Laplace(p[..., 0], torch.exp(p[..., 1]))),
+        Y,
+        HEADS,
+    ),
+    "poisson": (
+        losses.poisson,
+        lambda y, p: F.poisson_nll_loss(p, y, log_input=False, reduction="none", eps=0).mean(-1),
+        COUNTS,
+        RATES,
+    ),
+    "poisson of logarithms": (
+        lambda y, p: losses.poisson(y, p, from_log=True),
+        lambda y, p: F.poisson_nll_loss(p, y, reduction="none").mean(-1),
+        COUNTS,
+        np.log(RATES),
+    ),
+    "poisson, full": (
+        lambda y, p: losses.poisson(y, p, full=True),
+        lambda y, p: -torch.distributions.Poisson(p).log_prob(y).mean(-1),
+        COUNTS,
+        RATES,
+    ),
+}
+
+
+def _t(x):
+    return torch.tensor(x, dtype=torch.float64)
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_beside_torch(name):
+    ours, theirs, y_true, y_pred = TORCH[name]
+    upstream = RNG.normal(size=len(y_true)).astype("float32")
+    value, gradient = value_and_gradient(lambda p: ours(y_true, p), y_pred, upstream)
+    leaf = _t(y_pred).requires_grad_()
+    expected = theirs(_t(y_true), leaf)
+    (expected * _t(upstream)).sum().backward()
+    np.testing.assert_allclose(value, expected.detach().numpy(), 2e-5, 2e-6)
+    np.testing.assert_allclose(gradient, leaf.grad.numpy(), 2e-5, 2e-6)
+
+
+# name -> our function, an independent one, targets, predictions
+OTHERS = {
+    "generalized_kl_divergence": (
+        losses.generalized_kl_divergence,
+        lambda y, p: special.kl_div(np.float64(y), np.float64(p)).sum(-1),
+        COUNTS,
+        RATES,
+    ),
+    "jensen_shannon, squared distance": (
+        losses.jensen_shannon,
+        lambda y, p: [
+            stats.entropy(a, (a + b) / 2) / 2 + stats.entropy(b, (a + b) / 2) / 2
+            for a, b in zip(np.float64(y), np.float64(p), strict=True)
+        ],
+        P,
+        Q,
+    ),
+    "kl_divergence": (
+        losses.kl_divergence,
+        lambda y, p: optax.losses.kl_divergence(np.log(p), y),
+        P,
+        Q,
+    ),
+    # Half of the deviance, but for what depends on the targets alone.
+    "tweedie": (
+        lambda y, p: losses.tweedie(y, p, power=1.3, from_log=False),
+        lambda y, p: [
+            mean_tweedie_deviance(a, b, power=1.3) / 2 - np.mean(a**0.7 / (-0.3 * 0.7))
+            for a, b in zip(np.float64(y), np.float64(p), strict=True)
+        ],
+        COUNTS,
+        RATES,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_beside_others(name):
+    ours, theirs, y_true, y_pred = OTHERS[name]
+    value, _ = value_and_gradient(lambda p: ours(y_true, p), y_pred)
+    np.testing.assert_allclose(value, theirs(y_true, y_pred), 2e-5, 2e-6)
