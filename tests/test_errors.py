@@ -112,7 +112,7 @@ SHAPES = {
         losses.CategoricalCrossentropy(class_weights=[1.0, 2.0]),
         ONE_HOT,
         ROWS,
-        "2 weights",
+        "class_weights: got 2 numbers",
         "3 classes",
     ),
     "three binary weights": (

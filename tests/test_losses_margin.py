@@ -57,7 +57,7 @@ def test_multi_margin_of_a_class_that_weighs_nothing():
     scores = np.array([[np.inf, 0.0, 0.0], [0.0, 1.0, 0.0]], "float32")
     loss = losses.MultiMargin(class_weights=[1.0, 0.0, 1.0])
     assert float(loss([1, 1], scores)) == 0
-    with pytest.raises(ValueError, match="2 weights, but y_pred has 3 classes"):
+    with pytest.raises(ValueError, match="class_weights: got 2 numbers, but y_pred has 3 classes"):
         losses.multi_margin([0], scores[1:], class_weights=[1.0, 2.0])
     with pytest.raises(ValueError, match="p must be one of 1, 2"):
         losses.MultiMargin(p=3)

@@ -324,12 +324,13 @@ def numbers(class_weights):
     return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
 
 
-def along(numbers, x, axis, what="weights"):
+def along(numbers, x, axis, what="class_weights"):
     """One number a class, shaped to broadcast along `axis` of `x`."""
     numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)
     if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
         raise ValueError(
-            f"got {numbers.shape[0]} {what}, but y_pred has {x.shape[axis]} classes; give each one"
+            f"{what}: got {numbers.shape[0]} numbers, but y_pred has {x.shape[axis]} classes; give "
+            "one a class"
         )
     shape = [1] * len(x.shape)
     shape[axis] = -1

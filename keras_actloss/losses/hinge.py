@@ -6,7 +6,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import class_id_or_none, class_weights_or_none, finite, one_of
-from keras_actloss.core.crossentropy import logistic
+from keras_actloss.core.crossentropy import along, logistic, numbers
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -270,12 +270,7 @@ def multi_margin(y_true, y_pred, p=1, margin=1.0, class_weights=None, ignore_cla
     values = mean(ops.where(label, 0.0, short if p == 1 else ops.square(short)))
     if class_weights is None:
         return values
-    if len(class_weights) != classes:
-        raise ValueError(
-            f"multi_margin: class_weights has {len(class_weights)} weights, but y_pred has "
-            f"{classes} classes; give one weight a class"
-        )
-    weight = ops.take(ops.convert_to_tensor(class_weights, dtype=y_pred.dtype), y_true)
+    weight = ops.take(ops.reshape(along(class_weights, y_pred, -1), (-1,)), y_true)
     # Not 0 times what may be infinite.
     return ops.where(weight == 0, 0.0, weight * values)
 
@@ -295,9 +290,7 @@ class MultiMargin(Loss, fn=multi_margin):
         super().__init__(**kwargs)
         self.p = p
         self.margin = margin
-        self.class_weights = (
-            class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
-        )
+        self.class_weights = numbers(class_weights)
         self.ignore_class = ignore_class
 
 

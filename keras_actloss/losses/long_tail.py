@@ -28,9 +28,9 @@ def _rounded(values):
     return rounded, [value - near for value, near in zip(values, rounded, strict=True)]
 
 
-def _minus(x, values, where, axis):
+def _minus(x, values, where, axis, what):
     """`x` minus a number a class, and what rounding took from it, which exponentials show."""
-    rounded, rest = (along(part, x, axis, "frequencies") for part in _rounded(values))
+    rounded, rest = (along(part, x, axis, what) for part in _rounded(values))
     # A sum with a constant is reordered by XLA, and then nothing seems to have been rounded.
     result, dropped = difference(x, ops.where(where, rounded, 0.0))
     low = ops.where(ops.abs(dropped) < 1, dropped, 0.0) - ops.where(where, rest, 0.0)
@@ -42,9 +42,9 @@ def _adjusted(x, class_prior, tau, from_logits, axis):
     most = max(class_prior)
     logarithms = [tau * math.log(frequency / most) for frequency in class_prior]
     if from_logits:
-        return _minus(x, [-logarithm for logarithm in logarithms], x == x, axis)
+        return _minus(x, [-logarithm for logarithm in logarithms], x == x, axis, "class_prior")
     weights = [math.exp(logarithm) for logarithm in logarithms]
-    return x * along(weights, x, axis, "frequencies"), None
+    return x * along(weights, x, axis, "class_prior"), None
 
 
 @loss_function("onehot", **_ADJUSTED)
@@ -281,7 +281,7 @@ def label_distribution_aware_margin(
     counts = numbers(class_counts)
     margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
     label = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
-    shifted, low = _minus(y_pred, margins, label == 1, axis)
+    shifted, low = _minus(y_pred, margins, label == 1, axis, "class_counts")
     (rounded,), (rest,) = _rounded([scale])
     logits, dropped = product(shifted, ops.full_like(shifted, rounded))
     low = ops.stop_gradient(dropped + scale * low + rest * shifted)
