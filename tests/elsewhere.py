@@ -29,9 +29,9 @@ def build_model(activations, losses):
     model = keras.Model(inputs, outputs)
     if not losses:
         return model
-    # What JAX would save is that torch is to compile it, which takes minutes.
+    # Compiling so much at once takes minutes, and what one backend would save for another to do.
     loss = {f"loss_{i}": loss for i, loss in enumerate(losses)}
-    model.compile(loss=loss, jit_compile=False)
+    model.compile(loss=loss, run_eagerly=True)
     return model
 
 

@@ -73,17 +73,25 @@ def test_loss_in_a_compiled_model(loss, tmp_path):
     np.testing.assert_allclose(values[1], values[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("backend", [b for b in BACKENDS if b != keras.backend.backend()])
-def test_a_file_loads_on_the_other_backends(backend, tmp_path):
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A file with everything, and what its model computes here."""
+    path = tmp_path_factory.mktemp("file") / "model.keras"
     model = elsewhere.build_model(ACTIVATIONS, LOSSES)
-    model.save(tmp_path / "model.keras")
-    arguments = [HERE / "elsewhere.py", tmp_path / "model.keras", tmp_path / "results.npz"]
+    model.save(path)
+    return path, elsewhere.results(model, LOSSES)
+
+
+@pytest.mark.parametrize("backend", [b for b in BACKENDS if b != keras.backend.backend()])
+def test_a_file_loads_on_the_other_backends(backend, file, tmp_path):
+    path, here = file
+    arguments = [HERE / "elsewhere.py", path, tmp_path / "results.npz"]
     environment = {**os.environ, "KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, *arguments], env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    here, there = elsewhere.results(model, LOSSES), np.load(tmp_path / "results.npz")
+    there = np.load(tmp_path / "results.npz")
     assert set(here) == set(there) and len(here) > len(ACTIVATIONS) + len(LOSSES)
     for name, expected in here.items():
         np.testing.assert_allclose(there[name], expected, rtol=1e-5, atol=1e-6, err_msg=name)
