@@ -31,7 +31,7 @@ def build_model(activations, losses):
         return model
     # Compiling so much at once takes minutes, and what one backend would save for another to do.
     loss = {f"loss_{i}": loss for i, loss in enumerate(losses)}
-    model.compile(loss=loss, run_eagerly=True)
+    model.compile("sgd", loss=loss, run_eagerly=True)
     return model
 
 
