@@ -8,8 +8,19 @@ import keras
 import pytest
 from hypothesis import settings
 
+from keras_actloss.testing import NotApplicable
+
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
 settings.load_profile("suite")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item):
+    """What does not apply, to an object or to this Keras, is skipped and says why."""
+    try:
+        return (yield)
+    except NotApplicable as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(autouse=True)

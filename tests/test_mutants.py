@@ -11,6 +11,7 @@ from keras import ops
 from keras_actloss import testing
 from keras_actloss.layers import ActivationLayer, LearnedActivation
 from keras_actloss.losses import Loss
+from keras_actloss.testing.backend import compiles
 
 pytestmark = pytest.mark.slow
 
@@ -509,12 +510,16 @@ def _failed(report):
 
 @pytest.mark.parametrize(("check", "mutant"), _mutants(testing.LOSS_CHECKS))
 def test_only_its_check_catches_a_broken_loss(check, mutant):
+    if check == "check_compiled" and not compiles():
+        pytest.skip("this Keras does not compile here")
     report = testing.check_loss(mutant(), raise_on_failure=False)
     assert _failed(report) == {check} | ALSO_LOSS.get(check, set()), str(report)
 
 
 @pytest.mark.parametrize(("check", "mutant"), _mutants(testing.ACTIVATION_CHECKS))
 def test_only_its_check_catches_a_broken_activation(check, mutant):
+    if check == "check_compiled" and not compiles():
+        pytest.skip("this Keras does not compile here")
     report = testing.check_activation(mutant(), raise_on_failure=False)
     assert _failed(report) == {check} | ALSO_ACTIVATION.get(check, set()), str(report)
 

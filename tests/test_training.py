@@ -6,12 +6,13 @@ import pytest
 from catalogue import ACTIVATIONS, LOSSES
 
 from keras_actloss import activations, layers, losses, testing
+from keras_actloss.testing.backend import compiles
 from keras_actloss.testing.examples import rebuilt
 
 pytestmark = pytest.mark.slow
 
 MODES = {
-    "jit": {"jit_compile": True},
+    "jit": {"jit_compile": compiles()},
     "no jit": {"jit_compile": False},
     "eager": {"run_eagerly": True},
 }

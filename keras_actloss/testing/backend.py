@@ -62,6 +62,12 @@ def value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
     return _numpy(value), _numpy(gradient)
 
 
+def compiles():
+    """Whether Keras's own ops can be compiled on this backend."""
+    version = tuple(map(int, keras.version().split(".")[:2]))
+    return keras.backend.backend() != "torch" or version >= (3, 15)
+
+
 def compiled(function):
     """`function` of tensors under `jax.jit`, XLA or a full-graph `torch.compile`."""
     name = keras.backend.backend()
@@ -70,7 +76,7 @@ def compiled(function):
         return module.jit(function)
     if name == "tensorflow":
         return module.function(function, jit_compile=True)
-    if tuple(map(int, keras.version().split(".")[:2])) < (3, 15):
+    if not compiles():
         raise NotApplicable("before Keras 3.15 any of its ops breaks a graph of torch.compile")
     # Many objects pass through the same lines of a check: what was compiled for one is dropped.
     module.compiler.reset()
