@@ -39,7 +39,7 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/test.stamp
 		then echo " $* passed" >>$(RESULTS); \
 		else echo " $* FAILED" >>$(RESULTS); exit 1; fi
 
-quick: $(VENV)/test.stamp ## run the fast tests on JAX only (under a minute)
+quick: $(VENV)/test.stamp ## run the fast tests on JAX only (about a minute)
 	@KERAS_BACKEND=jax $(RUN) -m pytest -m "not slow" $(ARGS)
 
 check: $(VENV)/check.stamp ## check format, lint and types

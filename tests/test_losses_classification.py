@@ -8,6 +8,8 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing.backend import array, compiled_value_and_gradient, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(8, 4)).astype("float32") * 3
 IDS = (np.arange(8) % 4).astype("int32")

@@ -7,6 +7,8 @@ from keras import ops
 from keras_actloss import activations, losses
 from keras_actloss.testing.backend import array, compiled, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 PAIRS = {
     "sparsemax": (losses.categorical_sparsemax, losses.sparse_categorical_sparsemax, {}),
     "entmax15": (losses.categorical_entmax, losses.sparse_categorical_entmax, {}),

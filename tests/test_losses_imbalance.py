@@ -8,6 +8,8 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 FUNCTIONS = {
     "asymmetric": losses.asymmetric_binary_crossentropy,
     "varifocal": losses.varifocal,

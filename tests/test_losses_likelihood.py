@@ -8,6 +8,8 @@ from scipy import stats
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 HEADS = RNG.normal(size=(40, 2)).astype("float32")
 Y = RNG.normal(size=40).astype("float32")

@@ -10,6 +10,8 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 Y = RNG.normal(size=(40, 3)).astype("float32")
 P = RNG.normal(size=(40, 3)).astype("float32")

@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(40, 5)) * 3, [[-88, -12, 0.25, 12, 88]]]).astype("float32")
 IDS = RNG.integers(0, 5, len(X))

@@ -7,6 +7,8 @@ import pytest
 from keras_actloss import activations, losses
 from keras_actloss.testing.backend import array, value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(40, 5)) * 3, [[-88, -12, 0.25, 12, 88]]]).astype("float32")
 IDS = RNG.integers(0, 5, len(X)).astype("int32")

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(40, 5)) * 3, [[-60, -12, 0.25, 12, 60]]]).astype("float32")
 P = (1 / (1 + np.exp(-RNG.normal(size=X.shape)))).astype("float32")

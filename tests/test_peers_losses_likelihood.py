@@ -14,6 +14,8 @@ from torch.nn import functional as F
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 Y = RNG.normal(size=60).astype("float32") * 3
 HEADS = RNG.normal(size=(60, 2)).astype("float32")

@@ -8,6 +8,8 @@ from torch.nn import functional as F
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 X = (RNG.normal(size=(30, 6)) * 3).astype("float32")
 IDS = RNG.integers(0, 6, 30)

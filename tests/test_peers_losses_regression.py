@@ -16,6 +16,8 @@ from torch.nn import functional as F
 from keras_actloss import losses
 from keras_actloss.testing.backend import value_and_gradient
 
+pytestmark = pytest.mark.slow
+
 RNG = np.random.default_rng(0)
 Y = RNG.normal(size=(40, 5)).astype("float32")
 P = (RNG.normal(size=(40, 5)) * 3).astype("float32")
