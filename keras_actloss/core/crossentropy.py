@@ -337,12 +337,20 @@ def along(numbers, x, axis, what="class_weights"):
     return ops.reshape(numbers, shape)
 
 
+def one_hot(ids, x, axis):
+    """Rows of the labels `ids`, of the shape and dtype of `x`."""
+    return ops.one_hot(ids, x.shape[axis], axis=axis, dtype=x.dtype)
+
+
+def smoothed(y, label_smoothing, classes):
+    """Labels of which a share is spread evenly over the classes."""
+    return y * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else y
+
+
 def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):
     """Mean over `axis` of a loss of binary labels, with all options."""
     loss = logistic if from_logits else bernoulli
-    y = ops.cast(y_true, y_pred.dtype)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / 2
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
     if class_weights is None:
         return mean(loss(y_pred, y, curve), mask, axis)
     if len(class_weights) != 2:
@@ -361,8 +369,7 @@ def of_categorical(
     y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
 ):
     """A loss of one-hot or soft labels, with all options."""
-    if label_smoothing:
-        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
         used = ops.any(y_true != 0, axis=axis, keepdims=True)
@@ -375,7 +382,7 @@ def of_sparse(
 ):
     """A loss of class ids, with all options."""
     if label_smoothing:
-        labels = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+        labels = one_hot(y_true, y_pred, axis)
         return of_categorical(
             labels, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low
         )

@@ -6,7 +6,8 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import simplex
-from keras_actloss.core.checks import above_one, class_id_or_none, finite, integer_axis
+from keras_actloss.core.checks import above_one, all_of, class_id_or_none, finite, integer_axis
+from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -19,11 +20,6 @@ _CHECKS = {"axis": integer_axis, "ignore_class": class_id_or_none}
 
 def _sum(x, axis):
     return ops.sum(x, axis=axis, keepdims=True)
-
-
-def _one_hot(ids, x, axis):
-    """Rows of the labels `ids`, of the shape and dtype of `x`."""
-    return ops.one_hot(ids, x.shape[axis], axis=axis, dtype=x.dtype)
 
 
 def _label_less(y, p, axis):
@@ -221,7 +217,7 @@ def sparse_categorical_sparsemax(y_true, y_pred, ignore_class=None, axis=-1):
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
     """
-    return _sparsemax(_one_hot(y_true, y_pred, axis), y_pred, axis)
+    return _sparsemax(one_hot(y_true, y_pred, axis), y_pred, axis)
 
 
 @register("losses")
@@ -234,12 +230,10 @@ class SparseCategoricalSparsemax(Loss, fn=sparse_categorical_sparsemax):
         self.axis = axis
 
 
-def _above_one(name, value):
-    above_one(name, value)
-    finite(name, value)
+_ALPHA = all_of(above_one, finite)
 
 
-@loss_function("onehot", alpha=_above_one, **_CHECKS)
+@loss_function("onehot", alpha=_ALPHA, **_CHECKS)
 def categorical_entmax(y_true, y_pred, alpha=1.5, axis=-1, ignore_class=None):
     """Entmax loss of one-hot or soft labels: its gradient is `entmax(y_pred, alpha) - y_true`.
 
@@ -295,7 +289,7 @@ class CategoricalEntmax(Loss, fn=categorical_entmax):
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", alpha=_above_one, **_CHECKS)
+@loss_function("ids", alpha=_ALPHA, **_CHECKS)
 def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis=-1):
     """Entmax loss of class ids: its gradient is `entmax(y_pred, alpha)`, less 1 at the label.
 
@@ -337,7 +331,7 @@ def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis
         [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return _entmax(_one_hot(y_true, y_pred, axis), y_pred, alpha, axis)
+    return _entmax(one_hot(y_true, y_pred, axis), y_pred, alpha, axis)
 
 
 @register("losses")
@@ -490,7 +484,7 @@ def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1):
     Reference:
         [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
     """
-    return _behind(_one_hot(y_true, y_pred, axis) == 1, y_pred, axis)
+    return _behind(one_hot(y_true, y_pred, axis) == 1, y_pred, axis)
 
 
 @register("losses")

@@ -12,7 +12,7 @@ from keras_actloss.core.checks import (
     positive_fraction,
     smoothing,
 )
-from keras_actloss.core.crossentropy import bernoulli, logistic, of_sparse
+from keras_actloss.core.crossentropy import bernoulli, logistic, of_sparse, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
@@ -111,11 +111,8 @@ def top_k_binary_crossentropy(
         [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
     """
     cross_entropy = logistic if from_logits else bernoulli
-    y = ops.cast(y_true, y_pred.dtype)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / 2
-    values = cross_entropy(y_pred, y)
-    return _mean_of_largest(values, fraction, mask)
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    return _mean_of_largest(cross_entropy(y_pred, y), fraction, mask)
 
 
 @register("losses")

@@ -7,7 +7,14 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import class_counts, non_negative, number, positive
-from keras_actloss.core.crossentropy import OPTIONS, along, numbers, of_categorical, of_sparse
+from keras_actloss.core.crossentropy import (
+    OPTIONS,
+    along,
+    numbers,
+    of_categorical,
+    of_sparse,
+    one_hot,
+)
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import difference, product
@@ -280,7 +287,7 @@ def label_distribution_aware_margin(
     """
     counts = numbers(class_counts)
     margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
-    label = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+    label = one_hot(y_true, y_pred, axis)
     shifted, low = _minus(y_pred, margins, label == 1, axis, "class_counts")
     (rounded,), (rest,) = _rounded([scale])
     logits, dropped = product(shifted, ops.full_like(shifted, rounded))

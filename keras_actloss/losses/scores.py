@@ -4,7 +4,7 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.crossentropy import OPTIONS, along, logistic, numbers
+from keras_actloss.core.crossentropy import OPTIONS, along, logistic, numbers, one_hot, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient
@@ -90,9 +90,7 @@ def sparse_categorical_nll(
     Reference:
         [Goodfellow et al., 2016, section 6.2.1.1](https://www.deeplearningbook.org)
     """
-    y = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    y = smoothed(one_hot(y_true, y_pred, axis), label_smoothing, y_pred.shape[axis])
     if class_weights is not None:
         y = y * along(class_weights, y_pred, axis)
     # An entry at minus infinity that nobody asks for is no loss.
@@ -169,9 +167,7 @@ def multilabel_soft_margin(
     Reference:
         [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html)
     """
-    y = ops.cast(y_true, y_pred.dtype)
-    if label_smoothing:
-        y = y * (1 - label_smoothing) + label_smoothing / 2
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
     if class_weights is None:
         return mean(logistic(y_pred, y), mask, axis)
     weights = along(class_weights, y_pred, axis)
@@ -251,8 +247,7 @@ def categorical_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    if label_smoothing:
-        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if from_logits:
         return _softmax_brier(y_true, y_pred, axis)
     return ops.sum(ops.square(y_pred - ops.stop_gradient(y_true)), axis=axis)
@@ -327,7 +322,7 @@ def sparse_categorical_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    y = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+    y = one_hot(y_true, y_pred, axis)
     return categorical_brier.prepared(
         y, y_pred, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
     )

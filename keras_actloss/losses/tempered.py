@@ -5,7 +5,7 @@ from typing import Unpack
 from keras import ops
 
 from keras_actloss.core.checks import above_one, smoothing
-from keras_actloss.core.crossentropy import OPTIONS
+from keras_actloss.core.crossentropy import OPTIONS, one_hot, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -137,8 +137,7 @@ def categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    if label_smoothing:
-        y_true = y_true * (1 - label_smoothing) + label_smoothing / y_pred.shape[axis]
+    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     return _bi_tempered(y_true, y_pred, t1, t2, axis)
 
 
@@ -221,7 +220,7 @@ def sparse_categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    y = ops.one_hot(y_true, y_pred.shape[axis], axis=axis, dtype=y_pred.dtype)
+    y = one_hot(y_true, y_pred, axis)
     return categorical_bi_tempered_logistic.prepared(
         y, y_pred, t1=t1, t2=t2, label_smoothing=label_smoothing, axis=axis
     )
