@@ -109,6 +109,11 @@ def positive(x):
     return ops.maximum(x, SMALLEST)
 
 
+def above_zero(x):
+    """What to divide by: up to 0 a bounded slope comes of it, for 0 times it not to be NaN."""
+    return ops.where(x > 0, x, 2.0**-14)
+
+
 def reciprocal(x):
     """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN."""
     return 1 / ops.where(x == 0, 2.0**-14, x)
@@ -118,8 +123,9 @@ def power(x, exponent):
     """`x**exponent` of `x` and `exponent` from 0 on, whose derivative at 0 is 0 and never NaN."""
     if exponent == 0:
         return ops.ones_like(x)
-    if exponent in (1, 2, 3):
-        return x if exponent == 1 else ops.square(x) if exponent == 2 else x * ops.square(x)
+    if exponent in (1, 2, 3, 4):
+        square = ops.square(x)
+        return (x, square, x * square, ops.square(square))[int(exponent) - 1]
     safe = ops.where(x == 0, 1.0, x)
     result = ops.power(safe, exponent)
     # Half a unit in the last place of the exponent is 40 units of the power of a small number.

@@ -9,7 +9,7 @@ from keras_actloss.core.checks import flag, number
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import above_zero, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean as mean_of
 
@@ -29,8 +29,7 @@ def _rate_value(y, rate):
 
 def _rate_gradient(upstream, y, rate):
     # A rate of 0 or below counts as 0; where there are events it is led back by a bounded slope.
-    slope = y / ops.where(rate > 0, rate, 2.0**-14)
-    return None, upstream * (ops.where(rate < 0, 0.0, 1.0) - slope)
+    return None, upstream * (ops.where(rate < 0, 0.0, 1.0) - y / above_zero(rate))
 
 
 def _log_rate_value(y, x):
@@ -150,7 +149,7 @@ def _tweedie(power, from_log):
         if from_log:
             return None, upstream * (c * d - (y * a) * b)
         # A mean of 0 or below counts as 0, and is led back by a bounded slope.
-        inside = ops.where(x > 0, x, 2.0**-14)
+        inside = above_zero(x)
         return None, upstream * ((ops.where(x > 0, a * b, 1.0)) * ((inside - y) / inside))
 
     return with_gradient(value, gradient, shared)

@@ -9,31 +9,18 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import flag, integer_axis, number
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
-from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import exp_near, expm1, with_gradient
+from keras_actloss.core.numerics import above_zero, expm1, leader, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean as mean_of
 
 _CHECKS = {"from_logits": flag, "axis": integer_axis}
 
 
-def _above_zero(x):
-    """What to divide by: at 0 the slope is bounded, for 0 times it not to be NaN."""
-    return ops.where(x > 0, x, 2.0**-14)
-
-
 def _softmax_parts(p, x, axis):
     """The softmax `q` of `x`, where it leads, what the others weigh beside that, and `p - q`."""
-    top = amax(x, axis=axis, keepdims=True)
-    top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
-    leads = x == top
-    e, shift = exp_near(x, top)
-    weight = ops.where(leads, 1.0, e * ops.exp(shift - top))
-    ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
-    others = ops.sum(ops.where(leads, 0.0, weight), axis=axis, keepdims=True)
-    rest = others + ops.maximum(ties - 1, 0)
-    q = weight / (1 + rest)
+    top, leads, others, rest = leader(x, axis)
+    q = ops.where(leads, 1.0, others) / (1 + rest)
     # A leader is told from 1 by what the others weigh, not by its rounding.
     gap = ops.where(leads, (p - 1) + rest / (1 + rest), p - q)
     return top, leads, rest, q, gap
@@ -50,7 +37,7 @@ def _kl(axis, from_logits):
             lambda p, q: _kl_of_probabilities(p, q, axis),
             lambda upstream, p, q: (
                 None,
-                ops.expand_dims(upstream, axis) * (-p / _above_zero(q)),
+                ops.expand_dims(upstream, axis) * (-p / above_zero(q)),
             ),
         )
 
@@ -132,7 +119,7 @@ class KLDivergence(Loss, fn=kl_divergence):
 
 
 def _generalized_gradient(upstream, p, q):
-    return None, upstream * ((q - p) / _above_zero(q))
+    return None, upstream * ((q - p) / above_zero(q))
 
 
 _generalized: Callable[..., Any] = with_gradient(special.relative_entropy, _generalized_gradient)

@@ -4,7 +4,6 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core import numerics
 from keras_actloss.core.checks import (
     class_id_or_none,
     flag,
@@ -15,26 +14,14 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.crossentropy import bernoulli, logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
-
-
-def _power(base, exponent):
-    """`base ** exponent` for `base >= 0`; small whole powers as products, which are faster."""
-    if exponent not in (0, 1, 2, 3, 4):
-        return ops.power(base, exponent)
-    square = base * base
-    return (ops.ones_like(base), base, square, square * base, square * square)[int(exponent)]
 
 
 def _over(x, y):
     """`x / y`, 0 where `y` is 0."""
     return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
-
-
-def _inverse(x):
-    """`1 / x`, and a bounded value at 0."""
-    return 1 / ops.where(x == 0, 2.0**-14, x)
 
 
 def _both_sides(x, from_logits):
@@ -56,25 +43,25 @@ def _focused(x, y, gamma, from_logits, where=None):
     def parts(x, y, *where):
         p, q = _both_sides(x, from_logits)
         miss = (1 - y) * p - y * q
-        power = _power(ops.abs(miss), gamma)
-        power = ops.where(where[0], power, 1.0) if where else power
-        return p, q, miss, power, cross_entropy(x, y)
+        focus = power(ops.abs(miss), gamma)
+        focus = ops.where(where[0], focus, 1.0) if where else focus
+        return p, q, miss, focus, cross_entropy(x, y)
 
     def value(x, y, *where):
-        *_, power, loss = parts(x, y, *where)
-        return power * loss
+        *_, focus, loss = parts(x, y, *where)
+        return focus * loss
 
     def gradient(upstream, x, y, *where):
-        p, q, miss, power, loss = parts(x, y, *where)
+        p, q, miss, focus, loss = parts(x, y, *where)
         # Miss and slope have the sign of each other: nothing cancels.
         of_power = gamma * (p * q) if from_logits else gamma
         of_power = ops.where(where[0], of_power, 0.0) if where else of_power
-        of_loss = miss if from_logits else miss * _inverse(p) * _inverse(q)
+        of_loss = miss if from_logits else miss * reciprocal(p) * reciprocal(q)
         slope = of_loss + of_power * _over(loss, miss)
-        return upstream * (power * slope), *[None for _ in (y, *where)]
+        return upstream * (focus * slope), *[None for _ in (y, *where)]
 
     tensors = (x, y) if where is None else (x, y, where)
-    return numerics.with_gradient(value, gradient)(*tensors)
+    return with_gradient(value, gradient)(*tensors)
 
 
 def _shifted(x, gamma, clip, from_logits):
@@ -87,18 +74,18 @@ def _shifted(x, gamma, clip, from_logits):
         # The logarithm of the smaller of u and 1 - u, whose digits are all there.
         far = ops.log(ops.where(p > 0.5, rest, 1.0))
         near = ops.log1p(-ops.where(p > 0.5, 0.0, u))
-        return p, q, u, rest, _power(u, gamma), -far - near
+        return p, q, u, rest, power(u, gamma), -far - near
 
     def value(x):
-        *_, power, loss = parts(x)
-        return power * loss
+        *_, focus, loss = parts(x)
+        return focus * loss
 
     def gradient(upstream, x):
-        p, q, u, rest, power, loss = parts(x)
-        slope = ops.where(u > 0, power * (gamma * _over(loss, u) + 1 / rest), 0.0)
+        p, q, u, rest, focus, loss = parts(x)
+        slope = ops.where(u > 0, focus * (gamma * _over(loss, u) + 1 / rest), 0.0)
         return upstream * slope * (p * q if from_logits else 1.0)
 
-    return numerics.with_gradient(value, gradient)(x)
+    return with_gradient(value, gradient)(x)
 
 
 @loss_function(
@@ -365,7 +352,7 @@ def penalty_reduced_focal(y_true, y_pred, from_logits=False, alpha=2.0, beta=4.0
         [Zhou et al., 2019](https://arxiv.org/abs/1904.07850)
     """
     peak = ops.cast(y_true == 1, y_pred.dtype)
-    weight = ops.where(y_true == 1, 1.0, _power(1 - y_true, beta))
+    weight = ops.where(y_true == 1, 1.0, power(1 - y_true, beta))
     values = weight * _focused(y_pred, peak, alpha, from_logits)
     if mask is not None:
         keep = fit(mask, values.shape)
@@ -464,7 +451,7 @@ def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class
     if mask is not None:
         keep = ops.broadcast_to(fit(mask, y.shape, axis=axis), ops.shape(y))
         y = ops.where(keep, y, 0.0)
-    return numerics.with_gradient(value, gradient)(y_pred, y)
+    return with_gradient(value, gradient)(y_pred, y)
 
 
 @register("losses")
