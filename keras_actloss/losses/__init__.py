@@ -56,18 +56,12 @@ from keras_actloss.losses.divergence import (
 )
 from keras_actloss.losses.fenchel_young import (
     CategoricalEntmax,
-    CategoricalPerceptron,
     CategoricalSparsemax,
-    Perceptron,
     SparseCategoricalEntmax,
-    SparseCategoricalPerceptron,
     SparseCategoricalSparsemax,
     categorical_entmax,
-    categorical_perceptron,
     categorical_sparsemax,
-    perceptron,
     sparse_categorical_entmax,
-    sparse_categorical_perceptron,
     sparse_categorical_sparsemax,
 )
 from keras_actloss.losses.focal import (
@@ -86,16 +80,22 @@ from keras_actloss.losses.hardest import (
 )
 from keras_actloss.losses.hinge import (
     CategoricalHinge,
+    CategoricalPerceptron,
     Hinge,
     MultilabelMargin,
     MultiMargin,
+    Perceptron,
     SoftMargin,
+    SparseCategoricalPerceptron,
     SquaredHinge,
     categorical_hinge,
+    categorical_perceptron,
     hinge,
     multi_margin,
     multilabel_margin,
+    perceptron,
     soft_margin,
+    sparse_categorical_perceptron,
     squared_hinge,
 )
 from keras_actloss.losses.imbalance import (

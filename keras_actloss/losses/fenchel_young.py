@@ -1,8 +1,7 @@
-"""Losses whose gradient is a projection onto the simplex less the label, and the perceptron's."""
+"""Losses whose gradient is a projection onto the simplex less the label."""
 
 from typing import Unpack
 
-import numpy as np
 from keras import ops
 
 from keras_actloss.core import simplex
@@ -13,7 +12,6 @@ from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import polynomial, with_gradient
 from keras_actloss.core.registry import register
-from keras_actloss.core.tensors import mean
 
 _CHECKS = {"axis": integer_axis, "ignore_class": class_id_or_none}
 
@@ -341,157 +339,5 @@ class SparseCategoricalEntmax(Loss, fn=sparse_categorical_entmax):
     def __init__(self, alpha=1.5, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.alpha = alpha
-        self.ignore_class = ignore_class
-        self.axis = axis
-
-
-@loss_function()
-def perceptron(y_true, y_pred, mask=None):
-    """How far scores lie on the wrong side of 0, mean over the last axis.
-
-    Take it for a linear classifier without a margin; `hinge` asks for one. What is right by
-    anything costs nothing.
-
-    Formula:
-
-        sign = where(y_true == 0, -1, y_true)
-        loss = mean(maximum(-sign * y_pred, 0), axis=-1)
-
-    Args:
-        y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1. optax takes -1 and 1 only.
-        y_pred: Scores, any real number.
-        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
-            Defaults to `None`.
-
-    Shapes:
-        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
-        loss: `(batch, ...)`.
-
-    Raises:
-        ValueError: If the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.perceptron([[1.0, 0.0]], [[0.5, 0.5]])[0])
-    0.25
-
-    Related:
-        `hinge` of scores moved by 1 to the right side; `categorical_perceptron`.
-
-    Reference:
-        [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
-    """
-    sign = ops.where(y_true == 0, -1.0, y_true)
-    return mean(ops.relu(-sign * y_pred), mask)
-
-
-@register("losses")
-class Perceptron(Loss, fn=perceptron):
-    """Class form of `perceptron`."""
-
-    def __init__(self, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
-
-
-def _behind(label, x, axis):
-    """How far the best score is ahead of the label's, at which `label` is True."""
-    best = amax(ops.where(label, -np.inf, x), axis=axis)
-    return ops.relu(best - ops.sum(ops.where(label, x, 0.0), axis=axis))
-
-
-@loss_function("onehot", **_CHECKS)
-def categorical_perceptron(y_true, y_pred, axis=-1, ignore_class=None):
-    """How far the best score is ahead of the score of the label.
-
-    Take it for structured or linear models without a margin; `categorical_hinge` asks for one.
-
-    Formula:
-
-        label = y_true == max(y_true, axis=axis, keepdims=True)
-        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
-
-    Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
-        y_pred: Scores, any real number.
-        axis: The class axis. Defaults to `-1`.
-        ignore_class: Class whose rows are left out. Defaults to `None`.
-
-    Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
-        without `axis`.
-
-    Raises:
-        ValueError: If an option is out of range or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.categorical_perceptron([[1, 0, 0]], [[1.0, 2.0, 4.0]])[0])
-    3.0
-
-    Related:
-        The limit of `categorical_entmax` as `alpha` grows; of two classes, `perceptron` of the
-        difference of the scores.
-
-    Reference:
-        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
-    """
-    return _behind(y_true == amax(y_true, axis=axis, keepdims=True), y_pred, axis)
-
-
-@register("losses")
-class CategoricalPerceptron(Loss, fn=categorical_perceptron):
-    """Class form of `categorical_perceptron`."""
-
-    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
-        self.axis = axis
-        self.ignore_class = ignore_class
-
-
-@loss_function("ids", **_CHECKS)
-def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1):
-    """How far the best score is ahead of the score of the class id.
-
-    Take it for labels that are ids; see `categorical_perceptron`.
-
-    Formula:
-
-        label = one_hot(y_true, size(y_pred, axis), axis) == 1
-        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
-
-    Args:
-        y_true: Class ids, integers from 0.
-        y_pred: Scores, any real number.
-        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
-        axis: The class axis. Defaults to `-1`.
-
-    Shapes:
-        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
-        without `axis`.
-
-    Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.sparse_categorical_perceptron([0], [[1.0, 2.0, 4.0]])[0])
-    3.0
-
-    Related:
-        `categorical_perceptron` of the one-hot labels.
-
-    Reference:
-        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
-    """
-    return _behind(one_hot(y_true, y_pred, axis) == 1, y_pred, axis)
-
-
-@register("losses")
-class SparseCategoricalPerceptron(Loss, fn=sparse_categorical_perceptron):
-    """Class form of `sparse_categorical_perceptron`."""
-
-    def __init__(self, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
         self.ignore_class = ignore_class
         self.axis = axis
