@@ -87,10 +87,24 @@ def all_of(*checks):
     return check_all
 
 
-def inner_fraction(name, value):
-    number(name, value)
-    if not 0 < value < 1:
-        raise ValueError(f"{name} must lie between 0 and 1, got {value!r}")
+def within(low, high, ends="[]", remedy=""):
+    """What lies between two numbers; a round bracket keeps its end out."""
+    where = f"in {ends[0]}{low}, {high}{ends[1]}" if ends != "()" else f"between {low} and {high}"
+
+    def check(name, value):
+        number(name, value)
+        above = value >= low if ends[0] == "[" else value > low
+        below = value <= high if ends[1] == "]" else value < high
+        if not (above and below):
+            raise ValueError(f"{name} must lie {where}, got {value!r}{remedy}")
+
+    return check
+
+
+fraction = within(0, 1)
+inner_fraction = within(0, 1, "()")
+positive_fraction = within(0, 1, "(]", "; 1 takes everything")
+smoothing = within(0, 1, "[)", "; 0 turns it off")
 
 
 def fractions(name, value):
@@ -104,27 +118,6 @@ def fractions(name, value):
         )
     for one in value:
         inner_fraction(name, float(one) if isinstance(one, np.generic) else one)
-
-
-def smoothing(name, value):
-    number(name, value)
-    if not 0 <= value < 1:
-        raise ValueError(f"{name} must lie in [0, 1), got {value!r}; 0 turns it off")
-
-
-def fraction(name, value):
-    number(name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}")
-
-
-fraction_or_none = or_none(fraction)
-
-
-def positive_fraction(name, value):
-    number(name, value)
-    if not 0 < value <= 1:
-        raise ValueError(f"{name} must lie in (0, 1], got {value!r}; 1 takes everything")
 
 
 def flag(name, value):

@@ -2,7 +2,9 @@
 
 import numpy as np
 
-from keras_actloss.core.checks import number, positive_integer_or_none
+from keras_actloss.core.checks import positive_integer_or_none, within
+
+_BETA = within(0, 1, "[)", "; use balanced_weights for the limit of 1")
 
 
 def class_counts(y, num_classes=None, ignore_class=None):
@@ -109,12 +111,7 @@ def effective_number_weights(counts, beta=0.999):
     Reference:
         [Cui et al., 2019](https://arxiv.org/abs/1901.05555)
     """
-    number("effective_number_weights: beta", beta)
-    if not 0 <= beta < 1:
-        raise ValueError(
-            f"effective_number_weights: beta must lie in [0, 1), got {beta!r}; use "
-            "balanced_weights for the limit of 1"
-        )
+    _BETA("effective_number_weights: beta", beta)
     counts = _counts(counts, "effective_number_weights")
     # 1 - beta**n, without cancellation for a beta close to 1.
     weights = 1 / -np.expm1(counts * np.log(beta)) if beta else np.ones_like(counts)

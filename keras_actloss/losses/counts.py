@@ -5,7 +5,7 @@ from typing import Unpack
 from keras import ops
 
 from keras_actloss.core import special
-from keras_actloss.core.checks import flag, number
+from keras_actloss.core.checks import flag, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.loss import Loss, LossArguments
@@ -119,12 +119,7 @@ class Poisson(Loss, fn=poisson):
         return LOGARITHMS if self.from_log else POSITIVE
 
 
-def _between_one_and_two(name, value):
-    number(name, value)
-    if not 1 < value < 2:
-        raise ValueError(
-            f"{name} must lie between 1 and 2, got {value!r}; at 1 it is poisson, at 2 gamma_nll"
-        )
+_POWER = within(1, 2, "()", "; at 1 it is poisson, at 2 gamma_nll")
 
 
 def _tweedie(power, from_log):
@@ -155,7 +150,7 @@ def _tweedie(power, from_log):
     return with_gradient(value, gradient, shared)
 
 
-@loss_function(power=_between_one_and_two, from_log=flag)
+@loss_function(power=_POWER, from_log=flag)
 def tweedie(y_true, y_pred, power=1.5, from_log=True, mask=None):
     """Tweedie negative log-likelihood, but for its constant, mean over the last axis.
 

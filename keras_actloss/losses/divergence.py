@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import special
-from keras_actloss.core.checks import flag, integer_axis, number
+from keras_actloss.core.checks import flag, integer_axis, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.loss import Loss, LossArguments
@@ -184,12 +184,7 @@ class GeneralizedKLDivergence(Loss, fn=generalized_kl_divergence):
         return POSITIVE
 
 
-def _share(name, value):
-    number(name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(
-            f"{name} must lie in [0, 1], got {value!r}; 0 is KL from the target, 1 the reverse"
-        )
+_SHARE = within(0, 1, remedy="; 0 is KL from the target, 1 the reverse")
 
 
 def _mixed(beta):
@@ -250,7 +245,7 @@ def _of_logits(value, slope, axis):
     )
 
 
-@loss_function("onehot", beta=_share, **_CHECKS)
+@loss_function("onehot", beta=_SHARE, **_CHECKS)
 def jensen_shannon(y_true, y_pred, beta=0.5, from_logits=False, axis=-1):
     """Divergence of two distributions from their mixture, weighted by `beta`.
 

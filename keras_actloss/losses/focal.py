@@ -4,7 +4,7 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_weights_or_none, fraction_or_none, non_negative
+from keras_actloss.core.checks import class_weights_or_none, fraction, non_negative, or_none
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
@@ -35,7 +35,7 @@ def _focal(gamma):
     return Curve(lambda label: power(label.q, gamma) * label.loss, slope)
 
 
-@loss_function("binary", **{**_CHECKS, "alpha": fraction_or_none})
+@loss_function("binary", **{**_CHECKS, "alpha": or_none(fraction)})
 def binary_focal_crossentropy(
     y_true,
     y_pred,

@@ -5,7 +5,7 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import all_of, finite, integer_axis, number, positive
+from keras_actloss.core.checks import all_of, finite, integer_axis, positive, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -424,13 +424,7 @@ class CosineSimilarity(Loss, fn=cosine_similarity):
         self.axis = axis
 
 
-def _focus(name, value):
-    number(name, value)
-    if not 0 <= value <= 1:
-        raise ValueError(f"{name} must lie in [0, 1], got {value!r}; 1 forgives any scale")
-
-
-@loss_function(variance_focus=_focus)
+@loss_function(variance_focus=within(0, 1, remedy="; 1 forgives any scale"))
 def scale_invariant_logarithmic_error(y_true, y_pred, variance_focus=0.5, mask=None):
     """Root mean square of log ratios that a common factor adds little to, over a sample.
 
