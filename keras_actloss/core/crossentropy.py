@@ -319,11 +319,6 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
 
 
-def numbers(class_weights):
-    """An array as a list, which every compiler can see through."""
-    return class_weights.tolist() if isinstance(class_weights, np.ndarray) else class_weights
-
-
 def along(numbers, x, axis, what="class_weights"):
     """One number a class, shaped to broadcast along `axis` of `x`."""
     numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)

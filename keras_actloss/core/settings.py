@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from keras_actloss.core.functions import check_settings, settings_of
 
@@ -50,6 +51,11 @@ def restored_setting(owner, name, value):
             "import it before loading"
         )
     return keras.saving.deserialize_keras_object(value, safe_mode=True)
+
+
+def as_list(value):
+    """An array as a list, which a config can hold and every compiler can see through."""
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 class Configured:

@@ -4,7 +4,6 @@ from typing import Unpack
 
 from keras_actloss.core.crossentropy import (
     OPTIONS,
-    numbers,
     of_binary,
     of_categorical,
     of_sparse,
@@ -12,6 +11,7 @@ from keras_actloss.core.crossentropy import (
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 
 @loss_function("binary", **OPTIONS)
@@ -88,7 +88,7 @@ class BinaryCrossentropy(Loss, fn=binary_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -166,7 +166,7 @@ class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -245,4 +245,4 @@ class SparseCategoricalCrossentropy(Loss, fn=sparse_categorical_crossentropy):
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)

@@ -8,7 +8,6 @@ from keras_actloss.core.checks import class_weights_or_none, fraction, non_negat
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
-    numbers,
     of_binary,
     of_categorical,
     of_sparse,
@@ -17,6 +16,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 _CHECKS = {**OPTIONS, "gamma": non_negative, "alpha": class_weights_or_none}
 
@@ -198,7 +198,7 @@ class CategoricalFocalCrossentropy(Loss, fn=categorical_focal_crossentropy):
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
-        self.alpha = numbers(alpha)
+        self.alpha = as_list(alpha)
         self.gamma = gamma
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
@@ -280,7 +280,7 @@ class SparseCategoricalFocalCrossentropy(Loss, fn=sparse_categorical_focal_cross
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
-        self.alpha = numbers(alpha)
+        self.alpha = as_list(alpha)
         self.gamma = gamma
         self.from_logits = from_logits
         self.ignore_class = ignore_class

@@ -12,11 +12,12 @@ from keras_actloss.core.checks import (
     integer_axis,
     one_of,
 )
-from keras_actloss.core.crossentropy import along, logistic, numbers, one_hot
+from keras_actloss.core.crossentropy import along, logistic, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import known_values, mean
 
 
@@ -304,7 +305,7 @@ class MultiMargin(Loss, fn=multi_margin):
         super().__init__(**kwargs)
         self.p = p
         self.margin = margin
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 

@@ -10,7 +10,6 @@ from keras_actloss.core.checks import class_counts, non_negative, number, positi
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     along,
-    numbers,
     of_categorical,
     of_sparse,
     one_hot,
@@ -19,6 +18,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import difference, product
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 _ADJUSTED = {**OPTIONS, "class_prior": class_counts, "tau": number}
 _MARGIN = {
@@ -110,7 +110,7 @@ def categorical_logit_adjusted_crossentropy(
     Reference:
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
     """
-    y_pred, low = _adjusted(y_pred, numbers(class_prior), tau, from_logits, axis)
+    y_pred, low = _adjusted(y_pred, as_list(class_prior), tau, from_logits, axis)
     return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
 
 
@@ -129,7 +129,7 @@ class CategoricalLogitAdjustedCrossentropy(Loss, fn=categorical_logit_adjusted_c
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
-        self.class_prior = numbers(class_prior)
+        self.class_prior = as_list(class_prior)
         self.tau = tau
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
@@ -197,7 +197,7 @@ def sparse_categorical_logit_adjusted_crossentropy(
     Reference:
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
     """
-    y_pred, low = _adjusted(y_pred, numbers(class_prior), tau, from_logits, axis)
+    y_pred, low = _adjusted(y_pred, as_list(class_prior), tau, from_logits, axis)
     return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
 
 
@@ -218,7 +218,7 @@ class SparseCategoricalLogitAdjustedCrossentropy(
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
-        self.class_prior = numbers(class_prior)
+        self.class_prior = as_list(class_prior)
         self.tau = tau
         self.from_logits = from_logits
         self.ignore_class = ignore_class
@@ -285,7 +285,7 @@ def label_distribution_aware_margin(
     Reference:
         [Cao et al., 2019](https://arxiv.org/abs/1906.07413)
     """
-    counts = numbers(class_counts)
+    counts = as_list(class_counts)
     margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
     label = one_hot(y_true, y_pred, axis)
     shifted, low = _minus(y_pred, margins, label == 1, axis, "class_counts")
@@ -310,12 +310,12 @@ class LabelDistributionAwareMargin(Loss, fn=label_distribution_aware_margin):
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
-        self.class_counts = numbers(class_counts)
+        self.class_counts = as_list(class_counts)
         self.max_margin = max_margin
         self.scale = scale
         self.ignore_class = ignore_class
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
 
     @property
     def width(self):

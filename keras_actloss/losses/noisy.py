@@ -3,11 +3,12 @@
 from typing import Unpack
 
 from keras_actloss.core.checks import non_negative, positive_fraction
-from keras_actloss.core.crossentropy import OPTIONS, Curve, numbers, of_categorical, of_sparse
+from keras_actloss.core.crossentropy import OPTIONS, Curve, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import expm1
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 _GENERALIZED = {**OPTIONS, "q": positive_fraction}
 _SYMMETRIC = {**OPTIONS, "alpha": non_negative, "beta": non_negative}
@@ -107,7 +108,7 @@ class CategoricalGeneralizedCrossEntropy(Loss, fn=categorical_generalized_cross_
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -194,7 +195,7 @@ class SparseCategoricalGeneralizedCrossEntropy(
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
 
 
 @loss_function("onehot", **_SYMMETRIC)
@@ -276,7 +277,7 @@ class CategoricalSymmetricCrossentropy(Loss, fn=categorical_symmetric_crossentro
         self.beta = beta
         self.from_logits = from_logits
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -358,4 +359,4 @@ class SparseCategoricalSymmetricCrossentropy(Loss, fn=sparse_categorical_symmetr
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)

@@ -8,7 +8,6 @@ from keras_actloss.core.checks import at_least
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
-    numbers,
     of_binary,
     of_categorical,
     of_sparse,
@@ -17,6 +16,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import polynomial
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 # Below -1 a right answer is pushed away from.
 _CHECKS = {**OPTIONS, "epsilon": at_least(-1)}
@@ -120,7 +120,7 @@ class BinaryPolyCrossentropy(Loss, fn=binary_poly_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -203,7 +203,7 @@ class CategoricalPolyCrossentropy(Loss, fn=categorical_poly_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -287,4 +287,4 @@ class SparseCategoricalPolyCrossentropy(Loss, fn=sparse_categorical_poly_crossen
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)

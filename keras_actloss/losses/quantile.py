@@ -3,7 +3,6 @@
 import numbers
 from typing import Unpack
 
-import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import all_of, finite, fractions, positive
@@ -11,6 +10,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import absolute, smooth_absolute
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import dtype_of, mean
 
 
@@ -21,11 +21,6 @@ def _labels_by(setting):
 
 def _count(levels):
     return None if isinstance(levels, numbers.Real) else len(levels)
-
-
-def _plain(levels):
-    """An array as a list, which a config can hold."""
-    return levels.tolist() if isinstance(levels, np.ndarray) else levels
 
 
 def _errors(y_true, y_pred, levels, name):
@@ -104,7 +99,7 @@ class Quantile(Loss, fn=quantile):
 
     def __init__(self, quantiles=0.5, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        self.quantiles = _plain(quantiles)
+        self.quantiles = as_list(quantiles)
 
 
 @loss_function(_labels_by("expectiles"), expectiles=fractions)
@@ -164,7 +159,7 @@ class Expectile(Loss, fn=expectile):
 
     def __init__(self, expectiles=0.5, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        self.expectiles = _plain(expectiles)
+        self.expectiles = as_list(expectiles)
 
 
 @loss_function(_labels_by("quantiles"), quantiles=fractions, delta=all_of(positive, finite))
@@ -231,5 +226,5 @@ class QuantileHuber(Loss, fn=quantile_huber):
 
     def __init__(self, quantiles=0.5, delta=1.0, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        self.quantiles = _plain(quantiles)
+        self.quantiles = as_list(quantiles)
         self.delta = delta

@@ -4,11 +4,12 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.crossentropy import OPTIONS, along, logistic, numbers, one_hot, smoothed
+from keras_actloss.core.crossentropy import OPTIONS, along, logistic, one_hot, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import mean
 
 
@@ -113,7 +114,7 @@ class SparseCategoricalNLL(Loss, fn=sparse_categorical_nll):
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
 
 
 @loss_function("binary", **OPTIONS)
@@ -190,7 +191,7 @@ class MultilabelSoftMargin(Loss, fn=multilabel_soft_margin):
         super().__init__(**kwargs)
         self.label_smoothing = label_smoothing
         self.axis = axis
-        self.class_weights = numbers(class_weights)
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
     @property
