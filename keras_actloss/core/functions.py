@@ -42,19 +42,21 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
+    def kind(settings):
+        return labels(settings) if callable(labels) else labels
+
     def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
         takes_mask = "mask" in signature.parameters
 
         def prepared(y_true, y_pred, mask=None, **settings):
             """The maths on inputs that `tensors.prepare` has seen."""
-            kind = labels(settings) if callable(labels) else labels
             axis = settings.get("axis", -1)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
             if ignore_class is not None:
-                valid = tensors.not_ignored(y_true, kind, ignore_class, axis)
-                keep = tensors.both(valid, keep, kind, axis)
+                valid = tensors.not_ignored(y_true, kind(settings), ignore_class, axis)
+                keep = tensors.both(valid, keep, kind(settings), axis)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
             if not settings.get("from_logits", True):
@@ -79,7 +81,7 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
             y_true, y_pred = tensors.prepare(
                 y_true,
                 tensors.map_prediction(lambda x: ops.cast(x, tensors.wide(dtype)), y_pred),
-                labels(settings) if callable(labels) else labels,
+                kind(settings),
                 settings.get("axis", -1),
                 settings.get("ignore_class"),
                 body.__name__,

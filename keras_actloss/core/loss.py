@@ -36,12 +36,13 @@ class Loss(Configured, keras.losses.Loss):
     Class attributes:
         labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
             an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`) or `"target"`
-            (one number beside several predictions on the last axis, such as its quantiles). May be
-            a property, where it depends on a setting.
+            (one number beside several predictions on the last axis, such as its quantiles).
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
+
+    Each of these may be a property, where it depends on a setting.
 
     Args:
         reduction: `"sum_over_batch_size"` (or `"mean"`), `"sum"`, `"mean_with_sample_weight"`,
@@ -73,6 +74,9 @@ class Loss(Configured, keras.losses.Loss):
 
     labels: Any = "values"
     targets = (-math.inf, math.inf)
+    predictions: Any = property(
+        lambda self: (-math.inf, math.inf) if getattr(self, "from_logits", True) else (0.0, 1.0)
+    )
     width = None
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
@@ -94,10 +98,6 @@ class Loss(Configured, keras.losses.Loss):
         super().__init__(
             name=name or _snake_case(type(self).__name__), reduction=reduction, dtype=dtype
         )
-
-    @property
-    def predictions(self):
-        return (-math.inf, math.inf) if getattr(self, "from_logits", True) else (0.0, 1.0)
 
     def call(self, y_true, y_pred, mask=None):
         """One value a sample, from inputs that fit each other."""

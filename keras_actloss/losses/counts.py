@@ -282,14 +282,11 @@ class GammaNLL(Loss, fn=gamma_nll):
 
     targets = POSITIVE
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS
 
 
 def _negative_binomial_shared(y, log_mean, log_count):
@@ -378,11 +375,8 @@ class NegativeBinomialNLL(Loss, fn=negative_binomial_nll):
 
     targets = POSITIVE
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS

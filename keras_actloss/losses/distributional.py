@@ -80,13 +80,10 @@ class CRPSGaussian(Loss, fn=crps_gaussian):
     """Class form of `crps_gaussian`."""
 
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-
-    @property
-    def predictions(self):
-        return LOGARITHMS
 
 
 def _ensemble(fair):

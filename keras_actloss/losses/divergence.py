@@ -175,13 +175,10 @@ class GeneralizedKLDivergence(Loss, fn=generalized_kl_divergence):
     """Class form of `generalized_kl_divergence`."""
 
     targets = POSITIVE
+    predictions = POSITIVE
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-
-    @property
-    def predictions(self):
-        return POSITIVE
 
 
 _SHARE = within(0, 1, remedy="; 0 is KL from the target, 1 the reverse")
@@ -361,10 +358,7 @@ class GaussianKL(Loss, fn=gaussian_kl):
     """Class form of `gaussian_kl`."""
 
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-
-    @property
-    def predictions(self):
-        return LOGARITHMS

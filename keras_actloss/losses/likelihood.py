@@ -166,15 +166,12 @@ class BetaNLL(Loss, fn=beta_nll):
 
     width = 2
     stops_gradient = True
+    predictions = LOGARITHMS
 
     def __init__(self, beta=0.5, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.beta = beta
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS
 
 
 def _laplace_shared(y, location, log_scale):
@@ -238,14 +235,11 @@ class LaplaceNLL(Loss, fn=laplace_nll):
     """Class form of `laplace_nll`."""
 
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS
 
 
 def _log_student_constant(df):
@@ -331,15 +325,12 @@ class StudentTNLL(Loss, fn=student_t_nll):
     """Class form of `student_t_nll`."""
 
     width = 2
+    predictions = LOGARITHMS
 
     def __init__(self, df=4.0, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.df = df
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS
 
 
 def _log_sum_exp(x):
@@ -432,11 +423,8 @@ class MixtureDensityNLL(Loss, fn=mixture_density_nll):
 
     # For the checks, two components: any multiple of 3 will do.
     width = 6
+    predictions = LOGARITHMS
 
     def __init__(self, full=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.full = full
-
-    @property
-    def predictions(self):
-        return LOGARITHMS

@@ -482,10 +482,7 @@ class ScaleInvariantLogarithmicError(Loss, fn=scale_invariant_logarithmic_error)
     """Class form of `scale_invariant_logarithmic_error`."""
 
     targets = (0.0, math.inf)
-
-    @property
-    def predictions(self):
-        return 0.0, math.inf
+    predictions = (0.0, math.inf)
 
     def __init__(self, variance_focus=0.5, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
