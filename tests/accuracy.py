@@ -13,6 +13,7 @@ from keras_actloss.testing.backend import compiled_value_and_gradient, value_and
 
 IS_TORCH = keras.backend.backend() == "torch"
 MODES = ["eager"] if IS_TORCH else ["eager", "compiled"]
+RUNS = {"eager": value_and_gradient, "compiled": compiled_value_and_gradient}
 DIGITS = {"float32": 23, "bfloat16": 7, "float16": 10}
 LOWEST = {"float32": -126, "bfloat16": -126, "float16": -14}
 HIGHEST = {"float32": 127, "bfloat16": 127, "float16": 15}
@@ -73,6 +74,25 @@ def pairs(dtype):
     return representable(np.stack([opens, values], -1), dtype)
 
 
+def every(step, inputs):
+    """The inputs of a dtype in steps."""
+    return lambda dtype: inputs(dtype)[::step]
+
+
+def filled(label):
+    """The same label for every prediction."""
+    return lambda x: np.full(x.shape, label, "float32")
+
+
+def ids(x):
+    """A class id a row, each of four in turn."""
+    return (np.arange(len(x)) % 4).astype("int32")
+
+
+def one_hot(x):
+    return np.eye(4, dtype="float32")[ids(x)]
+
+
 def representable(x, dtype):
     return np.array(ops.cast(ops.cast(x.astype("float32"), dtype), "float32"))
 
@@ -97,8 +117,25 @@ def worst(got, truth, dtype):
 
 def measure(mode, call, x, dtype, truth, upstream=None):
     """Largest errors of value and gradient, in ULP."""
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
-    return worst(run(call, ops.cast(x, dtype), upstream), truth, dtype)
+    return worst(RUNS[mode](call, ops.cast(x, dtype), upstream), truth, dtype)
+
+
+def beyond(got, truths, dtype):
+    """ULP that value and gradient are off, each beyond what moved inputs do to it.
+
+    Args:
+        got: What was computed.
+        truths: What is exact: at the input first, then at the ones beside it.
+        dtype: Whose units are counted.
+    """
+    for part in (0, 1):
+        here = np.float64(got[part]).ravel()
+        near = np.stack([truth[part].ravel() for truth in truths])
+        for value, exact in zip(here, near.T, strict=True):
+            if any(v is None for v in exact):  # On a zero itself, where oracles see a jump.
+                continue
+            off = max(min(exact) - value, value - max(exact), 0)
+            yield float(off / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
 
 
 def loss_test(cases, dtypes=tuple(DIGITS)):

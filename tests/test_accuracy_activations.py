@@ -10,12 +10,11 @@ import functools
 import keras
 import numpy as np
 import pytest
-from accuracy import IS_TORCH, MODES, measure, pairs, reals, rows, truth_of
+from accuracy import IS_TORCH, MODES, RUNS, measure, pairs, reals, rows, truth_of
 from keras import ops
 
 from keras_actloss import activations
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -201,7 +200,7 @@ def test_simplex_in_float32(name, mode):
     """An entry is held to its bound beyond what one ULP of error in the logits does to it."""
     function, settings, bound = SIMPLEX[name]
     x, upstream, truth = _activation_case(name, "float32")
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda v: function(v, **settings), x, upstream)
     off = [oracle.errors(*pair, "float32") for pair in zip(got, truth, strict=True)]
     rows = np.flatnonzero(np.any(np.concatenate(off, -1) > bound, -1))
@@ -252,7 +251,7 @@ def test_tails_are_not_flushed(name, mode):
     function, settings, _ = ACTIVATIONS[name]
     x = np.concatenate([-np.geomspace(4, 100, 300), np.geomspace(4, 100, 50)])[:, None]
     x = x.astype("float32")
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda v: function(v, **settings), x)
     for computed, exact in zip(got, truth_of(function, "float32", x, settings), strict=True):
         exact = exact.astype("float64")

@@ -6,71 +6,71 @@ eager and compiled. 16 bit is held to one rounding, float32 to 8 ULP.
 
 import numpy as np
 import pytest
-from accuracy import MODES, grid, loss_test, probabilities, probability_rows, reals, rows, truth_of
+from accuracy import (
+    MODES,
+    RUNS,
+    filled,
+    grid,
+    ids,
+    loss_test,
+    one_hot,
+    probabilities,
+    probability_rows,
+    reals,
+    rows,
+    truth_of,
+)
 
 from keras_actloss import losses
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
 
-def _binary(label):
-    return lambda x: np.full(x.shape, label, "float32")
-
-
-def _ids(x):
-    return (np.arange(len(x)) % 4).astype("int32")
-
-
-def _one_hot(x):
-    return np.eye(4, dtype="float32")[_ids(x)]
-
-
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
-    "mean_squared_error": (losses.mean_squared_error, {}, _binary(0.0), reals),
-    "mean_squared_error, y=1": (losses.mean_squared_error, {}, _binary(1.0), reals),
-    "mean_absolute_error": (losses.mean_absolute_error, {}, _binary(1.0), reals),
-    "huber": (losses.huber, {"delta": 1.0}, _binary(0.0), reals),
-    "huber(0.3)": (losses.huber, {"delta": 0.3}, _binary(1.0), reals),
-    "hinge": (losses.hinge, {}, _binary(1.0), reals),
-    "hinge, y=0": (losses.hinge, {}, _binary(0.0), reals),
-    "squared_hinge": (losses.squared_hinge, {}, _binary(-1.0), reals),
+    "mean_squared_error": (losses.mean_squared_error, {}, filled(0.0), reals),
+    "mean_squared_error, y=1": (losses.mean_squared_error, {}, filled(1.0), reals),
+    "mean_absolute_error": (losses.mean_absolute_error, {}, filled(1.0), reals),
+    "huber": (losses.huber, {"delta": 1.0}, filled(0.0), reals),
+    "huber(0.3)": (losses.huber, {"delta": 0.3}, filled(1.0), reals),
+    "hinge": (losses.hinge, {}, filled(1.0), reals),
+    "hinge, y=0": (losses.hinge, {}, filled(0.0), reals),
+    "squared_hinge": (losses.squared_hinge, {}, filled(-1.0), reals),
     "binary logits, y=0": (
         losses.binary_crossentropy,
         {"from_logits": True},
-        _binary(0.0),
+        filled(0.0),
         reals,
     ),
     "binary logits, y=1": (
         losses.binary_crossentropy,
         {"from_logits": True, "class_weights": (1.0, 3.0)},
-        _binary(1.0),
+        filled(1.0),
         reals,
     ),
-    "binary probabilities, y=0": (losses.binary_crossentropy, {}, _binary(0.0), probabilities),
-    "binary probabilities, y=1": (losses.binary_crossentropy, {}, _binary(1.0), probabilities),
+    "binary probabilities, y=0": (losses.binary_crossentropy, {}, filled(0.0), probabilities),
+    "binary probabilities, y=1": (losses.binary_crossentropy, {}, filled(1.0), probabilities),
     "categorical logits": (
         losses.categorical_crossentropy,
         {"from_logits": True},
-        _one_hot,
+        one_hot,
         rows,
     ),
     "categorical probabilities": (
         losses.categorical_crossentropy,
         {"class_weights": (1.0, 3.0, 0.5, 2.0)},
-        _one_hot,
+        one_hot,
         probability_rows,
     ),
-    "sparse logits": (losses.sparse_categorical_crossentropy, {"from_logits": True}, _ids, rows),
+    "sparse logits": (losses.sparse_categorical_crossentropy, {"from_logits": True}, ids, rows),
     "sparse probabilities": (
         losses.sparse_categorical_crossentropy,
         {},
-        _ids,
+        ids,
         probability_rows,
     ),
-    "categorical_hinge": (losses.categorical_hinge, {}, _one_hot, rows),
+    "categorical_hinge": (losses.categorical_hinge, {}, one_hot, rows),
 }
 
 
@@ -86,7 +86,7 @@ def test_soft_labels(label, mode):
     settings = {"from_logits": True, "y_true": np.full(x.shape, label, "float32")}
     function = losses.binary_crossentropy
     truths = [truth_of(function, "float32", v, settings)[1] for v in (x, *neighbors)]
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     _, got = run(lambda p: function(settings["y_true"], p, from_logits=True), x)
     for index in np.ndindex(x.shape):
         exact = sorted(t[index] for t in truths)

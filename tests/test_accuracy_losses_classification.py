@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from accuracy import (
     MODES,
+    RUNS,
+    every,
+    filled,
+    ids,
     loss_test,
+    one_hot,
     probabilities,
     probability_rows,
     reals,
@@ -14,25 +19,8 @@ from accuracy import (
 )
 
 from keras_actloss import losses
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
-
-
-def _binary(label):
-    return lambda x: np.full(x.shape, label, "float32")
-
-
-def _ids(x):
-    return (np.arange(len(x)) % 4).astype("int32")
-
-
-def _one_hot(x):
-    return np.eye(4, dtype="float32")[_ids(x)]
-
-
-def _some(inputs, step=4):
-    return lambda dtype: inputs(dtype)[::step]
 
 
 COUNTS = [100.0, 30.0, 7.0, 1.0]
@@ -42,164 +30,164 @@ LOSSES = {
     "binary focal logits, y=0": (
         losses.binary_focal_crossentropy,
         {"from_logits": True},
-        _binary(0.0),
-        _some(reals),
+        filled(0.0),
+        every(4, reals),
     ),
     "binary focal(1.7) logits, y=1": (
         losses.binary_focal_crossentropy,
         {"from_logits": True, "gamma": 1.7, "alpha": 0.25},
-        _binary(1.0),
-        _some(reals),
+        filled(1.0),
+        every(4, reals),
     ),
     "binary focal probabilities, y=0": (
         losses.binary_focal_crossentropy,
         {},
-        _binary(0.0),
+        filled(0.0),
         probabilities,
     ),
     "binary focal(0.5) probabilities, y=1": (
         losses.binary_focal_crossentropy,
         {"gamma": 0.5},
-        _binary(1.0),
+        filled(1.0),
         probabilities,
     ),
     "categorical focal logits": (
         losses.categorical_focal_crossentropy,
         {"from_logits": True, "alpha": (1.0, 3.0, 0.5, 2.0)},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "categorical focal(0.5) probabilities": (
         losses.categorical_focal_crossentropy,
         {"gamma": 0.5},
-        _one_hot,
-        _some(probability_rows),
+        one_hot,
+        every(4, probability_rows),
     ),
     "sparse focal(0.7) logits": (
         losses.sparse_categorical_focal_crossentropy,
         {"from_logits": True, "gamma": 0.7},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "sparse focal probabilities": (
         losses.sparse_categorical_focal_crossentropy,
         {},
-        _ids,
-        _some(probability_rows),
+        ids,
+        every(4, probability_rows),
     ),
     "binary poly(-1) logits, y=1": (
         losses.binary_poly_crossentropy,
         {"from_logits": True, "epsilon": -1.0},
-        _binary(1.0),
-        _some(reals),
+        filled(1.0),
+        every(4, reals),
     ),
     "binary poly(-0.7) probabilities, y=0": (
         losses.binary_poly_crossentropy,
         {"epsilon": -0.7},
-        _binary(0.0),
+        filled(0.0),
         probabilities,
     ),
     "categorical poly(-1) logits": (
         losses.categorical_poly_crossentropy,
         {"from_logits": True, "epsilon": -1.0},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "sparse poly probabilities": (
         losses.sparse_categorical_poly_crossentropy,
         {},
-        _ids,
-        _some(probability_rows),
+        ids,
+        every(4, probability_rows),
     ),
     "sparse poly logits": (
         losses.sparse_categorical_poly_crossentropy,
         {"from_logits": True},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "categorical generalized(0.7) logits": (
         losses.categorical_generalized_cross_entropy,
         {"from_logits": True, "q": 0.7},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "categorical generalized probabilities": (
         losses.categorical_generalized_cross_entropy,
         {},
-        _one_hot,
-        _some(probability_rows),
+        one_hot,
+        every(4, probability_rows),
     ),
     "sparse generalized(0.3) logits": (
         losses.sparse_categorical_generalized_cross_entropy,
         {"from_logits": True, "q": 0.3},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "sparse generalized(0.7) probabilities": (
         losses.sparse_categorical_generalized_cross_entropy,
         {"q": 0.7},
-        _ids,
-        _some(probability_rows),
+        ids,
+        every(4, probability_rows),
     ),
     "categorical symmetric logits": (
         losses.categorical_symmetric_crossentropy,
         {"from_logits": True},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "sparse symmetric(0, 1) logits": (
         losses.sparse_categorical_symmetric_crossentropy,
         {"from_logits": True, "alpha": 0.0, "beta": 1.0},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "categorical adjusted logits": (
         losses.categorical_logit_adjusted_crossentropy,
         {"from_logits": True, "class_prior": COUNTS, "tau": 1.5},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "sparse adjusted logits": (
         losses.sparse_categorical_logit_adjusted_crossentropy,
         {"from_logits": True, "class_prior": COUNTS},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "sparse adjusted probabilities": (
         losses.sparse_categorical_logit_adjusted_crossentropy,
         {"class_prior": COUNTS},
-        _ids,
-        _some(probability_rows),
+        ids,
+        every(4, probability_rows),
     ),
     "label_distribution_aware_margin": (
         losses.label_distribution_aware_margin,
         {"class_counts": COUNTS},
-        _ids,
-        lambda dtype: _some(rows)(dtype) / 64,
+        ids,
+        lambda dtype: every(4, rows)(dtype) / 64,
     ),
     "sparse nll": (
         losses.sparse_categorical_nll,
         {"class_weights": COUNTS},
-        _ids,
-        _some(rows),
+        ids,
+        every(4, rows),
     ),
     "multilabel_soft_margin": (
         losses.multilabel_soft_margin,
         {"class_weights": [3.0]},
-        _binary(1.0),
-        _some(reals),
+        filled(1.0),
+        every(4, reals),
     ),
     "categorical brier logits": (
         losses.categorical_brier,
         {"from_logits": True},
-        _one_hot,
-        _some(rows),
+        one_hot,
+        every(4, rows),
     ),
     "sparse brier probabilities": (
         losses.sparse_categorical_brier,
         {},
-        _ids,
-        _some(probability_rows),
+        ids,
+        every(4, probability_rows),
     ),
 }
 
@@ -215,9 +203,9 @@ def test_bi_tempered(temperatures, mode):
     A probability is a rounded sum to the power `1 / (t2 - 1)`, which multiplies the rounding.
     """
     function, y_pred = losses.sparse_categorical_bi_tempered_logistic, rows("float32")[::20]
-    settings = dict(zip(("t1", "t2"), temperatures, strict=True)) | {"y_true": _ids(y_pred)}
+    settings = dict(zip(("t1", "t2"), temperatures, strict=True)) | {"y_true": ids(y_pred)}
     truth = truth_of(function, "float32", y_pred, settings)
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: function(y_pred=p, **settings), y_pred)
     limit = 8 * max(1, 1 / (temperatures[1] - 1))
     assert worst(got[:1], truth[:1], "float32")[0] <= limit

@@ -4,38 +4,36 @@ import functools
 
 import numpy as np
 import pytest
-from accuracy import MODES, loss_test, reals, rows, truth_of
+from accuracy import (
+    MODES,
+    RUNS,
+    beyond,
+    every,
+    filled,
+    ids,
+    loss_test,
+    one_hot,
+    reals,
+    rows,
+    truth_of,
+)
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
 
-def _all(label):
-    return lambda x: np.full(x.shape, label, "float32")
-
-
-def _ids(x):
-    return (np.arange(len(x)) % 4).astype("int32")
-
-
-def _one_hot(x):
-    return np.eye(4, dtype="float32")[_ids(x)]
-
-
 def _smooth(x):
-    return 0.875 * _one_hot(x) + 0.03125  # Which sum to 1 in float32.
+    return 0.875 * one_hot(x) + 0.03125  # Which sum to 1 in float32.
 
 
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
-    "perceptron": (losses.perceptron, {}, _all(1.0), lambda dtype: reals(dtype)[::4]),
-    "perceptron, y=0": (losses.perceptron, {}, _all(0.0), lambda dtype: reals(dtype)[::4]),
-    "categorical_perceptron": (losses.categorical_perceptron, {}, _one_hot, rows),
-    "sparse_categorical_perceptron": (losses.sparse_categorical_perceptron, {}, _ids, rows),
+    "perceptron": (losses.perceptron, {}, filled(1.0), every(4, reals)),
+    "perceptron, y=0": (losses.perceptron, {}, filled(0.0), every(4, reals)),
+    "categorical_perceptron": (losses.categorical_perceptron, {}, one_hot, rows),
+    "sparse_categorical_perceptron": (losses.sparse_categorical_perceptron, {}, ids, rows),
 }
 
 test_loss = loss_test(LOSSES)
@@ -44,13 +42,13 @@ test_loss = loss_test(LOSSES)
 # The same, but one ULP in a logit is forgiven beyond these bounds: projections are 0 in a part of
 # their range, and what is next to the edge of it hangs on the last digit of a logit.
 PROJECTIONS = {
-    "sparsemax": (losses.categorical_sparsemax, {}, _one_hot, 8),
+    "sparsemax": (losses.categorical_sparsemax, {}, one_hot, 8),
     "sparsemax, soft labels": (losses.categorical_sparsemax, {}, _smooth, 8),
-    "sparsemax, ids": (losses.sparse_categorical_sparsemax, {}, _ids, 8),
-    "entmax": (losses.categorical_entmax, {}, _one_hot, 8),
+    "sparsemax, ids": (losses.sparse_categorical_sparsemax, {}, ids, 8),
+    "entmax": (losses.categorical_entmax, {}, one_hot, 8),
     "entmax, soft labels": (losses.categorical_entmax, {}, _smooth, 8),
-    "entmax(1.2)": (losses.categorical_entmax, {"alpha": 1.2}, _one_hot, 8),
-    "entmax(2.5)": (losses.sparse_categorical_entmax, {"alpha": 2.5}, _ids, 8),
+    "entmax(1.2)": (losses.categorical_entmax, {"alpha": 1.2}, one_hot, 8),
+    "entmax(2.5)": (losses.sparse_categorical_entmax, {"alpha": 2.5}, ids, 8),
 }
 
 
@@ -68,16 +66,9 @@ def _case(name, dtype):
 def _beyond(name, dtype, mode):
     function, settings, _, _ = PROJECTIONS[name]
     x, y_true, truths = _case(name, dtype)
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: function(y_true, p, **settings), ops.cast(x, dtype))
-    for part in (0, 1):
-        here = np.float64(got[part]).ravel()
-        near = np.stack([truth[part].ravel() for truth in truths])
-        for value, exact in zip(here, near.T, strict=True):
-            if any(v is None for v in exact):
-                continue
-            beyond = max(min(exact) - value, value - max(exact), 0)
-            yield float(beyond / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
+    return beyond(got, truths, dtype)
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -4,6 +4,10 @@ import numpy as np
 import pytest
 from accuracy import (
     MODES,
+    RUNS,
+    beyond,
+    every,
+    filled,
     grid,
     loss_test,
     probabilities,
@@ -16,20 +20,10 @@ from accuracy import (
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
 LOGITS = {"from_logits": True}
-
-
-def _all(label):
-    return lambda x: np.full(x.shape, label, "float32")
-
-
-def _some(inputs):
-    return lambda dtype: inputs(dtype)[::4]
 
 
 def _open(dtype):
@@ -56,63 +50,68 @@ def _ids(x):
 
 binary, top_k = losses.asymmetric_binary_crossentropy, losses.top_k_binary_crossentropy
 LOSSES = {
-    "asymmetric logits, y=1": (binary, LOGITS, _all(1.0), _some(reals)),
+    "asymmetric logits, y=1": (binary, LOGITS, filled(1.0), every(4, reals)),
     "asymmetric logits, y=0, no margin": (
         binary,
         LOGITS | {"clip": 0.0, "gamma_negative": 2.5},
-        _all(0.0),
-        _some(reals),
+        filled(0.0),
+        every(4, reals),
     ),
     "asymmetric probabilities, y=1": (
         binary,
         {"gamma_positive": 0.5},
-        _all(1.0),
-        _some(probabilities),
+        filled(1.0),
+        every(4, probabilities),
     ),
     "asymmetric probabilities, y=0": (
         binary,
         {},
-        _all(0.0),
+        filled(0.0),
         lambda d: (p := probabilities(d))[(p < 0.04) | (p > 0.06)],
     ),
-    "varifocal logits, y=0": (losses.varifocal, LOGITS, _all(0.0), _some(reals)),
-    "varifocal logits, y=1": (losses.varifocal, LOGITS, _all(1.0), _some(reals)),
-    "varifocal probabilities, y=0": (losses.varifocal, {}, _all(0.0), _some(probabilities)),
+    "varifocal logits, y=0": (losses.varifocal, LOGITS, filled(0.0), every(4, reals)),
+    "varifocal logits, y=1": (losses.varifocal, LOGITS, filled(1.0), every(4, reals)),
+    "varifocal probabilities, y=0": (losses.varifocal, {}, filled(0.0), every(4, probabilities)),
     "varifocal probabilities, y=1": (
         losses.varifocal,
         {"gamma": 1.5},
-        _all(1.0),
-        _some(probabilities),
+        filled(1.0),
+        every(4, probabilities),
     ),
-    "quality logits, y=0": (losses.quality_focal, LOGITS, _all(0.0), _some(reals)),
-    "quality logits, y=1": (losses.quality_focal, LOGITS | {"beta": 0.5}, _all(1.0), _some(reals)),
-    "quality probabilities, y=0": (losses.quality_focal, {}, _all(0.0), _some(probabilities)),
+    "quality logits, y=0": (losses.quality_focal, LOGITS, filled(0.0), every(4, reals)),
+    "quality logits, y=1": (
+        losses.quality_focal,
+        LOGITS | {"beta": 0.5},
+        filled(1.0),
+        every(4, reals),
+    ),
+    "quality probabilities, y=0": (losses.quality_focal, {}, filled(0.0), every(4, probabilities)),
     "quality probabilities, y=1": (
         losses.quality_focal,
         {"beta": 1.5},
-        _all(1.0),
-        _some(probabilities),
+        filled(1.0),
+        every(4, probabilities),
     ),
-    "penalty logits": (losses.penalty_reduced_focal, LOGITS, _heat, _some(rows)),
-    "penalty logits, a peak": (losses.penalty_reduced_focal, LOGITS, _all(1.0), _some(reals)),
+    "penalty logits": (losses.penalty_reduced_focal, LOGITS, _heat, every(4, rows)),
+    "penalty logits, a peak": (losses.penalty_reduced_focal, LOGITS, filled(1.0), every(4, reals)),
     "penalty logits, no peak": (
         losses.penalty_reduced_focal,
         LOGITS | {"alpha": 1.5, "beta": 2.5},
-        _all(0.25),
-        _some(reals),
+        filled(0.25),
+        every(4, reals),
     ),
-    "penalty probabilities": (losses.penalty_reduced_focal, {}, _heat, _some(_open)),
-    "soft_f1 logits": (losses.soft_f1, LOGITS, _labels, _some(rows)),
+    "penalty probabilities": (losses.penalty_reduced_focal, {}, _heat, every(4, _open)),
+    "soft_f1 logits": (losses.soft_f1, LOGITS, _labels, every(4, rows)),
     "soft_f1 logits, no positives": (
         losses.soft_f1,
         LOGITS | {"smooth": 0.25},
-        _all(0.0),
-        _some(rows),
+        filled(0.0),
+        every(4, rows),
     ),
-    "soft_f1 logits, all positives": (losses.soft_f1, LOGITS, _all(1.0), _some(reals)),
-    "soft_f1 probabilities": (losses.soft_f1, {"smooth": 0.0}, _labels, _some(probability_rows)),
-    "top_k logits": (top_k, LOGITS | {"fraction": 0.5}, _labels, _some(rows)),
-    "top_k probabilities": (top_k, {}, _labels, _some(_open)),
+    "soft_f1 logits, all positives": (losses.soft_f1, LOGITS, filled(1.0), every(4, reals)),
+    "soft_f1 probabilities": (losses.soft_f1, {"smooth": 0.0}, _labels, every(4, probability_rows)),
+    "top_k logits": (top_k, LOGITS | {"fraction": 0.5}, _labels, every(4, rows)),
+    "top_k probabilities": (top_k, {}, _labels, every(4, _open)),
     "top_k sparse logits": (
         losses.top_k_sparse_categorical_crossentropy,
         LOGITS | {"fraction": 0.3},
@@ -136,18 +135,11 @@ def _beyond(name, dtype, mode):
     function, settings, label, x = CROSSING[name]
     x = representable(x, dtype)[:, None]
     y_true = np.full(x.shape, label, "float32")
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: function(y_true, p, **settings), ops.cast(x, dtype))
     inputs = [x, *(np.nextafter(x, np.float32(s)) for s in (-np.inf, np.inf))]
     truths = [truth_of(function, dtype, v, settings | {"y_true": y_true}) for v in inputs]
-    for part in (0, 1):
-        here = np.float64(got[part]).ravel()
-        near = np.stack([truth[part].ravel() for truth in truths])
-        for value, exact in zip(here, near.T, strict=True):
-            if any(v is None for v in exact):  # On the zero itself, where oracles see a jump.
-                continue
-            beyond = max(min(exact) - value, value - max(exact), 0)
-            yield float(beyond / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
+    return beyond(got, truths, dtype)
 
 
 LOW, PROBABILITIES = grid("float32", -20, 6)[::3], np.linspace(0.002, 0.998, 80)

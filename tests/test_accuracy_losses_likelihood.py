@@ -10,12 +10,11 @@ import inspect
 
 import numpy as np
 import pytest
-from accuracy import MODES, grid, probability_rows, representable, rows, truth_of
+from accuracy import MODES, RUNS, grid, probability_rows, representable, rows, truth_of
 from keras import ops
 
 from keras_actloss import losses
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -325,7 +324,7 @@ def _worst(got, truth, size, dtype):
 def test_loss(name, dtype, mode):
     function, settings = CASES[name][:2]
     y_true, y_pred, truths = _case(name, dtype)
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: function(y_true, p, **settings), ops.cast(y_pred, dtype))
     for what, computed, (truth, size) in zip(("value", "gradient"), got, truths, strict=True):
         off, index = _worst(np.float64(computed), truth, size, dtype)

@@ -2,35 +2,33 @@
 
 import numpy as np
 import pytest
-from accuracy import MODES, loss_test, reals, representable, rows, truth_of
+from accuracy import (
+    MODES,
+    RUNS,
+    every,
+    filled,
+    ids,
+    loss_test,
+    reals,
+    representable,
+    rows,
+    truth_of,
+)
 from keras import ops
 from mpmath import mpf
 
 from keras_actloss import losses
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
-
-
-def _binary(label):
-    return lambda x: np.full(x.shape, label, "float32")
 
 
 def _target(label):
     return lambda x: np.full(x.shape[:-1], label, "float32")
 
 
-def _ids(x):
-    return (np.arange(len(x)) % 4).astype("int32")
-
-
 def _labels(x):
     return np.random.default_rng(0).integers(0, 2, x.shape).astype("int32")
-
-
-def _few(inputs, step=3):
-    return lambda dtype: inputs(dtype)[::step]
 
 
 def _pairs(dtype):
@@ -39,20 +37,25 @@ def _pairs(dtype):
 
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
-    "soft_margin": (losses.soft_margin, {}, _binary(1.0), _few(reals)),
-    "soft_margin, y=0": (losses.soft_margin, {}, _binary(0.0), _few(reals)),
-    "hinge_embedding, alike": (losses.hinge_embedding, {}, _binary(1.0), _few(reals)),
-    "hinge_embedding, not": (losses.hinge_embedding, {"margin": 0.25}, _binary(-1.0), _few(reals)),
+    "soft_margin": (losses.soft_margin, {}, filled(1.0), every(3, reals)),
+    "soft_margin, y=0": (losses.soft_margin, {}, filled(0.0), every(3, reals)),
+    "hinge_embedding, alike": (losses.hinge_embedding, {}, filled(1.0), every(3, reals)),
+    "hinge_embedding, not": (
+        losses.hinge_embedding,
+        {"margin": 0.25},
+        filled(-1.0),
+        every(3, reals),
+    ),
     "margin_ranking, first": (losses.margin_ranking, {"margin": 0.25}, _target(1.0), _pairs),
     "margin_ranking, second": (losses.margin_ranking, {}, _target(0.0), _pairs),
     "multi_margin": (
         losses.multi_margin,
         {"margin": 0.3, "class_weights": (1.0, 3.0, 0.5, 2.0)},
-        _ids,
-        _few(rows),
+        ids,
+        every(3, rows),
     ),
-    "multi_margin, squared": (losses.multi_margin, {"p": 2}, _ids, _few(rows)),
-    "multilabel_margin": (losses.multilabel_margin, {}, _labels, _few(rows)),
+    "multi_margin, squared": (losses.multi_margin, {"p": 2}, ids, every(3, rows)),
+    "multilabel_margin": (losses.multilabel_margin, {}, _labels, every(3, rows)),
 }
 
 test_loss = loss_test(LOSSES)
@@ -89,7 +92,7 @@ def test_cosine_embedding(label, margin, dtype, mode):
     y_true = np.full(len(x), label, "float32")
     settings = {"y_true": y_true, "margin": margin}
     value, gradient = map(_floats, truth_of(function, dtype, x, settings))
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: function(y_true, p, margin=margin), ops.cast(x, dtype))
     limit = 8 if dtype == "float32" else 0.51
     ulp = np.vectorize(lambda v: float(oracle.ulp(mpf(v), dtype)))

@@ -5,17 +5,12 @@ import math
 
 import numpy as np
 import pytest
-from accuracy import MODES, grid, loss_test, measure, reals, representable, truth_of
+from accuracy import MODES, RUNS, filled, grid, loss_test, measure, reals, representable, truth_of
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
-
-
-def _all(target):
-    return lambda x: np.full(x.shape, target, "float32")
 
 
 def _one(target):
@@ -52,7 +47,7 @@ def robust(alpha, scale=1.0, target=0.0):
         x = some(dtype)
         return x[np.abs(np.float64(x)) < 3e38 * scale]
 
-    return losses.general_robust, {"alpha": alpha, "scale": scale}, _all(target), countable
+    return losses.general_robust, {"alpha": alpha, "scale": scale}, filled(target), countable
 
 
 LEVELS = [0.001, 0.5, 0.9]
@@ -64,19 +59,19 @@ smape = losses.symmetric_mean_absolute_percentage_error
 
 # name -> function, settings, targets for predictions, predictions of a dtype
 LOSSES = {
-    "mape": (mape, {}, _all(-3.0), some),
-    "smape": (smape, {}, _all(1.0), some),
-    "msle": (msle, {}, _all(1.0), some),
-    "silog": (silog, {}, _all(1.0), positive),
-    "silog, rows": (silog, {}, _all(1.0), depths),
-    "log_cosh": (losses.log_cosh, {}, _all(0.0), some),
-    "smooth_l1": (losses.smooth_l1, {}, _all(0.0), some),
-    "charbonnier": (losses.charbonnier, {}, _all(0.0), some),
+    "mape": (mape, {}, filled(-3.0), some),
+    "smape": (smape, {}, filled(1.0), some),
+    "msle": (msle, {}, filled(1.0), some),
+    "silog": (silog, {}, filled(1.0), positive),
+    "silog, rows": (silog, {}, filled(1.0), depths),
+    "log_cosh": (losses.log_cosh, {}, filled(0.0), some),
+    "smooth_l1": (losses.smooth_l1, {}, filled(0.0), some),
+    "charbonnier": (losses.charbonnier, {}, filled(0.0), some),
     "robust(-inf)": robust(-math.inf),
     "robust(0)": robust(0.0, 0.7, 1.0),
     "robust(1)": robust(1.0, 0.7),
     "robust(1.5)": robust(1.5),
-    "wing": (losses.wing, {}, _all(0.0), some),
+    "wing": (losses.wing, {}, filled(0.0), some),
     "quantiles": (losses.quantile, {"quantiles": [0.001, 0.5, 0.9]}, _one(0.0), triples),
     "expectiles": (losses.expectile, {"expectiles": [0.001, 0.5, 0.9]}, _one(0.0), triples),
     "quantiles_huber": (
@@ -88,19 +83,19 @@ LOSSES = {
 }
 # In float32 only, which 16 bit is computed in.
 MORE = {
-    "mape, y=0": (mape, {"epsilon": 0.7}, _all(0.0), some),
-    "smape, y=0": (smape, {}, _all(0.0), some),
-    "smape, far": (smape, {}, _all(-(2.0**100)), some),
-    "smape, near": (smape, {}, _all(1.5 * 2.0**-100), some),
-    "msle, y=0": (msle, {}, _all(0.0), some),
-    "msle, y<0": (msle, {}, _all(-0.9375), some),
-    "msle, y large": (msle, {}, _all(2.0**90), some),
-    "silog, far": (silog, {"variance_focus": 0.85}, _all(2.0**-120), positive),
-    "log_cosh, y=1": (losses.log_cosh, {}, _all(1.0), some),
-    "smooth_l1(0.3)": (losses.smooth_l1, {"beta": 0.3}, _all(1.0), some),
-    "smooth_l1(0)": (losses.smooth_l1, {"beta": 0.0}, _all(1.0), some),
-    "smooth_l1(1e30)": (losses.smooth_l1, {"beta": 1e30}, _all(0.0), some),
-    "charbonnier(1.3)": (losses.charbonnier, {"epsilon": 1.3}, _all(1.0), some),
+    "mape, y=0": (mape, {"epsilon": 0.7}, filled(0.0), some),
+    "smape, y=0": (smape, {}, filled(0.0), some),
+    "smape, far": (smape, {}, filled(-(2.0**100)), some),
+    "smape, near": (smape, {}, filled(1.5 * 2.0**-100), some),
+    "msle, y=0": (msle, {}, filled(0.0), some),
+    "msle, y<0": (msle, {}, filled(-0.9375), some),
+    "msle, y large": (msle, {}, filled(2.0**90), some),
+    "silog, far": (silog, {"variance_focus": 0.85}, filled(2.0**-120), positive),
+    "log_cosh, y=1": (losses.log_cosh, {}, filled(1.0), some),
+    "smooth_l1(0.3)": (losses.smooth_l1, {"beta": 0.3}, filled(1.0), some),
+    "smooth_l1(0)": (losses.smooth_l1, {"beta": 0.0}, filled(1.0), some),
+    "smooth_l1(1e30)": (losses.smooth_l1, {"beta": 1e30}, filled(0.0), some),
+    "charbonnier(1.3)": (losses.charbonnier, {"epsilon": 1.3}, filled(1.0), some),
     # From a target of 0: an exponent of 60 magnifies the rounding of any other difference.
     "robust(-inf), scale": robust(-math.inf, 0.3),
     "robust(-2)": robust(-2.0, 1.7),
@@ -113,13 +108,13 @@ MORE = {
     "robust(2)": robust(2.0, 0.3),
     "robust(2+1e-3)": robust(2 + 1e-3),
     "robust(3)": robust(3.0),
-    "wing(0.7)": (losses.wing, {"width": 0.7, "curvature": 3.0}, _all(1.0), some),
-    "quantile(0.1)": (losses.quantile, {"quantiles": 0.1}, _all(1.0), some),
-    "expectile(0.1)": (losses.expectile, {"expectiles": 0.1}, _all(1.0), some),
+    "wing(0.7)": (losses.wing, {"width": 0.7, "curvature": 3.0}, filled(1.0), some),
+    "quantile(0.1)": (losses.quantile, {"quantiles": 0.1}, filled(1.0), some),
+    "expectile(0.1)": (losses.expectile, {"expectiles": 0.1}, filled(1.0), some),
     "quantile_huber(0.1)": (
         losses.quantile_huber,
         {"quantiles": 0.1, "delta": 0.3},
-        _all(1.0),
+        filled(1.0),
         some,
     ),
 }
@@ -152,7 +147,7 @@ def test_cosine_similarity(dtype, mode):
     y_pred = representable(lengths * turned, dtype)
     settings = {"y_true": y_true}
     value, slope = truth_of(losses.cosine_similarity, dtype, y_pred, settings)
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     got = run(lambda p: losses.cosine_similarity(y_true, p), ops.cast(y_pred, dtype))
     rounding = {"float32": 0, "bfloat16": 2.0**-8, "float16": 2.0**-11}[dtype]
     size = np.linalg.norm(np.float64(y_pred), axis=-1, keepdims=True)

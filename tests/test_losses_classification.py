@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from accuracy import MODES
+from accuracy import MODES, RUNS
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing.backend import array, compiled_value_and_gradient, value_and_gradient
+from keras_actloss.testing.backend import array, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -89,7 +89,7 @@ def test_a_binary_focal_mistake_is_not_cut_off(y):
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_what_a_label_leaves_far_behind_has_its_gradient(mode, forms):
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     x = np.array([[90.0, 60.0, 0.0], [64.0, 40.0, 0.0], [-20.0, -60.0, -61.0]], "float32")
     y_true = np.zeros(3, "int32") if forms is SPARSE else np.eye(3, dtype="float32")[[0, 0, 0]]
     _, gradient = run(lambda p: forms["cross-entropy"](y_true, p, from_logits=True), x)

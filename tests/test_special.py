@@ -5,12 +5,11 @@
 
 import numpy as np
 import pytest
-from accuracy import MODES, grid
+from accuracy import MODES, RUNS, grid
 from mpmath import mp, mpf
 
 from keras_actloss.core import special
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -57,7 +56,7 @@ def _off(got, exact, x, term):
 @pytest.mark.parametrize("name", CASES)
 def test_special_function(name, mode):
     function, exact, slope, x, term, slope_term = CASES[name]
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     value, gradient = run(function, x)
     assert np.all(np.isfinite(value) | (np.abs(x) > 1e36))
     assert _off(value, exact, x, term) <= 8
@@ -88,7 +87,7 @@ def _ratios():
 )
 def test_of_two_numbers(name, exact, mode):
     pairs = _ratios()
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
     value, _ = run(lambda p: getattr(special, name)(p[:, 0], p[:, 1]), pairs)
     assert np.all(value >= 0) or name == "log_ratio"
     with mp.workdps(60):
@@ -100,7 +99,7 @@ def test_of_two_numbers(name, exact, mode):
 @pytest.mark.parametrize("exponent", [-0.8, -0.5, 0.2, 0.7])
 def test_power_factors(exponent, mode):
     x = grid("float32")
-    run = value_and_gradient if mode == "eager" else compiled_value_and_gradient
+    run = RUNS[mode]
 
     def power(x):
         a, b = special.power_factors(x, exponent)
