@@ -8,10 +8,10 @@ import numpy as np
 import optax
 import pytest
 import torch
+from peers import compare, of_torch
 from torch.nn import functional as F
 
 from keras_actloss import activations, losses
-from keras_actloss.testing.backend import value_and_gradient
 
 RNG = np.random.default_rng(0)
 X = np.concatenate([RNG.normal(size=(40, 5)) * 3, [[-88, -12, 0.25, 12, 88]]]).astype("float32")
@@ -22,10 +22,6 @@ BINARY = RNG.integers(0, 2, X.shape).astype("float32")
 TARGETS = RNG.normal(size=X.shape).astype("float32")
 P = (1 / (1 + np.exp(-RNG.normal(size=X.shape)))).astype("float32")
 WEIGHTS = [1.0, 2.0, 0.5, 4.0, 0.25]
-
-
-def _t(x):
-    return torch.tensor(x, dtype=torch.int64 if x.dtype == IDS.dtype else torch.float64)
 
 
 ACTIVATIONS = {
@@ -45,18 +41,9 @@ ACTIVATIONS = {
 }
 
 
-def _compare(ours, theirs, x, upstream, rtol=2e-5, atol=2e-6):
-    value, gradient = value_and_gradient(ours, x, upstream)
-    leaf = _t(x).requires_grad_()
-    expected = theirs(leaf)
-    (expected * _t(upstream)).sum().backward()
-    np.testing.assert_allclose(value, expected.detach().numpy(), rtol, atol)
-    np.testing.assert_allclose(gradient, leaf.grad.numpy(), rtol, atol)
-
-
 @pytest.mark.parametrize("name", ACTIVATIONS)
 def test_activation(name):
-    _compare(*ACTIVATIONS[name], X, RNG.normal(size=X.shape).astype("float32"))
+    compare(*ACTIVATIONS[name], X, RNG.normal(size=X.shape).astype("float32"))
 
 
 # name -> our function, torch's, labels, predictions
@@ -112,7 +99,7 @@ LOSSES = {
             y, p, from_logits=True, label_smoothing=0.1, class_weights=WEIGHTS
         ),
         lambda y, p: F.cross_entropy(
-            p, y, _t(np.array(WEIGHTS)), reduction="none", label_smoothing=0.1
+            p, y, of_torch(np.array(WEIGHTS)), reduction="none", label_smoothing=0.1
         ),
         ONE_HOT,
         X,
@@ -122,7 +109,7 @@ LOSSES = {
             y, p, from_logits=True, label_smoothing=0.1, class_weights=WEIGHTS, ignore_class=3
         ),
         lambda y, p: F.cross_entropy(
-            p, y, _t(np.array(WEIGHTS)), reduction="none", label_smoothing=0.1, ignore_index=3
+            p, y, of_torch(np.array(WEIGHTS)), reduction="none", label_smoothing=0.1, ignore_index=3
         ),
         IDS,
         X,
@@ -141,8 +128,8 @@ LOSSES = {
 def test_loss(name):
     ours, theirs, y_true, y_pred = LOSSES[name]
     upstream = RNG.normal(size=len(X)).astype("float32")
-    labels = _t(y_true)
-    _compare(lambda p: ours(y_true, p), lambda p: theirs(labels, p), y_pred, upstream)
+    labels = of_torch(y_true)
+    compare(lambda p: ours(y_true, p), lambda p: theirs(labels, p), y_pred, upstream)
 
 
 OPTAX = {
