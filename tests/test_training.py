@@ -12,6 +12,7 @@ from keras_actloss.testing.examples import rebuilt
 pytestmark = pytest.mark.slow
 
 MODES = {
+    # As far as this Keras can on this backend.
     "jit": {"jit_compile": compiles()},
     "no jit": {"jit_compile": False},
     "eager": {"run_eagerly": True},

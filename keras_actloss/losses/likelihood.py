@@ -20,7 +20,7 @@ from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import exp_difference, with_gradient
 from keras_actloss.core.registry import register
 
-_LOG_2PI = math.log(2 * math.pi)
+_LOG_2PI = 2 * special.HALF_LOG_2PI
 
 
 def _gaussian(y_true, y_pred, name, beta=0.0, constant=0.0):
