@@ -27,8 +27,11 @@ def _softmax_parts(p, x, axis):
 
 
 def _kl_of_probabilities(p, q, axis):
-    ratio = special.log_ratio(ops.maximum(p, special.SMALLEST), ops.maximum(q, special.SMALLEST))
-    return ops.sum(p * ratio, axis=axis)
+    # One logarithm, of the larger over the smaller: exact next to 0 as well as far from it. The
+    # quotient of probabilities is a float; anything else is held to the largest power of two.
+    a, b = ops.maximum(p, special.SMALLEST), ops.maximum(q, special.SMALLEST)
+    apart = ops.log1p(ops.minimum(ops.abs(a - b) / ops.minimum(a, b), 2.0**127))
+    return ops.sum(p * ops.where(a > b, apart, -apart), axis=axis)
 
 
 def _kl(axis, from_logits):
