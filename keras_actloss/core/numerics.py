@@ -94,8 +94,9 @@ def smooth_absolute(x, beta):
         return absolute(x)
 
     def value(x):
-        bounded = ops.minimum(ops.abs(x), beta)
-        return bounded / beta * (ops.abs(x) - 0.5 * bounded)
+        # No gradient flows through the branches, so neither needs a guard.
+        distance = ops.abs(x)
+        return ops.where(distance < beta, 0.5 * x * (x / beta), distance - 0.5 * beta)
 
     return with_gradient(value, lambda upstream, x: upstream * ops.clip(x / beta, -1, 1))(x)
 

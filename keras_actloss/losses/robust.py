@@ -56,10 +56,7 @@ def huber(y_true, y_pred, delta=1.0, mask=None):
     Reference:
         [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
     """
-    error = ops.abs(y_pred - y_true)
-    # Both branches in one product: neither squares an error that would overflow.
-    bounded = ops.minimum(error, delta)
-    return mean(bounded * (error - 0.5 * bounded), mask)
+    return mean(delta * numerics.smooth_absolute(y_pred - y_true, delta), mask)
 
 
 @register("losses")
