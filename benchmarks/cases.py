@@ -196,7 +196,7 @@ def loss_cases():
         "binary probabilities": (binary, p, {}, "BinaryCrossentropy"),
         "binary focal": (binary, scores, {"from_logits": True}, "BinaryFocalCrossentropy"),
     }
-    for classes, rows in ((10, 400_000), (1000, 4096)):
+    for classes, rows in ((10, 400_000), (1000, 4096), (32_000, 128)):
         logits = rng.normal(size=(rows, classes)).astype("float32")
         e = np.exp(logits)
         rows_of_p = (e / e.sum(-1, keepdims=True)).astype("float32")
@@ -221,17 +221,53 @@ def loss_cases():
     return cases
 
 
+def _torch_losses():
+    f = importlib.import_module("torch.nn.functional")
+    return {
+        "mean_squared_error": lambda y, p: f.mse_loss(p, y),
+        "mean_absolute_error": lambda y, p: f.l1_loss(p, y),
+        "huber": lambda y, p: f.huber_loss(p, y),
+        "cosine_similarity": lambda y, p: -ops.mean(f.cosine_similarity(p, y, dim=-1)),
+        "poisson": lambda y, p: f.poisson_nll_loss(p, y, log_input=False),
+        "binary logits": lambda y, p: f.binary_cross_entropy_with_logits(p, y),
+        "binary probabilities": lambda y, p: f.binary_cross_entropy(p, y),
+        "sparse logits": lambda y, p: f.cross_entropy(p, y.long()),
+        "categorical logits": lambda y, p: f.cross_entropy(p, y),
+        "kl_divergence": lambda y, p: f.kl_div(p.log(), y, reduction="batchmean"),
+    }
+
+
+def _optax_losses():
+    optax = importlib.import_module("optax").losses
+    peers = {
+        "mean_squared_error": lambda y, p: optax.squared_error(p, y),
+        "huber": lambda y, p: optax.huber_loss(p, y),
+        "cosine_similarity": lambda y, p: -optax.cosine_similarity(p, y),
+        "log_cosh": lambda y, p: optax.log_cosh(p, y),
+        "hinge": lambda y, p: optax.hinge_loss(p, 2 * y - 1),
+        "binary logits": lambda y, p: optax.sigmoid_binary_cross_entropy(p, y),
+        "binary focal": lambda y, p: optax.sigmoid_focal_loss(p, y, gamma=2.0),
+        "sparse logits": lambda y, p: optax.softmax_cross_entropy_with_integer_labels(p, y),
+        "categorical logits": lambda y, p: optax.softmax_cross_entropy(p, y),
+        "kl_divergence": lambda y, p: optax.kl_divergence(ops.log(p), y),
+    }
+    return {name: lambda y, p, f=f: ops.mean(f(y, p)) for name, f in peers.items()}
+
+
 def loss_contenders(name):
-    """Labels, predictions and contender -> function of both, for a case of `loss_cases`."""
+    """Labels, predictions and contender -> function of both, for a case of `loss_cases`.
+
+    The contenders are ours, Keras's, and that of PyTorch or optax, where it has the loss.
+    """
     y_true, y_pred, settings, cls = loss_cases()[name]
-    return (
-        y_true,
-        y_pred,
-        {
-            "ours": getattr(losses, cls)(**settings),
-            "keras": getattr(keras.losses, cls)(**settings),
-        },
-    )
+    contenders = {
+        "ours": getattr(losses, cls)(**settings),
+        "keras": getattr(keras.losses, cls)(**settings),
+    }
+    peers = {"torch": _torch_losses, "jax": _optax_losses}.get(BACKEND, dict)()
+    if (own := name.split(",")[0]) in peers:
+        contenders["peer"] = peers[own]
+    return y_true, y_pred, contenders
 
 
 FIT_ACTIVATIONS = [
