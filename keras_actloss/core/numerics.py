@@ -111,12 +111,15 @@ def positive(x):
 
 def above_zero(x):
     """What to divide by: up to 0 a bounded slope comes of it, for 0 times it not to be NaN."""
-    return ops.where(x > 0, x, 2.0**-14)
+    return ops.where(x < SMALLEST, 2.0**-14, x)
 
 
 def reciprocal(x):
-    """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN."""
-    return 1 / ops.where(x == 0, 2.0**-14, x)
+    """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN.
+
+    A subnormal number, which torch does not flush, counts as 0: its reciprocal may be infinite.
+    """
+    return 1 / ops.where(ops.abs(x) < SMALLEST, 2.0**-14, x)
 
 
 def power(x, exponent):
