@@ -235,6 +235,33 @@ def exp_near(x, top):
     return ops.exp(x - shift), shift
 
 
+def unit(x, axis):
+    """`x` with length 1 along `axis`, that length, and the factor that it was scaled by before.
+
+    A vector of zeros stays; its factor is 0, so that it has no gradient.
+    """
+    # By a power of two, exactly, such that no square over- or underflows.
+    top = amax(ops.abs(x), axis=axis, keepdims=True)
+    factor = ops.where(top < 2.0**-30, 2.0**85, ops.ones_like(top))
+    factor = ops.where(top > 2.0**55, 2.0**-73, factor)
+    x = x * factor
+    zero = top == 0
+    square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    length = ops.sqrt(ops.where(zero, 1.0, square))
+    return x / length, length, ops.where(zero, 0.0, factor)
+
+
+def direction(x, axis):
+    """`x` with length 1 along `axis`; a vector of zeros stays and has no gradient."""
+
+    def gradient(upstream, kept, x):
+        unit, length, factor = kept
+        along = ops.sum(upstream * unit, axis=axis, keepdims=True)
+        return (upstream - along * unit) / length * factor
+
+    return with_gradient(lambda kept, x: kept[0], gradient, lambda x: unit(x, axis))(x)
+
+
 def leader(x, axis):
     """What log-sum-exp needs without cancellation: maximum, where it stands, and the rest.
 
