@@ -17,6 +17,16 @@ from keras_actloss.core.tensors import mean
 _LENGTH = all_of(positive, finite)
 
 
+def _huber(delta):
+    def value(x):
+        # Both branches in one product: neither squares an error that would overflow.
+        error = ops.abs(x)
+        bounded = ops.minimum(error, delta)
+        return bounded * (error - 0.5 * bounded)
+
+    return with_gradient(value, lambda upstream, x: upstream * ops.clip(x, -delta, delta))
+
+
 @loss_function(delta=positive)
 def huber(y_true, y_pred, delta=1.0, mask=None):
     """Squared error near zero, absolute error beyond `delta`, mean over the last axis.
@@ -56,10 +66,7 @@ def huber(y_true, y_pred, delta=1.0, mask=None):
     Reference:
         [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
     """
-    error = ops.abs(y_pred - y_true)
-    # Both branches in one product: neither squares an error that would overflow.
-    bounded = ops.minimum(error, delta)
-    return mean(bounded * (error - 0.5 * bounded), mask)
+    return mean(_huber(delta)(y_pred - y_true), mask)
 
 
 @register("losses")
