@@ -201,8 +201,9 @@ def test_attached_logits_are_those_of_what_made_the_probabilities(made, name, mo
     """Keras's TensorFlow backend takes the logits of a sigmoid for those of a softmax."""
     loss, y_true, _ = OF_PROBABILITIES[name]
     run = RUNS[mode]
-    for x in MODERATE.values():
-        for function in MADE[made]:
+    lean = 1 if mode == "compiled" else None
+    for x in list(MODERATE.values())[:lean]:
+        for function in MADE[made][:lean]:
             attached = run(lambda x, f=function: loss(y_true, f(x)), x)
             bare = run(lambda x, f=function: loss(y_true, f(x) * 1), x)
             for ours, expected in zip(attached, bare, strict=True):
@@ -211,7 +212,7 @@ def test_attached_logits_are_those_of_what_made_the_probabilities(made, name, mo
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
-@pytest.mark.parametrize("name", ["sparse", "one-hot", "kl", "binary", "quality"])
+@pytest.mark.parametrize("name", ["sparse", "kl", "binary"])
 def test_attached_logits_of_a_confident_mistake(name, dtype, mode):
     """Beside samples that are removed, unknown or undecided."""
     loss, _, made = OF_PROBABILITIES[name]
@@ -220,7 +221,7 @@ def test_attached_logits_of_a_confident_mistake(name, dtype, mode):
     x[2] = np.nan
     y_true = np.array([1, 0, 0, 2, -1])
     settings = {"ignore_class": -1}
-    if name in ("kl", "quality", "one-hot"):
+    if name == "kl":
         settings = {}
     if name != "sparse":
         y_true = np.eye(3, dtype="float32")[np.maximum(y_true, 0)]
