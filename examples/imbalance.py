@@ -1,16 +1,17 @@
 """Rare classes: what weights in a loss change, on handwritten digits of a long tail.
 
 Of the digits that come with scikit-learn, the training keeps 120 zeros, fewer of each next digit
-and 4 nines; the test has as many of each. One small network is trained with three losses from the
-same start: plain cross-entropy, and cross-entropy with class weights from two helpers of
-keras_actloss. A fourth row takes the plain network and subtracts the logarithm of each digit's
-share from its logits, which costs no training.
+and 4 nines; the test has as many of each. One small network is trained with five losses from the
+same start: plain cross-entropy, cross-entropy with class weights from two helpers of keras_actloss,
+focal loss, and cross-entropy that adds the logarithm of each digit's share to the logits. A sixth
+row takes the plain network and subtracts those logarithms from its logits, which costs no training.
 
     KERAS_BACKEND=jax python examples/imbalance.py --out out
 
 It should print, after some seconds, a table in which the plain network knows the frequent digits
-best, and the others find more of the rare ones, by ten points or more. It writes a picture of
-the recall of each digit to the output folder. The exit code is 1 if no row finds more of the rare
+best, and the others find more of the rare ones, by ten points or more; focal loss, which looks at
+hard images and not at rare digits, by a few. It writes a picture of the recall of each digit to the
+output folder. The exit code is 1 if no row finds more of the rare
 digits than the plain one.
 """
 
@@ -31,7 +32,8 @@ from keras_actloss.testing import check_outputs
 CLASSES = 10
 KEPT = np.round(120 * 30 ** (-np.arange(CLASSES) / (CLASSES - 1))).astype(int)  # 120 to 4
 RARE = np.arange(5, CLASSES)
-COLORS = ("#999999", "#e69f00", "#0072b2", "#009e73")  # told apart by color-blind readers too
+# Told apart by color-blind readers too.
+COLORS = ("#999999", "#e69f00", "#0072b2", "#d55e00", "#cc79a7", "#009e73")
 
 
 def load_data():
@@ -77,20 +79,26 @@ class Progress(keras.callbacks.Callback):
 
 def train(counts, training, images, epochs):
     """Logits of the test images, by the name of the loss."""
-    weights = {
-        "plain": None,
-        "effective numbers": losses.effective_number_weights(counts, beta=0.99),
-        "balanced": losses.balanced_weights(counts),
+    effective = losses.effective_number_weights(counts, beta=0.99)
+    balanced = losses.balanced_weights(counts)
+    cross_entropy = losses.SparseCategoricalCrossentropy
+    trainings = {
+        "plain": cross_entropy(from_logits=True),
+        "effective numbers": cross_entropy(from_logits=True, class_weights=effective),
+        "balanced": cross_entropy(from_logits=True, class_weights=balanced),
+        "focal": losses.SparseCategoricalFocalCrossentropy(from_logits=True),
+        "logit-adjusted": losses.SparseCategoricalLogitAdjustedCrossentropy(
+            class_prior=counts, from_logits=True
+        ),
     }
     print(f"Training on {keras.backend.backend()} with {sum(counts)} images.")
-    start, progress, logits = time.perf_counter(), Progress(len(weights), epochs), {}
-    for name, class_weights in weights.items():
-        loss = losses.SparseCategoricalCrossentropy(from_logits=True, class_weights=class_weights)
+    start, progress, logits = time.perf_counter(), Progress(len(trainings), epochs), {}
+    for name, loss in trainings.items():
         model = build_model(loss)
         check_outputs(model, x=training[0], y=training[1])  # raises if they did not fit
         model.fit(*training, batch_size=32, epochs=epochs, verbose=0, callbacks=[progress])
         logits[name] = model.predict(images, verbose=0)
-    print(f"Trained {len(weights)} networks in {time.perf_counter() - start:.1f} s.\n")
+    print(f"Trained {len(trainings)} networks in {time.perf_counter() - start:.1f} s.\n")
     logits["plain, prior subtracted"] = logits["plain"] - losses.logit_prior(counts)
     return logits
 

@@ -142,21 +142,33 @@ LOSSES = [
     losses.AsymmetricBinaryCrossentropy(
         from_logits=True, gamma_negative=2.5, gamma_positive=0.0, clip=0.2, ignore_class=-1
     ),
-    losses.AsymmetricBinaryCrossentropy(from_logits=True, clip=0.0, axis=1),
+    losses.AsymmetricBinaryCrossentropy(
+        from_logits=True, clip=0.0, label_smoothing=0.1, axis=1, class_weights=[1.0, 3.0]
+    ),
     losses.BetaNLL(),
     losses.BetaNLL(beta=0.75, full=True),
+    losses.BinaryBrier(),
+    losses.BinaryBrier(from_logits=True, label_smoothing=0.1, class_weights=[1.0, 3.0]),
     losses.BinaryCrossentropy(),
     losses.BinaryCrossentropy(from_logits=True),
     losses.BinaryCrossentropy(from_logits=True, label_smoothing=0.1, class_weights=[1.0, 3.0]),
     losses.BinaryCrossentropy(axis=1, ignore_class=-1),
     losses.BinaryFocalCrossentropy(),
     losses.BinaryFocalCrossentropy(from_logits=True, gamma=0.5, alpha=0.25, label_smoothing=0.1),
+    losses.BinaryGeneralizedCrossEntropy(),
+    losses.BinaryGeneralizedCrossEntropy(from_logits=True, q=0.7, class_weights=[1.0, 3.0]),
     losses.BinaryPolyCrossentropy(),
     losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
+    losses.BinarySymmetricCrossentropy(),
+    losses.BinarySymmetricCrossentropy(
+        from_logits=True, alpha=6.0, beta=0.4, label_smoothing=0.1, ignore_class=-1
+    ),
     losses.CategoricalBiTemperedLogistic(),
     losses.CategoricalBiTemperedLogistic(t1=0.5, t2=2.0, label_smoothing=0.1, axis=1),
     losses.CategoricalBrier(),
-    losses.CategoricalBrier(from_logits=True, label_smoothing=0.1, axis=1),
+    losses.CategoricalBrier(
+        from_logits=True, label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.CategoricalCrossentropy(),
     losses.CategoricalCrossentropy(from_logits=True),
     losses.CategoricalCrossentropy(
@@ -165,6 +177,7 @@ LOSSES = [
     losses.CategoricalCrossentropy(axis=1, ignore_class=2),
     losses.CategoricalEntmax(),
     losses.CategoricalEntmax(alpha=1.2, axis=1, ignore_class=2),
+    losses.CategoricalEntmax(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.CategoricalFocalCrossentropy(),
     losses.CategoricalFocalCrossentropy(
         from_logits=True, gamma=1.7, alpha=np.array([1.0, 2.0, 0.5, 4.0]), label_smoothing=0.1
@@ -172,16 +185,24 @@ LOSSES = [
     losses.CategoricalGeneralizedCrossEntropy(),
     losses.CategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, axis=1, ignore_class=2),
     losses.CategoricalHinge(),
+    losses.CategoricalHinge(class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=2),
+    losses.CategoricalLabelDistributionAwareMargin(class_counts=[100, 30, 7, 1]),
+    losses.CategoricalLabelDistributionAwareMargin(
+        class_counts=[16, 1, 4, 2], max_margin=0.25, scale=8.0, label_smoothing=0.1
+    ),
     losses.CategoricalLogitAdjustedCrossentropy(class_prior=[4.0, 3.0, 2.0, 1.0]),
     losses.CategoricalLogitAdjustedCrossentropy(
         from_logits=True, class_prior=np.array([0.4, 0.3, 0.2, 0.1]), tau=1.5, label_smoothing=0.1
     ),
+    losses.CategoricalNLL(),
+    losses.CategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.CategoricalPerceptron(),
     losses.CategoricalPerceptron(axis=1, ignore_class=2),
     losses.CategoricalPolyCrossentropy(),
     losses.CategoricalPolyCrossentropy(from_logits=True, epsilon=-1.0, label_smoothing=0.1),
     losses.CategoricalSparsemax(),
     losses.CategoricalSparsemax(axis=1, ignore_class=2),
+    losses.CategoricalSparsemax(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.CategoricalSymmetricCrossentropy(),
     losses.CategoricalSymmetricCrossentropy(
         from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
@@ -254,9 +275,11 @@ LOSSES = [
     losses.SoftF1(from_logits=True, smooth=0.1, axis=1, ignore_class=-1),
     losses.SoftMargin(),
     losses.SparseCategoricalBiTemperedLogistic(),
-    losses.SparseCategoricalBiTemperedLogistic(t1=0.2, t2=4.0, ignore_class=-1),
+    losses.SparseCategoricalBiTemperedLogistic(t1=0.2, t2=4.0, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalBrier(),
-    losses.SparseCategoricalBrier(from_logits=True, ignore_class=-1),
+    losses.SparseCategoricalBrier(
+        from_logits=True, ignore_class=-1, class_weights=[1.0, 2.0, 0.5, 4.0]
+    ),
     losses.SparseCategoricalCrossentropy(),
     losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=-1),
     losses.SparseCategoricalCrossentropy(
@@ -271,18 +294,23 @@ LOSSES = [
     losses.SparseCategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, ignore_class=-1),
     losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[4, 3, 2, 1]),
     losses.SparseCategoricalLogitAdjustedCrossentropy(
-        from_logits=True, class_prior=[4, 3, 2, 1], tau=0.5, ignore_class=-1
+        from_logits=True,
+        class_prior=[4, 3, 2, 1],
+        tau=0.5,
+        ignore_class=-1,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
     ),
     losses.SparseCategoricalNLL(),
     losses.SparseCategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalPerceptron(),
     losses.SparseCategoricalPerceptron(axis=1, ignore_class=-1),
+    losses.SparseCategoricalPerceptron(class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalPolyCrossentropy(),
     losses.SparseCategoricalPolyCrossentropy(
         from_logits=True, epsilon=-0.5, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
     losses.SparseCategoricalSparsemax(),
-    losses.SparseCategoricalSparsemax(axis=1, ignore_class=-1),
+    losses.SparseCategoricalSparsemax(axis=1, ignore_class=-1, label_smoothing=0.1),
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SquaredHinge(),
@@ -291,7 +319,7 @@ LOSSES = [
     losses.SymmetricMeanAbsolutePercentageError(),
     losses.TopKBinaryCrossentropy(),
     losses.TopKBinaryCrossentropy(
-        from_logits=True, label_smoothing=0.1, fraction=0.5, ignore_class=-1
+        from_logits=True, fraction=0.5, class_weights=[1.0, 3.0], ignore_class=-1
     ),
     losses.TopKSparseCategoricalCrossentropy(),
     losses.TopKSparseCategoricalCrossentropy(

@@ -177,6 +177,25 @@ LOSSES = {
         filled(1.0),
         every(4, reals),
     ),
+    "binary generalized(0.7) logits, y=1": (
+        losses.binary_generalized_cross_entropy,
+        {"from_logits": True, "q": 0.7},
+        filled(1.0),
+        every(4, reals),
+    ),
+    "binary symmetric logits, y=0": (
+        losses.binary_symmetric_crossentropy,
+        {"from_logits": True},
+        filled(0.0),
+        every(4, reals),
+    ),
+    "binary brier logits, y=1": (
+        losses.binary_brier,
+        {"from_logits": True, "class_weights": [1.0, 3.0]},
+        filled(1.0),
+        every(4, reals),
+    ),
+    "binary brier probabilities, y=0": (losses.binary_brier, {}, filled(0.0), probabilities),
     "categorical brier logits": (
         losses.categorical_brier,
         {"from_logits": True},

@@ -1,11 +1,12 @@
 """Traps of cross-entropies and their relatives, and what they are to each other."""
 
+import keras
 import numpy as np
 import pytest
 from accuracy import MODES, RUNS
 from keras import ops
 
-from keras_actloss import losses
+from keras_actloss import activations, losses
 from keras_actloss.testing.backend import array, value_and_gradient
 
 pytestmark = pytest.mark.slow
@@ -132,6 +133,124 @@ def test_masked_logits_and_probabilities_of_zero(name, forms):
     assert np.isfinite(value[0]) and np.all(np.isfinite(gradient))
 
 
+INFINITE = {
+    "binary": losses.binary_crossentropy,
+    "focal": losses.binary_focal_crossentropy,
+    "poly": losses.binary_poly_crossentropy,
+    "symmetric": lambda y, p, **k: losses.binary_symmetric_crossentropy(y, p, alpha=1.0, **k),
+    "hardest": losses.top_k_binary_crossentropy,
+    "asymmetric": lambda y, p, **k: losses.asymmetric_binary_crossentropy(y, p, clip=0.0, **k),
+    "quality": losses.quality_focal,
+    "varifocal": lambda y, p, **k: losses.varifocal(y, p, alpha=1.0, **k),
+    "categorical": lambda y, p, **k: losses.categorical_crossentropy(*_two_classes(y, p), **k),
+    "categorical focal": lambda y, p, **k: losses.categorical_focal_crossentropy(
+        *_two_classes(y, p), **k
+    ),
+    "sparse focal": lambda y, p, **k: losses.sparse_categorical_focal_crossentropy(
+        np.array(y, "int32")[:, 0], _two_classes(y, p)[1], **k
+    ),
+}
+
+
+def _two_classes(y, p):
+    """A yes/no label and its logit as those of two classes, one of which has the logit 0."""
+    y = np.array(y)
+    return np.concatenate([1 - y, y], -1), ops.concatenate([ops.zeros_like(p), p], -1)
+
+
+@pytest.mark.parametrize("name", INFINITE)
+def test_infinite_logits(name):
+    """0 where the label is certain, infinity where it is impossible, and always a gradient."""
+    ends = (-1, 1) if name in SPARSE or "ca" not in name or name == "varifocal" else (-1,)
+    for end in ends:
+        for y in (0.0, 1.0):
+            call = lambda p, y=y: INFINITE[name]([[y]], p, from_logits=True)  # noqa: E731
+            value, gradient = value_and_gradient(call, np.array([[end * np.inf]], "float32"))
+            right = (end > 0) == (y == 1)
+            assert value[0] == (0 if right else np.inf)
+            assert gradient[0, 0] == (0 if right else 1 - 2 * y)
+
+
+MADE = {
+    "softmax": (keras.activations.softmax, activations.softmax),
+    "sigmoid": (keras.activations.sigmoid, activations.sigmoid),
+    "softmax of another axis": (
+        lambda x: keras.activations.softmax(x, axis=0),
+        lambda x: activations.softmax(x, axis=0),
+    ),
+}
+OF_PROBABILITIES = {
+    "sparse": (losses.sparse_categorical_crossentropy, IDS[:4], "softmax"),
+    "one-hot": (losses.categorical_focal_crossentropy, ONE_HOT[:4], "softmax"),
+    "brier": (losses.categorical_brier, ONE_HOT[:4], "softmax"),
+    "kl": (losses.kl_divergence, ONE_HOT[:4], "softmax"),
+    "binary": (losses.binary_crossentropy, ONE_HOT[:4], "sigmoid"),
+    "quality": (losses.quality_focal, ONE_HOT[:4], "sigmoid"),
+}
+MODERATE = {
+    "random": X[:4],
+    "zeros": np.zeros((4, 4), "float32"),
+    "confident": np.array([[12, -12, 0, 3]] * 4, "float32"),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", OF_PROBABILITIES)
+@pytest.mark.parametrize("made", MADE)
+def test_attached_logits_are_those_of_what_made_the_probabilities(made, name, mode):
+    """Keras's TensorFlow backend takes the logits of a sigmoid for those of a softmax."""
+    loss, y_true, _ = OF_PROBABILITIES[name]
+    run = RUNS[mode]
+    lean = 1 if mode == "compiled" else None
+    for x in list(MODERATE.values())[:lean]:
+        for function in MADE[made][:lean]:
+            attached = run(lambda x, f=function: loss(y_true, f(x)), x)
+            bare = run(lambda x, f=function: loss(y_true, f(x) * 1), x)
+            for ours, expected in zip(attached, bare, strict=True):
+                np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("name", ["sparse", "kl", "binary"])
+def test_attached_logits_of_a_confident_mistake(name, dtype, mode):
+    """Beside samples that are removed, unknown or undecided."""
+    loss, _, made = OF_PROBABILITIES[name]
+    x = np.zeros((5, 3), "float32")
+    x[:2] = [[120, -120, 0], [-110, 110, 0]]
+    x[2] = np.nan
+    y_true = np.array([1, 0, 0, 2, -1])
+    settings = {"ignore_class": -1}
+    if name == "kl":
+        settings = {}
+    if name != "sparse":
+        y_true = np.eye(3, dtype="float32")[np.maximum(y_true, 0)]
+    for function in MADE[made]:
+        call = lambda x, f=function: loss(y_true, f(x), **settings)  # noqa: E731
+        value, gradient = RUNS[mode](call, ops.cast(x, dtype))
+        exclusive = made == "softmax"
+        expected = [240, 220] if exclusive else [80, 220 / 3]
+        np.testing.assert_allclose(value[:2], expected, rtol=0.01)
+        share = 1 if exclusive else 1 / 3
+        np.testing.assert_allclose(np.abs(gradient[:2, :2]), share, rtol=0.01)
+        assert np.all(np.isfinite(value[3:]))
+
+
+def test_attached_logits_in_training():
+    """A model that ends in sigmoid, with a loss of exclusive classes, learns what it should."""
+    x = np.array([[4.0], [-4.0]], "float32")
+    for activation in ("sigmoid", "softmax"):
+        weights = []
+        for layers in ([], [keras.layers.Rescaling(1.0)]):  # Which leaves nothing attached.
+            keras.utils.set_random_seed(0)
+            inner = [keras.layers.Dense(3, activation=activation)]
+            model = keras.Sequential([keras.Input((1,)), *inner, *layers])
+            model.compile(keras.optimizers.SGD(0.5), losses.SparseCategoricalCrossentropy())
+            model.fit(x, np.array([0, 2]), epochs=3, verbose=0)
+            weights.append(model.layers[0].kernel)
+        _same(*weights)
+
+
 def test_generalized_of_a_column_of_ids():
     """Labels (batch, 1) are labels (batch,), where Keras's has a result of (batch, batch)."""
     call = losses.sparse_categorical_generalized_cross_entropy
@@ -210,6 +329,27 @@ def test_identities():
         losses.categorical_brier(ONE_HOT, X, from_logits=True),
         losses.categorical_brier(ONE_HOT, ops.softmax(X)),
     )
+    _same(
+        2 * losses.binary_brier([[1.0], [0.0]], [[2.5], [0.5]], from_logits=True),
+        losses.sparse_categorical_brier([1, 0], [[0.0, 2.5], [0.0, 0.5]], from_logits=True),
+    )
+    _same(
+        losses.binary_symmetric_crossentropy(ONE_HOT, X, alpha=1.0, beta=2.0, from_logits=True),
+        losses.binary_poly_crossentropy(ONE_HOT, X, epsilon=2.0, from_logits=True),
+    )
+    _same(
+        losses.binary_generalized_cross_entropy([[1.0], [0.0]], [[2.5], [0.5]], from_logits=True),
+        losses.sparse_categorical_generalized_cross_entropy(
+            [1, 0], [[0.0, 2.5], [0.0, 0.5]], from_logits=True
+        ),
+    )
+    _same(
+        losses.label_distribution_aware_margin(IDS, X / 30, class_counts=[9, 4, 2, 1]),
+        losses.categorical_label_distribution_aware_margin(
+            ONE_HOT, X / 30, class_counts=[9, 4, 2, 1]
+        ),
+    )
+    _same(losses.categorical_nll(ONE_HOT, X), losses.sparse_categorical_nll(IDS, X))
 
 
 REFUSED = {

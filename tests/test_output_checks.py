@@ -131,6 +131,14 @@ def test_sigmoid(kind, output, cls):
 
 
 @pytest.mark.parametrize("cls", EXCLUSIVE, ids=lambda c: c.__name__)
+@pytest.mark.parametrize("kind", KINDS)
+def test_sigmoid_before_exclusive_classes(kind, cls):
+    model = KINDS[kind](keras.layers.Dense(3, activation="sigmoid"))
+    found = _failure(model, cls(), X, _labels(cls))
+    assert "sigmoid" in found and "end the model in softmax" in found
+
+
+@pytest.mark.parametrize("cls", EXCLUSIVE, ids=lambda c: c.__name__)
 @pytest.mark.parametrize("output", SCORES.values(), ids=SCORES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_scores(kind, output, cls):

@@ -61,6 +61,11 @@ def _brier(y, x):
     return ((F.softmax(x, -1) - F.one_hot(y, 5)) ** 2).sum(-1)
 
 
+def _binary_generalized(y, x):
+    likely = torch.where(y == 1, F.logsigmoid(x), F.logsigmoid(-x)).exp()
+    return ((1 - likely**0.7) / 0.7).mean(-1)
+
+
 # name -> our function, theirs in torch, labels, predictions
 LOSSES = {
     "binary focal": (
@@ -93,15 +98,45 @@ LOSSES = {
         IDS,
         X,
     ),
+    "binary generalized": (
+        lambda y, p: losses.binary_generalized_cross_entropy(y, p, q=0.7, from_logits=True),
+        _binary_generalized,
+        BINARY,
+        X,
+    ),
+    "binary brier": (
+        lambda y, p: losses.binary_brier(
+            y, p, from_logits=True, label_smoothing=0.2, class_weights=[0.5, 2.0]
+        ),
+        lambda y, p: (
+            torch.where(y == 1, 2.0, 0.5) * (torch.sigmoid(p) - (0.8 * y + 0.1)) ** 2
+        ).mean(-1),
+        BINARY,
+        X,
+    ),
+    "categorical_nll": (
+        lambda y, p: losses.categorical_nll(y, p, class_weights=WEIGHTS),
+        lambda y, p: -(of_torch(WEIGHTS) * y * p).sum(-1),
+        SOFT,
+        X,
+    ),
     "logit adjusted, all options": (
         lambda y, p: losses.sparse_categorical_logit_adjusted_crossentropy(
-            y, p, class_prior=COUNTS, tau=1.5, from_logits=True, label_smoothing=0.1, ignore_class=3
+            y,
+            p,
+            class_prior=COUNTS,
+            tau=1.5,
+            from_logits=True,
+            label_smoothing=0.1,
+            class_weights=WEIGHTS,
+            ignore_class=3,
         ),
         lambda y, p: F.cross_entropy(
             p + 1.5 * torch.log(of_torch(COUNTS)),
             y,
             reduction="none",
             label_smoothing=0.1,
+            weight=of_torch(WEIGHTS),
             ignore_index=3,
         ),
         IDS,
@@ -113,6 +148,14 @@ LOSSES = {
         ),
         _label_distribution_aware_margin,
         IDS,
+        X,
+    ),
+    "label_distribution_aware_margin, one-hot": (
+        lambda y, p: losses.categorical_label_distribution_aware_margin(
+            y, p / 30, class_counts=COUNTS, class_weights=WEIGHTS
+        ),
+        lambda y, p: _label_distribution_aware_margin(y.argmax(-1), p),
+        ONE_HOT,
         X,
     ),
     "sparse_categorical_nll": (

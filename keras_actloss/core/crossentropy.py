@@ -60,6 +60,16 @@ class Curve(NamedTuple):
     slope: Callable
 
 
+def asked(y, of_labels):
+    """What labels of weight `y` cost: one that nobody asks for may be infinitely far."""
+    return ops.where(y == 0, 0.0, y * of_labels)
+
+
+def _slope(curve, label):
+    """The slope of a curve, where 0 times an infinite loss is 0."""
+    return curve.slope(label._replace(loss=ops.minimum(label.loss, 2.0**126)))
+
+
 def _far(distance, dropped, near):
     """`exponent -> p**exponent` of `-log(p) = distance + dropped + near`, all but one small."""
 
@@ -81,22 +91,32 @@ def _sides(x):
     )
 
 
+def both_sides(x, from_logits):
+    """The probabilities of yes and no, each to the last digit."""
+    if not from_logits:
+        return x, 1 - x
+    likely, unlikely = _sides(x)
+    return ops.where(x > 0, likely.p, unlikely.p), ops.where(x > 0, unlikely.p, likely.p)
+
+
 def logistic(x, y, curve=None):
     """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
 
     def value(x, y):
+        of_unlikely = ops.where(x > 0, 1 - y, y)
         if curve is None:
-            return (ops.relu(x) - x * y) + ops.log1p(ops.exp(-ops.abs(x)))
+            distance = ops.abs(x)
+            return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
         likely, unlikely = _sides(x)
-        of_likely, of_unlikely = ops.where(x > 0, y, 1 - y), ops.where(x > 0, 1 - y, y)
-        return of_likely * curve.value(likely) + of_unlikely * curve.value(unlikely)
+        of_likely = ops.where(x > 0, y, 1 - y)
+        return of_likely * curve.value(likely) + asked(of_unlikely, curve.value(unlikely))
 
     def gradient(upstream, x, y):
         # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
         if curve is not None:
             likely, unlikely = _sides(x)
-            away = ops.where(x > 0, y, 1 - y) * curve.slope(likely) * likely.q
-            back = ops.where(x > 0, 1 - y, y) * curve.slope(unlikely) * unlikely.q
+            away = ops.where(x > 0, y, 1 - y) * _slope(curve, likely) * likely.q
+            back = ops.where(x > 0, 1 - y, y) * _slope(curve, unlikely) * unlikely.q
             slope = ops.where(x > 0, back - away, away - back)
         elif keras.backend.backend() == "torch":
             # Two fused kernels beat one exponential in five passes.
@@ -180,10 +200,6 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
             dropped = dropped - behind(leads, *low)
         return Label(distance + near, p, q, _far(distance, dropped, near))
 
-    def asked(target, of_labels):
-        # An entry at minus infinity that nobody asks for is no loss.
-        return ops.where(target == 0, 0.0, target * of_labels)
-
     def shared(target, x, *low):
         top = amax(x, axis=axis, keepdims=True)
         # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
@@ -211,7 +227,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         weight = ops.where(leads, 1.0, e * scale)
         left = None
         if curve is not None:
-            target = asked(target, curve.slope(labels(x, top, rest, low)))
+            target = asked(target, _slope(curve, labels(x, top, rest, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
             left = ops.sum(ops.where(leads, 0.0, target), axis=axis, keepdims=True)
 
@@ -299,7 +315,7 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         slope = None
         if curve is not None:
             described = described()
-            loss, slope = curve.value(described), curve.slope(described)
+            loss, slope = curve.value(described), _slope(curve, described)
             # One after the other: a small slope times the factor of large weights underflows.
             of_others = factor * of_others
             factor = 1.0
@@ -342,22 +358,45 @@ def smoothed(y, label_smoothing, classes):
     return y * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else y
 
 
-def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):
-    """Mean over `axis` of a loss of binary labels, with all options."""
-    loss = logistic if from_logits else bernoulli
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+def sides(y, class_weights):
+    """What the labels 1 and 0 of `y` weigh."""
     if class_weights is None:
-        return mean(loss(y_pred, y, curve), mask, axis)
+        return y, 1 - y
     if len(class_weights) != 2:
         raise ValueError(
             f"class_weights needs two weights, for the labels 0 and 1, got {class_weights!r}"
         )
+    return y * class_weights[1], (1 - y) * class_weights[0]
+
+
+def binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve=None):
+    """A loss of binary labels, entry by entry."""
+    loss = logistic if from_logits else bernoulli
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    if class_weights is None:
+        return loss(y_pred, y, curve)
     # Weighted labels are labels again, times what they weigh together.
-    yes, no = y * class_weights[1], (1 - y) * class_weights[0]
+    yes, no = sides(y, class_weights)
     mass = yes + no
     y = ops.where(mass == 0, 0.5, yes / ops.where(mass == 0, 1.0, mass))
     y_pred = ops.where(mass == 0, 0.5, y_pred)
-    return mean(mass * loss(y_pred, y, curve), mask, axis)
+    return mass * loss(y_pred, y, curve)
+
+
+def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):
+    """Mean over `axis` of a loss of binary labels, with all options."""
+    entries = binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve)
+    return mean(entries, mask, axis)
+
+
+def of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights):
+    """`loss(y, x)` that is no sum over the labels of a row: a row weighs what its label does."""
+    y = smoothed(y_true, label_smoothing, y_pred.shape[axis])
+    if class_weights is None:
+        return loss(y, y_pred)
+    weight = ops.sum(y_true * along(class_weights, y_pred, axis), axis=axis, keepdims=True)
+    y_pred = ops.where(weight == 0, 0.5, y_pred)
+    return ops.squeeze(weight, axis) * loss(y, y_pred)
 
 
 def of_categorical(

@@ -59,15 +59,24 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
                 keep = tensors.both(valid, keep, kind(settings), axis)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
-            if not settings.get("from_logits", True):
-                logits = tensors.get_logits(y_pred)
-                if logits is not None:
-                    y_pred = logits
-                    settings["from_logits"] = True
             if takes_mask:
-                return body(y_true, y_pred, mask=keep, **settings)
-            values = body(y_true, y_pred, **settings)
-            return values if keep is None else ops.where(keep, values, ops.zeros_like(values))
+                settings["mask"] = keep
+
+            def values(y_pred, **more):
+                values = body(y_true, y_pred, **settings | more)
+                if takes_mask or keep is None:
+                    return values
+                return ops.where(keep, values, ops.zeros_like(values))
+
+            logits = tensors.get_logits(y_pred)
+            if logits is None or settings.get("from_logits", True):
+                return values(y_pred)
+            exclusive = kind(settings) in ("onehot", "ids")
+            return ops.cond(
+                tensors.made_of_logits(y_pred, logits, axis, exclusive),
+                lambda: values(logits, from_logits=True),
+                lambda: values(y_pred),
+            )
 
         @functools.wraps(body)
         def function(*args, **kwargs):

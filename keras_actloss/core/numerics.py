@@ -112,12 +112,15 @@ def positive(x):
 
 def above_zero(x):
     """What to divide by: up to 0 a bounded slope comes of it, for 0 times it not to be NaN."""
-    return ops.where(x > 0, x, 2.0**-14)
+    return ops.where(x < SMALLEST, 2.0**-14, x)
 
 
 def reciprocal(x):
-    """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN."""
-    return 1 / ops.where(x == 0, 2.0**-14, x)
+    """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN.
+
+    A subnormal number, which torch does not flush, counts as 0: its reciprocal may be infinite.
+    """
+    return 1 / ops.where(ops.abs(x) < SMALLEST, 2.0**-14, x)
 
 
 def power(x, exponent):
@@ -231,6 +234,33 @@ def exp_near(x, top):
     """
     shift = ops.round(ops.relu(top - 64)) - ops.round(ops.relu(-16 - top))
     return ops.exp(x - shift), shift
+
+
+def unit(x, axis):
+    """`x` with length 1 along `axis`, that length, and the factor that it was scaled by before.
+
+    A vector of zeros stays; its factor is 0, so that it has no gradient.
+    """
+    # By a power of two, exactly, such that no square over- or underflows.
+    top = amax(ops.abs(x), axis=axis, keepdims=True)
+    factor = ops.where(top < 2.0**-30, 2.0**85, ops.ones_like(top))
+    factor = ops.where(top > 2.0**55, 2.0**-73, factor)
+    x = x * factor
+    zero = top == 0
+    square = ops.sum(ops.square(x), axis=axis, keepdims=True)
+    length = ops.sqrt(ops.where(zero, 1.0, square))
+    return x / length, length, ops.where(zero, 0.0, factor)
+
+
+def direction(x, axis):
+    """`x` with length 1 along `axis`; a vector of zeros stays and has no gradient."""
+
+    def gradient(upstream, kept, x):
+        unit, length, factor = kept
+        along = ops.sum(upstream * unit, axis=axis, keepdims=True)
+        return (upstream - along * unit) / length * factor
+
+    return with_gradient(lambda kept, x: kept[0], gradient, lambda x: unit(x, axis))(x)
 
 
 def leader(x, axis):

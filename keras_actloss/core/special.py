@@ -125,11 +125,12 @@ def log_ratio(a, b, difference=None):
     difference = a - b if difference is None else difference
     ratio = a / b
     large, small = ratio > 2.0**120, ratio < 2.0**-120
-    scaled = (a * ops.where(large, 2.0**-100, ops.where(small, 2.0**100, 1.0))) / b
-    shift = 100 * math.log(2)
-    far = ops.log(ops.maximum(scaled, SMALLEST)) + ops.where(
-        large, shift, ops.where(small, -shift, 0.0)
+    up, down = (
+        ops.where(large, of_large, ops.where(small, 1 / of_large, 1.0))
+        for of_large in (2.0**64, 2.0**-64)
     )
+    shift = 128 * math.log(2)
+    far = ops.log((a * down) / (b * up)) + ops.where(large, shift, ops.where(small, -shift, 0.0))
     near = ops.abs(difference) < b / 2
     close = ops.log1p(ops.where(near, difference / b, ops.zeros_like(a)))
     return ops.where(near, close, far)

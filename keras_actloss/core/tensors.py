@@ -47,6 +47,32 @@ def attach_logits(y_pred, logits):
     return y_pred
 
 
+def _made(y_pred, logits, make, factor):
+    """Where probabilities are what `make` gives of logits, within a factor."""
+    made = make(logits)
+    # What underflows in 16 bit. NaN tells nothing, nor do the pairs that `remove` has put in.
+    lost = ops.logical_and(y_pred == 0, made < 2.0**-24)
+    off = ops.logical_or(y_pred > factor * made, made > factor * y_pred)
+    return ops.logical_or(ops.logical_not(off), ops.logical_or(lost, y_pred == logits))
+
+
+def made_of_logits(y_pred, logits, axis, exclusive):
+    """Whether a softmax over `axis`, if classes are exclusive, or else a sigmoid left the logits.
+
+    Keras leaves them for a loss to work in log space, and does not say what they went through. Both
+    functions may give the same, as two logits of 0: then there is nothing to be had from logits,
+    and the probabilities themselves are right whatever made them.
+    """
+    functions = [lambda x: ops.softmax(x, axis=axis), ops.sigmoid]
+    own, other = functions if exclusive else reversed(functions)
+    fits = ops.all(_made(y_pred, logits, own, 2.0))
+    if not exclusive and y_pred.shape[axis] == 1:
+        return fits  # A softmax of one class would be 1.
+    inside = ops.logical_and(y_pred > 0, y_pred < 1)
+    either = ops.all(ops.logical_and(inside, _made(y_pred, logits, other, 1.125)))
+    return ops.logical_and(fits, ops.logical_not(either))
+
+
 def map_prediction(op, y_pred):
     """`op(y_pred)`, with the logits that may be attached to `y_pred` mapped alike."""
     mapped = op(y_pred)

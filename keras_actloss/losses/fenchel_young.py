@@ -5,15 +5,14 @@ from typing import Unpack
 from keras import ops
 
 from keras_actloss.core import simplex
-from keras_actloss.core.checks import above_one, all_of, class_id_or_none, finite, integer_axis
-from keras_actloss.core.crossentropy import one_hot
+from keras_actloss.core.checks import above_one, all_of, finite
+from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import polynomial, with_gradient
 from keras_actloss.core.registry import register
-
-_CHECKS = {"axis": integer_axis, "ignore_class": class_id_or_none}
+from keras_actloss.core.settings import as_list
 
 
 def _sum(x, axis):
@@ -122,8 +121,15 @@ def _entmax(y, x, alpha, axis):
     return with_gradient(value, gradient)(y, z, exponent, height)
 
 
-@loss_function("onehot", **_CHECKS)
-def categorical_sparsemax(y_true, y_pred, axis=-1, ignore_class=None):
+@loss_function("onehot", **OPTIONS)
+def categorical_sparsemax(
+    y_true,
+    y_pred,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+):
     """Sparsemax loss of one-hot or soft labels: its gradient is `sparsemax(y_pred) - y_true`.
 
     Take it to train a model whose output goes through `activations.sparsemax`, as
@@ -135,12 +141,18 @@ def categorical_sparsemax(y_true, y_pred, axis=-1, ignore_class=None):
         top = max(y_pred, axis=axis, keepdims=True)
         total = lambda tau: sum(maximum(y_pred - tau, 0), axis=axis, keepdims=True)
         p = maximum(y_pred - root(lambda tau: total(tau) - 1, top - 1, top), 0)
-        loss = sum((p - y_true) * y_pred - (p ** 2 - y_true ** 2) / 2, axis=axis)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * sum((p - y) * y_pred - (p ** 2 - y ** 2) / 2, axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
         y_pred: Logits, not what `sparsemax` makes of them.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there.
             Defaults to `None`.
 
@@ -163,21 +175,41 @@ def categorical_sparsemax(y_true, y_pred, axis=-1, ignore_class=None):
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
     """
-    return _sparsemax(y_true, y_pred, axis)
+
+    def loss(y, x):
+        return _sparsemax(y, x, axis)
+
+    return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
 
 @register("losses")
 class CategoricalSparsemax(Loss, fn=categorical_sparsemax):
     """Class form of `categorical_sparsemax`."""
 
-    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
+        self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", **_CHECKS)
-def sparse_categorical_sparsemax(y_true, y_pred, ignore_class=None, axis=-1):
+@loss_function("ids", **OPTIONS)
+def sparse_categorical_sparsemax(
+    y_true,
+    y_pred,
+    ignore_class=None,
+    axis=-1,
+    label_smoothing=0.0,
+    class_weights=None,
+):
     """Sparsemax loss of class ids: its gradient is `sparsemax(y_pred)`, less 1 at the label.
 
     Take it for labels that are ids; see `categorical_sparsemax`.
@@ -187,14 +219,20 @@ def sparse_categorical_sparsemax(y_true, y_pred, ignore_class=None, axis=-1):
         top = max(y_pred, axis=axis, keepdims=True)
         total = lambda tau: sum(maximum(y_pred - tau, 0), axis=axis, keepdims=True)
         p = maximum(y_pred - root(lambda tau: total(tau) - 1, top - 1, top), 0)
-        y = one_hot(y_true, size(y_pred, axis), axis)
-        loss = sum((p - y) * y_pred - (p ** 2 - y ** 2) / 2, axis=axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        y = label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * sum((p - y) * y_pred - (p ** 2 - y ** 2) / 2, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0.
         y_pred: Logits, not what `sparsemax` makes of them.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -215,24 +253,47 @@ def sparse_categorical_sparsemax(y_true, y_pred, ignore_class=None, axis=-1):
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
     """
-    return _sparsemax(one_hot(y_true, y_pred, axis), y_pred, axis)
+    return categorical_sparsemax.prepared(
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
+    )
 
 
 @register("losses")
 class SparseCategoricalSparsemax(Loss, fn=sparse_categorical_sparsemax):
     """Class form of `sparse_categorical_sparsemax`."""
 
-    def __init__(self, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.ignore_class = ignore_class
         self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)
 
 
 _ALPHA = all_of(above_one, finite)
 
 
-@loss_function("onehot", alpha=_ALPHA, **_CHECKS)
-def categorical_entmax(y_true, y_pred, alpha=1.5, axis=-1, ignore_class=None):
+@loss_function("onehot", alpha=_ALPHA, **OPTIONS)
+def categorical_entmax(
+    y_true,
+    y_pred,
+    alpha=1.5,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+):
     """Entmax loss of one-hot or soft labels: its gradient is `entmax(y_pred, alpha) - y_true`.
 
     Take it to train a model whose output goes through `activations.entmax`. With `alpha` towards 1
@@ -243,14 +304,20 @@ def categorical_entmax(y_true, y_pred, alpha=1.5, axis=-1, ignore_class=None):
         z = (alpha - 1) * (y_pred - max(y_pred, axis=axis, keepdims=True))
         lifted = lambda tau: maximum(z - tau, 0) ** (1 / (alpha - 1))
         p = lifted(root(lambda tau: sum(lifted(tau), axis=axis, keepdims=True) - 1, -1, 0))
-        entropies = (p ** alpha - y_true ** alpha) / (alpha * (alpha - 1))
-        loss = sum((p - y_true) * y_pred - entropies, axis=axis)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        entropies = (p ** alpha - y ** alpha) / (alpha * (alpha - 1))
+        loss = w * sum((p - y) * y_pred - entropies, axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
         y_pred: Logits, not what `entmax` makes of them.
         alpha: Number above 1. Defaults to `1.5`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there.
             Defaults to `None`.
 
@@ -273,22 +340,44 @@ def categorical_entmax(y_true, y_pred, alpha=1.5, axis=-1, ignore_class=None):
         [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return _entmax(y_true, y_pred, alpha, axis)
+
+    def loss(y, x):
+        return _entmax(y, x, alpha, axis)
+
+    return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
 
 @register("losses")
 class CategoricalEntmax(Loss, fn=categorical_entmax):
     """Class form of `categorical_entmax`."""
 
-    def __init__(self, alpha=1.5, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        alpha=1.5,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.alpha = alpha
+        self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", alpha=_ALPHA, **_CHECKS)
-def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis=-1):
+@loss_function("ids", alpha=_ALPHA, **OPTIONS)
+def sparse_categorical_entmax(
+    y_true,
+    y_pred,
+    alpha=1.5,
+    ignore_class=None,
+    axis=-1,
+    label_smoothing=0.0,
+    class_weights=None,
+):
     """Entmax loss of class ids: its gradient is `entmax(y_pred, alpha)`, less 1 at the label.
 
     Take it for labels that are ids; see `categorical_entmax`.
@@ -298,9 +387,11 @@ def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis
         z = (alpha - 1) * (y_pred - max(y_pred, axis=axis, keepdims=True))
         lifted = lambda tau: maximum(z - tau, 0) ** (1 / (alpha - 1))
         p = lifted(root(lambda tau: sum(lifted(tau), axis=axis, keepdims=True) - 1, -1, 0))
-        y = one_hot(y_true, size(y_pred, axis), axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        y = label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
         entropies = (p ** alpha - y ** alpha) / (alpha * (alpha - 1))
-        loss = sum((p - y) * y_pred - entropies, axis=axis)
+        loss = w * sum((p - y) * y_pred - entropies, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0.
@@ -308,6 +399,10 @@ def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis
         alpha: Number above 1. Defaults to `1.5`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -329,15 +424,32 @@ def sparse_categorical_entmax(y_true, y_pred, alpha=1.5, ignore_class=None, axis
         [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return _entmax(one_hot(y_true, y_pred, axis), y_pred, alpha, axis)
+    return categorical_entmax.prepared(
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        alpha=alpha,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
+    )
 
 
 @register("losses")
 class SparseCategoricalEntmax(Loss, fn=sparse_categorical_entmax):
     """Class form of `sparse_categorical_entmax`."""
 
-    def __init__(self, alpha=1.5, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        alpha=1.5,
+        ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.alpha = alpha
         self.ignore_class = ignore_class
         self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)

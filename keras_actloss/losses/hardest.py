@@ -5,17 +5,12 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    flag,
-    integer_axis,
-    positive_fraction,
-    smoothing,
-)
-from keras_actloss.core.crossentropy import bernoulli, logistic, of_sparse, smoothed
+from keras_actloss.core.checks import positive_fraction
+from keras_actloss.core.crossentropy import OPTIONS, binary_entries, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, mean
 
 
@@ -47,19 +42,14 @@ def _mean_of_largest(values, fraction, mask):
     return mean(largest, wanted)
 
 
-@loss_function(
-    "binary",
-    from_logits=flag,
-    label_smoothing=smoothing,
-    fraction=positive_fraction,
-    ignore_class=class_id_or_none,
-)
+@loss_function("binary", fraction=positive_fraction, **OPTIONS)
 def top_k_binary_crossentropy(
     y_true,
     y_pred,
     from_logits=False,
     label_smoothing=0.0,
     fraction=0.1,
+    class_weights=None,
     ignore_class=None,
     mask=None,
 ):
@@ -74,7 +64,8 @@ def top_k_binary_crossentropy(
         p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
         q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
         y = y_true * (1 - label_smoothing) + label_smoothing / 2
-        entries = sort(flat(-xlogy(y, p) - xlogy(1 - y, q)), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        entries = sort(flat(-w[1] * xlogy(y, p) - w[0] * xlogy(1 - y, q)), axis=-1)
         k = floor(fraction * size(entries, -1) + 1 / 2)
         loss = mean(entries[:, -k:] if k > 1 else entries[:, -1:], axis=-1)
 
@@ -85,6 +76,7 @@ def top_k_binary_crossentropy(
         label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
         fraction: Share of a sample's entries that count, in (0, 1]; at least one does. Of what
             `mask` and `ignore_class` leave, if given. Defaults to `0.1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
         ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
@@ -110,9 +102,8 @@ def top_k_binary_crossentropy(
         [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),
         [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
     """
-    cross_entropy = logistic if from_logits else bernoulli
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
-    return _mean_of_largest(cross_entropy(y_pred, y), fraction, mask)
+    entries = binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights)
+    return _mean_of_largest(entries, fraction, mask)
 
 
 @register("losses")
@@ -124,6 +115,7 @@ class TopKBinaryCrossentropy(Loss, fn=top_k_binary_crossentropy):
         from_logits=False,
         label_smoothing=0.0,
         fraction=0.1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -131,17 +123,11 @@ class TopKBinaryCrossentropy(Loss, fn=top_k_binary_crossentropy):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.fraction = fraction
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function(
-    "ids",
-    from_logits=flag,
-    ignore_class=class_id_or_none,
-    axis=integer_axis,
-    label_smoothing=smoothing,
-    fraction=positive_fraction,
-)
+@loss_function("ids", fraction=positive_fraction, **OPTIONS)
 def top_k_sparse_categorical_crossentropy(
     y_true,
     y_pred,
@@ -150,6 +136,7 @@ def top_k_sparse_categorical_crossentropy(
     axis=-1,
     label_smoothing=0.0,
     fraction=0.1,
+    class_weights=None,
     mask=None,
 ):
     """Cross-entropy of class ids over the hardest entries of each sample only.
@@ -163,7 +150,8 @@ def top_k_sparse_categorical_crossentropy(
         p = p / sum(p, axis=axis, keepdims=True)
         y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
         y = y + label_smoothing / size(y_pred, axis)
-        entries = sort(flat(-sum(xlogy(y, p), axis=axis)), axis=-1)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        entries = sort(flat(-sum(w * xlogy(y, p), axis=axis)), axis=-1)
         k = floor(fraction * size(entries, -1) + 1 / 2)
         loss = mean(entries[:, -k:] if k > 1 else entries[:, -1:], axis=-1)
 
@@ -177,6 +165,7 @@ def top_k_sparse_categorical_crossentropy(
             `0.0`.
         fraction: Share of a sample's labels that count, in (0, 1]; at least one does. Of what
             `mask` and `ignore_class` leave, if given. Defaults to `0.1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
         mask: Boolean, `True` where a label counts; shape of `y_true`, or without its last axes.
             Defaults to `None`.
 
@@ -201,7 +190,7 @@ def top_k_sparse_categorical_crossentropy(
         [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),
         [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
     """
-    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights=None)
+    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights)
     return _mean_of_largest(values, fraction, mask)
 
 
@@ -216,6 +205,7 @@ class TopKSparseCategoricalCrossentropy(Loss, fn=top_k_sparse_categorical_crosse
         axis=-1,
         label_smoothing=0.0,
         fraction=0.1,
+        class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
@@ -224,3 +214,4 @@ class TopKSparseCategoricalCrossentropy(Loss, fn=top_k_sparse_categorical_crosse
         self.axis = axis
         self.label_smoothing = label_smoothing
         self.fraction = fraction
+        self.class_weights = as_list(class_weights)

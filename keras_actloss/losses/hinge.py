@@ -5,14 +5,8 @@ from typing import Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    finite,
-    integer_axis,
-    one_of,
-)
-from keras_actloss.core.crossentropy import along, logistic, one_hot
+from keras_actloss.core.checks import class_id_or_none, finite, one_of
+from keras_actloss.core.crossentropy import OPTIONS, logistic, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -184,8 +178,8 @@ class SoftMargin(Loss, fn=soft_margin):
         super().__init__(**kwargs)
 
 
-@loss_function("onehot")
-def categorical_hinge(y_true, y_pred):
+@loss_function("onehot", **OPTIONS)
+def categorical_hinge(y_true, y_pred, axis=-1, class_weights=None, ignore_class=None):
     """How far the label's score falls short of the best other score plus 1.
 
     The multi-class hinge of Crammer and Singer. Keras 3.15 lets the label's own entry, as a 0,
@@ -193,19 +187,25 @@ def categorical_hinge(y_true, y_pred):
 
     Formula:
 
-        label = y_true == max(y_true, axis=-1, keepdims=True)
-        best_other = max(where(label, -inf, y_pred), axis=-1)
-        loss = maximum(1 + best_other - sum(where(label, y_pred, 0), axis=-1), 0)
+        label = y_true == max(y_true, axis=axis, keepdims=True)
+        best_other = max(where(label, -inf, y_pred), axis=axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * maximum(1 + best_other - sum(where(label, y_pred, 0), axis=axis), 0)
 
     Args:
         y_true: One-hot labels; the largest entry of a row is its class.
         y_pred: Scores, any real number.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
+        ignore_class: Class whose rows are left out. Defaults to `None`.
 
     Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`.
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -219,25 +219,32 @@ def categorical_hinge(y_true, y_pred):
     Reference:
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
     """
-    return ops.relu(1 + _lead_over(_label(y_true, -1), y_pred, -1))
+
+    def loss(y, x):
+        return ops.relu(1 + _lead_over(_label(y, axis), x, axis))
+
+    return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
 
 
 @register("losses")
 class CategoricalHinge(Loss, fn=categorical_hinge):
     """Class form of `categorical_hinge`."""
 
-    def __init__(self, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
-@loss_function(
-    "ids",
-    p=one_of(1, 2),
-    margin=finite,
-    class_weights=class_weights_or_none,
-    ignore_class=class_id_or_none,
-)
-def multi_margin(y_true, y_pred, p=1, margin=1.0, class_weights=None, ignore_class=None):
+@loss_function("ids", p=one_of(1, 2), margin=finite, **OPTIONS)
+def multi_margin(y_true, y_pred, p=1, margin=1.0, ignore_class=None, axis=-1, class_weights=None):
     """How far the label's score falls short of each other score plus a margin, mean over classes.
 
     The multi-class hinge of Weston and Watkins: every class that comes too close counts, where
@@ -245,23 +252,25 @@ def multi_margin(y_true, y_pred, p=1, margin=1.0, class_weights=None, ignore_cla
 
     Formula:
 
-        label = one_hot(y_true, size(y_pred, -1), -1)
-        own = sum(label * y_pred, axis=-1, keepdims=True)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        own = sum(label * y_pred, axis=axis, keepdims=True)
         short = where(label == 1, 0, maximum(margin + y_pred - own, 0))
-        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
-        loss = w * mean(short**p, axis=-1)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * mean(short**p, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0.
         y_pred: Scores, any real number.
         p: 1, or 2 to square what is missing. Defaults to `1`.
         margin: By how much the label's score is to lead. Defaults to `1.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes)`. `y_true` and the loss: `(batch, ...)`. The mean is over
-        all classes, the label's own with its 0 too.
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`. The mean is over all classes, the label's own with its 0 too.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -278,16 +287,13 @@ def multi_margin(y_true, y_pred, p=1, margin=1.0, class_weights=None, ignore_cla
     Reference:
         [Weston and Watkins, 1999](https://www.esann.org/sites/default/files/proceedings/legacy/es1999-461.pdf)
     """
-    classes = y_pred.shape[-1]
-    label = ops.arange(classes, dtype="int32") == ops.expand_dims(y_true, -1)
-    own = ops.sum(ops.where(label, y_pred, 0.0), axis=-1, keepdims=True)
-    short = ops.relu(margin + (y_pred - own))
-    values = mean(ops.where(label, 0.0, short if p == 1 else ops.square(short)))
-    if class_weights is None:
-        return values
-    weight = ops.take(ops.reshape(along(class_weights, y_pred, -1), (-1,)), y_true)
-    # Not 0 times what may be infinite.
-    return ops.where(weight == 0, 0.0, weight * values)
+
+    def loss(y, x):
+        own = ops.sum(ops.where(y == 1, x, 0.0), axis=axis, keepdims=True)
+        short = ops.relu(margin + (x - own))
+        return mean(ops.where(y == 1, 0.0, short if p == 1 else ops.square(short)), axis=axis)
+
+    return of_rows(loss, one_hot(y_true, y_pred, axis), y_pred, 0.0, axis, class_weights)
 
 
 @register("losses")
@@ -298,15 +304,17 @@ class MultiMargin(Loss, fn=multi_margin):
         self,
         p=1,
         margin=1.0,
-        class_weights=None,
         ignore_class=None,
+        axis=-1,
+        class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
         self.p = p
         self.margin = margin
-        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
 
 
 @loss_function("binary", ignore_class=class_id_or_none)
@@ -420,8 +428,8 @@ class Perceptron(Loss, fn=perceptron):
         super().__init__(**kwargs)
 
 
-@loss_function("onehot", axis=integer_axis, ignore_class=class_id_or_none)
-def categorical_perceptron(y_true, y_pred, axis=-1, ignore_class=None):
+@loss_function("onehot", **OPTIONS)
+def categorical_perceptron(y_true, y_pred, axis=-1, class_weights=None, ignore_class=None):
     """How far the best score is ahead of the score of the label.
 
     Take it for structured or linear models without a margin; `categorical_hinge` asks for one.
@@ -429,12 +437,15 @@ def categorical_perceptron(y_true, y_pred, axis=-1, ignore_class=None):
     Formula:
 
         label = y_true == max(y_true, axis=axis, keepdims=True)
-        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * (max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis))
 
     Args:
         y_true: One-hot labels; the largest entry of a row is its class.
         y_pred: Scores, any real number.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out. Defaults to `None`.
 
     Shapes:
@@ -456,35 +467,49 @@ def categorical_perceptron(y_true, y_pred, axis=-1, ignore_class=None):
     Reference:
         [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
     """
-    return ops.relu(_lead_over(_label(y_true, axis), y_pred, axis))
+
+    def loss(y, x):
+        return ops.relu(_lead_over(_label(y, axis), x, axis))
+
+    return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
 
 
 @register("losses")
 class CategoricalPerceptron(Loss, fn=categorical_perceptron):
     """Class form of `categorical_perceptron`."""
 
-    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", axis=integer_axis, ignore_class=class_id_or_none)
-def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1):
+@loss_function("ids", **OPTIONS)
+def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1, class_weights=None):
     """How far the best score is ahead of the score of the class id.
 
     Take it for labels that are ids; see `categorical_perceptron`.
 
     Formula:
 
-        label = one_hot(y_true, size(y_pred, axis), axis) == 1
-        loss = max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * (max(y_pred, axis=axis) - sum(label * y_pred, axis=axis))
 
     Args:
         y_true: Class ids, integers from 0.
         y_pred: Scores, any real number.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -505,14 +530,22 @@ def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1):
     Reference:
         [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
     """
-    return ops.relu(_lead_over(one_hot(y_true, y_pred, axis) == 1, y_pred, axis))
+    y = one_hot(y_true, y_pred, axis)
+    return categorical_perceptron.prepared(y, y_pred, axis=axis, class_weights=class_weights)
 
 
 @register("losses")
 class SparseCategoricalPerceptron(Loss, fn=sparse_categorical_perceptron):
     """Class form of `sparse_categorical_perceptron`."""
 
-    def __init__(self, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        ignore_class=None,
+        axis=-1,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.ignore_class = ignore_class
         self.axis = axis
+        self.class_weights = as_list(class_weights)

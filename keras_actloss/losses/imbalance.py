@@ -4,34 +4,28 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    flag,
-    integer_axis,
-    non_negative,
-    smoothing,
+from keras_actloss.core.checks import flag, non_negative
+from keras_actloss.core.checks import smoothing as share
+from keras_actloss.core.crossentropy import (
+    OPTIONS,
+    asked,
+    bernoulli,
+    both_sides,
+    logistic,
+    sides,
+    smoothed,
 )
-from keras_actloss.core.crossentropy import bernoulli, logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, mean
 
 
 def _over(x, y):
     """`x / y`, 0 where `y` is 0."""
     return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
-
-
-def _both_sides(x, from_logits):
-    """The probabilities of yes and no, each to the last digit."""
-    if not from_logits:
-        return x, 1 - x
-    e = ops.exp(-ops.abs(x))
-    large = 1 / (1 + e)
-    small = e * large
-    return ops.where(x > 0, large, small), ops.where(x > 0, small, large)
 
 
 def _focused(x, y, gamma, from_logits, where=None):
@@ -41,7 +35,7 @@ def _focused(x, y, gamma, from_logits, where=None):
         return cross_entropy(x, y)
 
     def parts(x, y, *where):
-        p, q = _both_sides(x, from_logits)
+        p, q = both_sides(x, from_logits)
         miss = (1 - y) * p - y * q
         focus = power(ops.abs(miss), gamma)
         focus = ops.where(where[0], focus, 1.0) if where else focus
@@ -57,7 +51,8 @@ def _focused(x, y, gamma, from_logits, where=None):
         of_power = gamma * (p * q) if from_logits else gamma
         of_power = ops.where(where[0], of_power, 0.0) if where else of_power
         of_loss = miss if from_logits else miss * reciprocal(p) * reciprocal(q)
-        slope = of_loss + of_power * _over(loss, miss)
+        # Where the loss is infinite, of the power there is nothing left: 0, not 0 times infinity.
+        slope = of_loss + of_power * _over(ops.minimum(loss, 2.0**126), miss)
         return upstream * (focus * slope), *[None for _ in (y, *where)]
 
     tensors = (x, y) if where is None else (x, y, where)
@@ -68,7 +63,7 @@ def _shifted(x, gamma, clip, from_logits):
     """`-u ** gamma * log(1 - u)` of the probability less a margin, `u = max(p - clip, 0)`."""
 
     def parts(x):
-        p, q = _both_sides(x, from_logits)
+        p, q = both_sides(x, from_logits)
         # XLA would make (1 - p) + clip one difference from a rounded constant; it cannot here.
         u, rest = ops.relu(p - clip), ops.relu(q) + clip
         # The logarithm of the smaller of u and 1 - u, whose digits are all there.
@@ -89,13 +84,7 @@ def _shifted(x, gamma, clip, from_logits):
 
 
 @loss_function(
-    "binary",
-    from_logits=flag,
-    gamma_negative=non_negative,
-    gamma_positive=non_negative,
-    clip=smoothing,
-    axis=integer_axis,
-    ignore_class=class_id_or_none,
+    "binary", gamma_negative=non_negative, gamma_positive=non_negative, clip=share, **OPTIONS
 )
 def asymmetric_binary_crossentropy(
     y_true,
@@ -104,7 +93,9 @@ def asymmetric_binary_crossentropy(
     gamma_negative=4.0,
     gamma_positive=1.0,
     clip=0.05,
+    label_smoothing=0.0,
     axis=-1,
+    class_weights=None,
     ignore_class=None,
     mask=None,
 ):
@@ -120,9 +111,11 @@ def asymmetric_binary_crossentropy(
         p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
         q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
         u = maximum(p - clip, 0)
-        positive = -(q ** gamma_positive) * xlogy(y_true, p)
-        negative = -(u ** gamma_negative) * xlogy(1 - y_true, minimum(q + clip, 1))
-        loss = mean(positive + negative, axis=axis)
+        y = y_true * (1 - label_smoothing) + label_smoothing / 2
+        w = (1, 1) if class_weights is None else class_weights
+        positive = -(q ** gamma_positive) * xlogy(y, p)
+        negative = -(u ** gamma_negative) * xlogy(1 - y, minimum(q + clip, 1))
+        loss = mean(w[1] * positive + w[0] * negative, axis=axis)
 
     Args:
         y_true: Labels from 0 to 1, for each output.
@@ -131,7 +124,9 @@ def asymmetric_binary_crossentropy(
         gamma_negative: Focus on wrong negatives, at least 0. Defaults to `4.0`.
         gamma_positive: Focus on wrong positives, at least 0. Defaults to `1.0`.
         clip: Probability that negatives are forgiven, in [0, 1). Defaults to `0.05`.
+        label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
         axis: Axis that the mean is taken over. Defaults to `-1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
         ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
@@ -156,13 +151,14 @@ def asymmetric_binary_crossentropy(
     Reference:
         [Ridnik et al., 2021](https://arxiv.org/abs/2009.14119)
     """
-    y = ops.cast(y_true, y_pred.dtype)
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    yes, no = sides(y, class_weights)
     positive = _focused(y_pred, ops.ones_like(y_pred), gamma_positive, from_logits)
     if clip:
         negative = _shifted(y_pred, gamma_negative, clip, from_logits)
     else:
         negative = _focused(y_pred, ops.zeros_like(y_pred), gamma_negative, from_logits)
-    return mean(y * positive + (1 - y) * negative, mask, axis)
+    return mean(asked(yes, positive) + asked(no, negative), mask, axis)
 
 
 @register("losses")
@@ -175,7 +171,9 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         gamma_negative=4.0,
         gamma_positive=1.0,
         clip=0.05,
+        label_smoothing=0.0,
         axis=-1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -184,7 +182,9 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         self.gamma_negative = gamma_negative
         self.gamma_positive = gamma_positive
         self.clip = clip
+        self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -374,13 +374,7 @@ class PenaltyReducedFocal(Loss, fn=penalty_reduced_focal):
         self.beta = beta
 
 
-@loss_function(
-    "binary",
-    from_logits=flag,
-    smooth=non_negative,
-    axis=integer_axis,
-    ignore_class=class_id_or_none,
-)
+@loss_function("binary", smooth=non_negative, **OPTIONS)
 def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class=None, mask=None):
     """One minus the F1 score of probabilities, with the counts of a sample along an axis.
 
@@ -425,7 +419,7 @@ def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class
     """
 
     def parts(x, y):
-        p, q = _both_sides(x, from_logits)
+        p, q = both_sides(x, from_logits)
         if keep is not None:
             y, p, q = (ops.where(keep, v, 0.0) for v in (y, p, q))
         no = 1 - y if keep is None else ops.where(keep, 1 - y, 0.0)

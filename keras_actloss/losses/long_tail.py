@@ -15,6 +15,7 @@ from keras_actloss.core.crossentropy import (
     one_hot,
 )
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import difference, product
 from keras_actloss.core.registry import register
@@ -63,6 +64,7 @@ def categorical_logit_adjusted_crossentropy(
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
+    class_weights=None,
     ignore_class=None,
 ):
     """Cross-entropy of predictions to which the frequencies of the classes are added in training.
@@ -76,7 +78,8 @@ def categorical_logit_adjusted_crossentropy(
         p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
         p = prior * p / sum(prior * p, axis=axis, keepdims=True)
         y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
-        loss = -sum(xlogy(y, p), axis=axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, p), axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
@@ -87,6 +90,7 @@ def categorical_logit_adjusted_crossentropy(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -111,7 +115,9 @@ def categorical_logit_adjusted_crossentropy(
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
     """
     y_pred, low = _adjusted(y_pred, as_list(class_prior), tau, from_logits, axis)
-    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
+    return of_categorical(
+        y_true, y_pred, from_logits, label_smoothing, axis, class_weights, low=low
+    )
 
 
 @register("losses")
@@ -125,6 +131,7 @@ class CategoricalLogitAdjustedCrossentropy(Loss, fn=categorical_logit_adjusted_c
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -134,6 +141,7 @@ class CategoricalLogitAdjustedCrossentropy(Loss, fn=categorical_logit_adjusted_c
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
     @property
@@ -151,6 +159,7 @@ def sparse_categorical_logit_adjusted_crossentropy(
     ignore_class=None,
     axis=-1,
     label_smoothing=0.0,
+    class_weights=None,
 ):
     """Cross-entropy of ids, with the frequencies of the classes added to the predictions.
 
@@ -164,7 +173,8 @@ def sparse_categorical_logit_adjusted_crossentropy(
         p = prior * p / sum(prior * p, axis=axis, keepdims=True)
         y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
         y = y + label_smoothing / size(y_pred, axis)
-        loss = -sum(xlogy(y, p), axis=axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, p), axis=axis)
 
     Args:
         y_true: Class ids, integers from 0.
@@ -176,6 +186,7 @@ def sparse_categorical_logit_adjusted_crossentropy(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -198,7 +209,7 @@ def sparse_categorical_logit_adjusted_crossentropy(
         [Menon et al., 2021](https://arxiv.org/abs/2007.07314)
     """
     y_pred, low = _adjusted(y_pred, as_list(class_prior), tau, from_logits, axis)
-    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, None, low=low)
+    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, low=low)
 
 
 @register("losses")
@@ -215,6 +226,7 @@ class SparseCategoricalLogitAdjustedCrossentropy(
         ignore_class=None,
         axis=-1,
         label_smoothing=0.0,
+        class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
@@ -224,10 +236,113 @@ class SparseCategoricalLogitAdjustedCrossentropy(
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)
 
     @property
     def width(self):
         return len(self.class_prior)
+
+
+def _behind(x, label, counts, max_margin, scale, axis):
+    """Scaled scores, those of labels behind by their margins, and what rounding took from them."""
+    margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
+    shifted, low = _minus(x, margins, label, axis, "class_counts")
+    (rounded,), (rest,) = _rounded([scale])
+    logits, dropped = product(shifted, ops.full_like(shifted, rounded))
+    return logits, ops.stop_gradient(dropped + scale * low + rest * shifted)
+
+
+@loss_function("onehot", **_MARGIN)
+def categorical_label_distribution_aware_margin(
+    y_true,
+    y_pred,
+    class_counts,
+    max_margin=0.5,
+    scale=30.0,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+):
+    """Cross-entropy of labels whose score must lead by a margin, wider for rare classes.
+
+    Take it for labels that are one-hot; see `label_distribution_aware_margin`. The margin is that
+    of a row's largest entry.
+
+    Formula:
+
+        margin = max_margin * (min(class_counts) / along(class_counts, axis)) ** (1 / 4)
+        label = where(y_true == max(y_true, axis=axis, keepdims=True), 1, 0)
+        logits = scale * (y_pred - margin * label)
+        e = exp(logits - max(logits, axis=axis, keepdims=True))
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * xlogy(y, e / sum(e, axis=axis, keepdims=True)), axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Scores, such as cosines, from -1 to 1.
+        class_counts: Number of samples of each class in training, above 0.
+        max_margin: Margin of the rarest class, at least 0. Defaults to `0.5`.
+        scale: What the scores are multiplied with, above 0. Defaults to `30.0`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> ldam = keras_actloss.losses.categorical_label_distribution_aware_margin
+    >>> float(ldam([[0, 1]], [[0.0, 0.5]], class_counts=[16, 1])[0])
+    0.6931...
+
+    Related:
+        `max_margin=0` is `categorical_crossentropy` of `scale * y_pred`.
+
+    Reference:
+        [Cao et al., 2019](https://arxiv.org/abs/1906.07413)
+    """
+    label = y_true == amax(y_true, axis=axis, keepdims=True)
+    logits, low = _behind(y_pred, label, as_list(class_counts), max_margin, scale, axis)
+    return of_categorical(y_true, logits, True, label_smoothing, axis, class_weights, low=low)
+
+
+@register("losses")
+class CategoricalLabelDistributionAwareMargin(Loss, fn=categorical_label_distribution_aware_margin):
+    """Class form of `categorical_label_distribution_aware_margin`."""
+
+    def __init__(
+        self,
+        class_counts,
+        max_margin=0.5,
+        scale=30.0,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.class_counts = as_list(class_counts)
+        self.max_margin = max_margin
+        self.scale = scale
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+
+    @property
+    def width(self):
+        return len(self.class_counts)
 
 
 @loss_function("ids", **_MARGIN)
@@ -239,6 +354,7 @@ def label_distribution_aware_margin(
     scale=30.0,
     ignore_class=None,
     axis=-1,
+    label_smoothing=0.0,
     class_weights=None,
 ):
     """Cross-entropy of class ids whose own score must lead by a margin, wider for rare classes.
@@ -249,9 +365,10 @@ def label_distribution_aware_margin(
     Formula:
 
         margin = max_margin * (min(class_counts) / along(class_counts, axis)) ** (1 / 4)
-        y = one_hot(y_true, size(y_pred, axis), axis)
-        logits = scale * (y_pred - margin * y)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        logits = scale * (y_pred - margin * label)
         e = exp(logits - max(logits, axis=axis, keepdims=True))
+        y = label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
         w = 1 if class_weights is None else along(class_weights, axis)
         loss = -sum(w * xlogy(y, e / sum(e, axis=axis, keepdims=True)), axis=axis)
 
@@ -263,6 +380,8 @@ def label_distribution_aware_margin(
         scale: What the scores are multiplied with, above 0. Defaults to `30.0`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
 
     Shapes:
@@ -280,19 +399,15 @@ def label_distribution_aware_margin(
     0.6931...
 
     Related:
-        `max_margin=0` is `sparse_categorical_crossentropy` of `scale * y_pred`.
+        `max_margin=0` is `sparse_categorical_crossentropy` of `scale * y_pred`;
+        `categorical_label_distribution_aware_margin` of the one-hot labels.
 
     Reference:
         [Cao et al., 2019](https://arxiv.org/abs/1906.07413)
     """
-    counts = as_list(class_counts)
-    margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
-    label = one_hot(y_true, y_pred, axis)
-    shifted, low = _minus(y_pred, margins, label == 1, axis, "class_counts")
-    (rounded,), (rest,) = _rounded([scale])
-    logits, dropped = product(shifted, ops.full_like(shifted, rounded))
-    low = ops.stop_gradient(dropped + scale * low + rest * shifted)
-    return of_sparse(y_true, logits, True, 0.0, axis, class_weights, low=low)
+    label = one_hot(y_true, y_pred, axis) == 1
+    logits, low = _behind(y_pred, label, as_list(class_counts), max_margin, scale, axis)
+    return of_sparse(y_true, logits, True, label_smoothing, axis, class_weights, low=low)
 
 
 @register("losses")
@@ -306,6 +421,7 @@ class LabelDistributionAwareMargin(Loss, fn=label_distribution_aware_margin):
         scale=30.0,
         ignore_class=None,
         axis=-1,
+        label_smoothing=0.0,
         class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -315,6 +431,7 @@ class LabelDistributionAwareMargin(Loss, fn=label_distribution_aware_margin):
         self.scale = scale
         self.ignore_class = ignore_class
         self.axis = axis
+        self.label_smoothing = label_smoothing
         self.class_weights = as_list(class_weights)
 
     @property

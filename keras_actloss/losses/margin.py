@@ -6,9 +6,8 @@ from keras import ops
 
 from keras_actloss.core.checks import finite
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import unit, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean
 
@@ -71,15 +70,6 @@ def _halves(y_pred, name):
     return y_pred[..., : size // 2], y_pred[..., size // 2 :]
 
 
-def _unit(x):
-    """A vector over its length, and that length as two factors: a square could overflow."""
-    top = amax(ops.abs(x), axis=-1, keepdims=True)
-    scale = ops.where(top == 0, 1.0, top)
-    x = x / scale
-    length = ops.where(top == 0, 1.0, ops.sqrt(ops.maximum(ops.sum(x * x, -1, keepdims=True), 1)))
-    return x / length, scale, length, top != 0
-
-
 @loss_function("target", margin=finite)
 def cosine_embedding(y_true, y_pred, margin=0.0):
     """One minus the cosine of pairs that are alike, excess over a margin of the cosine of others.
@@ -122,7 +112,7 @@ def cosine_embedding(y_true, y_pred, margin=0.0):
 
     def shared(label, y_pred):
         a, b = _halves(y_pred, "cosine_embedding")
-        a, b = _unit(a), _unit(b)
+        a, b = unit(a, -1), unit(b, -1)
         return a, b, ops.sum(a[0] * b[0], -1, keepdims=True)
 
     def value(shared, label, y_pred):
@@ -133,9 +123,10 @@ def cosine_embedding(y_true, y_pred, margin=0.0):
         return ops.squeeze(ops.where(label > 0, alike, ops.relu(cosine - margin)), -1)
 
     def gradient(upstream, shared, label, y_pred):
-        (u, *of_a, known_a), (v, *of_b, known_b), cosine = shared
+        (u, *of_a), (v, *of_b), cosine = shared
         slope = ops.where(label > 0, -1.0, ops.where(cosine > margin, 1.0, 0.0))
-        slope = ops.where(ops.logical_and(known_a, known_b), slope, 0.0)
+        # Of a vector of zeros the factor is 0.
+        slope = ops.where(of_a[1] * of_b[1] == 0, 0.0, slope)
         slope = ops.expand_dims(upstream, -1) * slope
         # What of each is across the other, from their chord, or that to the opposite.
         sign = ops.where(cosine < 0, -1.0, 1.0)
@@ -143,8 +134,8 @@ def cosine_embedding(y_true, y_pred, margin=0.0):
         height = ops.sum(ops.square(chord), -1, keepdims=True) / 2
         across_a, across_b = chord + sign * height * u, sign * (height * v - chord)
         slopes = [
-            slope * across / length / scale
-            for across, (scale, length) in ((across_a, of_a), (across_b, of_b))
+            slope * across / length * factor
+            for across, (length, factor) in ((across_a, of_a), (across_b, of_b))
         ]
         return None, ops.concatenate(slopes, axis=-1)
 

@@ -3,7 +3,7 @@
 from typing import Unpack
 
 from keras_actloss.core.checks import non_negative, positive_fraction
-from keras_actloss.core.crossentropy import OPTIONS, Curve, of_categorical, of_sparse
+from keras_actloss.core.crossentropy import OPTIONS, Curve, of_binary, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import expm1
@@ -22,9 +22,93 @@ def _generalized(q):
 def _symmetric(alpha, beta):
     """`-alpha * log(p) + beta * (1 - p)`."""
     return Curve(
-        lambda label: alpha * label.loss + beta * label.q,
+        lambda label: (alpha * label.loss if alpha else 0.0) + beta * label.q,
         lambda label: alpha + beta * label.p,
     )
+
+
+@loss_function("binary", **_GENERALIZED)
+def binary_generalized_cross_entropy(
+    y_true,
+    y_pred,
+    q=0.5,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+    mask=None,
+):
+    """Cross-entropy of yes/no labels that stays below `1 / q`, mean over an axis.
+
+    Take it where labels are wrong now and then: a label far from what the model says hardly pulls.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        other = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        y = y_true * (1 - label_smoothing) + label_smoothing / 2
+        w = (1, 1) if class_weights is None else class_weights
+        yes, no = (1 - p**q) / q, (1 - other**q) / q
+        loss = mean(w[1] * y * yes + w[0] * (1 - y) * no, axis=axis)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        q: From the cross-entropy, near 0, to the absolute error, at 1; in (0, 1]. Defaults to
+            `0.5`, as in Keras; the paper has 0.7.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
+        axis: Axis that the mean is taken over. Defaults to `-1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.binary_generalized_cross_entropy([[1]], [[0.5]])[0])
+    0.5857...
+
+    Related:
+        `q=1` is the absolute error of a probability; as `q` goes to 0 it becomes
+        `binary_crossentropy`.
+
+    Reference:
+        [Zhang and Sabuncu, 2018](https://arxiv.org/abs/1805.07836)
+    """
+    curve = _generalized(q)
+    return of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve)
+
+
+@register("losses")
+class BinaryGeneralizedCrossEntropy(Loss, fn=binary_generalized_cross_entropy):
+    """Class form of `binary_generalized_cross_entropy`."""
+
+    def __init__(
+        self,
+        q=0.5,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.q = q
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
 @loss_function("onehot", **_GENERALIZED)
@@ -198,6 +282,95 @@ class SparseCategoricalGeneralizedCrossEntropy(
         self.class_weights = as_list(class_weights)
 
 
+@loss_function("binary", **_SYMMETRIC)
+def binary_symmetric_crossentropy(
+    y_true,
+    y_pred,
+    alpha=0.1,
+    beta=4.0,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+    mask=None,
+):
+    """Cross-entropy of yes/no labels plus that of the labels under the predictions.
+
+    Take it where labels are wrong now and then: the reverse part is bounded and dominates, the
+    other one still makes hard labels learn. The mean over an axis.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
+        y = y_true * (1 - label_smoothing) + label_smoothing / 2
+        w = (1, 1) if class_weights is None else class_weights
+        yes, no = beta * y * q - alpha * xlogy(y, p), beta * (1 - y) * p - alpha * xlogy(1 - y, q)
+        loss = mean(w[1] * yes + w[0] * no, axis=axis)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        alpha: Weight of the cross-entropy, at least 0. Defaults to `0.1`.
+        beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 4.
+            Code that clips labels at 1e-4 has -A of 9.2. Defaults to `4.0`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
+        axis: Axis that the mean is taken over. Defaults to `-1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.binary_symmetric_crossentropy([[1]], [[0.25]])[0])
+    3.1386...
+
+    Related:
+        `beta=0` is `alpha` times `binary_crossentropy`. With `alpha=1` it is
+        `binary_poly_crossentropy` with `epsilon=beta`.
+
+    Reference:
+        [Wang et al., 2019](https://arxiv.org/abs/1908.06112)
+    """
+    curve = _symmetric(alpha, beta)
+    return of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve)
+
+
+@register("losses")
+class BinarySymmetricCrossentropy(Loss, fn=binary_symmetric_crossentropy):
+    """Class form of `binary_symmetric_crossentropy`."""
+
+    def __init__(
+        self,
+        alpha=0.1,
+        beta=4.0,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.alpha = alpha
+        self.beta = beta
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+
+
 @loss_function("onehot", **_SYMMETRIC)
 def categorical_symmetric_crossentropy(
     y_true,
@@ -205,6 +378,7 @@ def categorical_symmetric_crossentropy(
     alpha=0.1,
     beta=4.0,
     from_logits=False,
+    label_smoothing=0.0,
     axis=-1,
     class_weights=None,
     ignore_class=None,
@@ -220,7 +394,8 @@ def categorical_symmetric_crossentropy(
         p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
         p = p / sum(p, axis=axis, keepdims=True)
         w = 1 if class_weights is None else along(class_weights, axis)
-        loss = sum(w * (beta * y_true * (1 - p) - alpha * xlogy(y_true, p)), axis=axis)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        loss = sum(w * (beta * y * (1 - p) - alpha * xlogy(y, p)), axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
@@ -229,6 +404,8 @@ def categorical_symmetric_crossentropy(
         beta: Weight of the reverse part, at least 0: the paper's beta times its -A, here 1 and 4.
             Code that clips labels at 1e-4 has -A of 9.2. Defaults to `4.0`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         axis: The class axis. Defaults to `-1`.
         class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
@@ -255,7 +432,7 @@ def categorical_symmetric_crossentropy(
         [Wang et al., 2019](https://arxiv.org/abs/1908.06112)
     """
     curve = _symmetric(alpha, beta)
-    return of_categorical(y_true, y_pred, from_logits, 0.0, axis, class_weights, curve)
+    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve)
 
 
 @register("losses")
@@ -267,6 +444,7 @@ class CategoricalSymmetricCrossentropy(Loss, fn=categorical_symmetric_crossentro
         alpha=0.1,
         beta=4.0,
         from_logits=False,
+        label_smoothing=0.0,
         axis=-1,
         class_weights=None,
         ignore_class=None,
@@ -276,6 +454,7 @@ class CategoricalSymmetricCrossentropy(Loss, fn=categorical_symmetric_crossentro
         self.alpha = alpha
         self.beta = beta
         self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
         self.axis = axis
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
@@ -290,6 +469,7 @@ def sparse_categorical_symmetric_crossentropy(
     from_logits=False,
     ignore_class=None,
     axis=-1,
+    label_smoothing=0.0,
     class_weights=None,
 ):
     """Cross-entropy of class ids plus that of the ids under the predictions.
@@ -301,7 +481,8 @@ def sparse_categorical_symmetric_crossentropy(
         p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
         p = p / sum(p, axis=axis, keepdims=True)
         w = 1 if class_weights is None else along(class_weights, axis)
-        y = one_hot(y_true, size(y_pred, axis), axis)
+        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
+        y = y + label_smoothing / size(y_pred, axis)
         loss = sum(w * (beta * y * (1 - p) - alpha * xlogy(y, p)), axis=axis)
 
     Args:
@@ -313,6 +494,8 @@ def sparse_categorical_symmetric_crossentropy(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
 
     Shapes:
@@ -336,7 +519,7 @@ def sparse_categorical_symmetric_crossentropy(
         [Wang et al., 2019](https://arxiv.org/abs/1908.06112)
     """
     curve = _symmetric(alpha, beta)
-    return of_sparse(y_true, y_pred, from_logits, 0.0, axis, class_weights, curve)
+    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve)
 
 
 @register("losses")
@@ -350,6 +533,7 @@ class SparseCategoricalSymmetricCrossentropy(Loss, fn=sparse_categorical_symmetr
         from_logits=False,
         ignore_class=None,
         axis=-1,
+        label_smoothing=0.0,
         class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -359,4 +543,5 @@ class SparseCategoricalSymmetricCrossentropy(Loss, fn=sparse_categorical_symmetr
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
+        self.label_smoothing = label_smoothing
         self.class_weights = as_list(class_weights)

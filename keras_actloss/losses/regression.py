@@ -5,11 +5,11 @@ from typing import Unpack
 
 from keras import ops
 
+from keras_actloss.core import special
 from keras_actloss.core.checks import all_of, finite, integer_axis, positive, within
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import absolute, with_gradient
+from keras_actloss.core.numerics import absolute, direction, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
@@ -17,34 +17,18 @@ from keras_actloss.core.tensors import fit, mean
 _EDGE = 2.0**-24
 
 
-def _log_quotient(distance, low, high):
-    """`log(high / low)` of positive numbers that are `distance` apart.
-
-    Logarithms of neighbors cancel, and a quotient of numbers far apart may not be a float.
-    """
-    ratio = distance / low
-    far = ops.log(high) - ops.log(low)
-    return ops.where(ratio > 2.0**100, far, ops.log1p(ratio))
-
-
-def _log_quotient_of(y, p):
-    distance = p - y
-    return ops.sign(distance) * _log_quotient(
-        ops.abs(distance), ops.minimum(p, y), ops.maximum(p, y)
-    )
-
-
-# `log(p / y)`.
-_log_ratio = with_gradient(_log_quotient_of, lambda upstream, y, p: (None, upstream / p))
+# `log(p / y)`; a `p` of 0 counts as the smallest normal number.
+_log_ratio = with_gradient(
+    lambda y, p: special.log_ratio(ops.maximum(p, special.SMALLEST), y),
+    lambda upstream, y, p: (None, upstream * reciprocal(p)),
+)
 
 
 def _log1p_quotient(y, p):
     inside = ops.maximum(p, _EDGE - 1)
-    distance = inside - y
-    low, high = ops.minimum(inside, y) + 1, ops.maximum(inside, y) + 1
     below = ops.log(ops.relu(_EDGE - 1 - p) + _EDGE) - math.log(_EDGE)
     below = ops.where(p < _EDGE - 1, below, ops.zeros_like(p))
-    return ops.sign(distance) * _log_quotient(ops.abs(distance), low, high) - below
+    return special.log_ratio(inside + 1, y + 1, inside - y) - below
 
 
 # `log((1 + p) / (1 + y))`, mirrored in slope where `p` leaves the domain.
@@ -78,28 +62,6 @@ def _percentage_gradient(upstream, y, p):
 _symmetric_percentage = with_gradient(
     lambda y, p: 200 * _percentage(y, p)[-1], _percentage_gradient
 )
-
-
-def _direction(x, axis):
-    """`x` with length 1 along `axis`; a vector of zeros stays and has no gradient."""
-
-    def scaled(x):
-        # By a power of two, exactly, such that no square over- or underflows.
-        top = amax(ops.abs(x), axis=axis, keepdims=True)
-        factor = ops.where(top < 2.0**-30, 2.0**85, ops.ones_like(top))
-        factor = ops.where(top > 2.0**55, 2.0**-73, factor)
-        x = x * factor
-        zero = top == 0
-        square = ops.sum(ops.square(x), axis=axis, keepdims=True)
-        length = ops.sqrt(ops.where(zero, 1.0, square))
-        return x / length, length, ops.where(zero, 0.0, factor)
-
-    def gradient(upstream, kept, x):
-        unit, length, factor = kept
-        along = ops.sum(upstream * unit, axis=axis, keepdims=True)
-        return (upstream - along * unit) / length * factor
-
-    return with_gradient(lambda kept, x: kept[0], gradient, scaled)(x)
 
 
 def _root(g, keep, focus):
@@ -412,7 +374,7 @@ def cosine_similarity(y_true, y_pred, axis=-1, mask=None):
     """
     if mask is not None:
         y_pred = ops.where(fit(mask, y_pred.shape, axis=axis), y_pred, ops.zeros_like(y_pred))
-    return -ops.sum(_direction(y_true, axis) * _direction(y_pred, axis), axis=axis)
+    return -ops.sum(direction(y_true, axis) * direction(y_pred, axis), axis=axis)
 
 
 @register("losses")

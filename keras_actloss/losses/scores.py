@@ -4,7 +4,16 @@ from typing import Unpack
 
 from keras import ops
 
-from keras_actloss.core.crossentropy import OPTIONS, along, logistic, one_hot, smoothed
+from keras_actloss.core.crossentropy import (
+    OPTIONS,
+    along,
+    both_sides,
+    logistic,
+    of_rows,
+    one_hot,
+    sides,
+    smoothed,
+)
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient
@@ -41,6 +50,80 @@ def _softmax_brier(y, x, axis):
     return with_gradient(value, gradient, shared)(y, x)
 
 
+@loss_function("onehot", **OPTIONS)
+def categorical_nll(
+    y_true,
+    y_pred,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+):
+    """Negative log-likelihood of one-hot or soft labels under log-probabilities.
+
+    Take it where the model ends in a log-softmax, or mixes log-probabilities by itself;
+    `categorical_crossentropy` for logits, which it normalizes.
+
+    Formula:
+
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        loss = -sum(w * y * y_pred, axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Log-probabilities.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.categorical_nll([[0, 1]], [[-0.25, -1.5]])[0])
+    1.5
+
+    Related:
+        Of `log_softmax(x)`, `categorical_crossentropy` of the logits `x`.
+
+    Reference:
+        [Goodfellow et al., 2016, section 6.2.1.1](https://www.deeplearningbook.org)
+    """
+    y = smoothed(ops.stop_gradient(y_true), label_smoothing, y_pred.shape[axis])
+    if class_weights is not None:
+        y = y * along(class_weights, y_pred, axis)
+    # An entry at minus infinity that nobody asks for is no loss.
+    return -ops.sum(y * ops.where(y == 0, ops.zeros_like(y_pred), y_pred), axis=axis)
+
+
+@register("losses")
+class CategoricalNLL(Loss, fn=categorical_nll):
+    """Class form of `categorical_nll`."""
+
+    def __init__(
+        self,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+
+
 @loss_function("ids", **OPTIONS)
 def sparse_categorical_nll(
     y_true,
@@ -52,8 +135,7 @@ def sparse_categorical_nll(
 ):
     """Negative log-likelihood of class ids under log-probabilities.
 
-    Take it where the model ends in a log-softmax, or mixes log-probabilities by itself;
-    `sparse_categorical_crossentropy` for logits, which it normalizes.
+    Take it for labels that are ids; see `categorical_nll`.
 
     Formula:
 
@@ -86,16 +168,19 @@ def sparse_categorical_nll(
     1.5
 
     Related:
-        Of `log_softmax(x)`, `sparse_categorical_crossentropy` of the logits `x`.
+        `categorical_nll` of the one-hot labels; of `log_softmax(x)`,
+        `sparse_categorical_crossentropy` of the logits `x`.
 
     Reference:
         [Goodfellow et al., 2016, section 6.2.1.1](https://www.deeplearningbook.org)
     """
-    y = smoothed(one_hot(y_true, y_pred, axis), label_smoothing, y_pred.shape[axis])
-    if class_weights is not None:
-        y = y * along(class_weights, y_pred, axis)
-    # An entry at minus infinity that nobody asks for is no loss.
-    return -ops.sum(y * ops.where(y == 0, ops.zeros_like(y_pred), y_pred), axis=axis)
+    return categorical_nll.prepared(
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
+    )
 
 
 @register("losses")
@@ -199,6 +284,101 @@ class MultilabelSoftMargin(Loss, fn=multilabel_soft_margin):
         return None if self.class_weights is None else len(self.class_weights)
 
 
+def _binary_brier(from_logits):
+    def miss(x, y):
+        p, q = both_sides(x, from_logits)
+        return p, q, (1 - y) * p - y * q
+
+    def gradient(upstream, x, y):
+        p, q, error = miss(x, y)
+        return 2 * upstream * error * (p * q if from_logits else 1.0), None
+
+    return with_gradient(lambda x, y: ops.square(miss(x, y)[-1]), gradient)
+
+
+@loss_function("binary", **OPTIONS)
+def binary_brier(
+    y_true,
+    y_pred,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights=None,
+    ignore_class=None,
+    mask=None,
+):
+    """Squared distance of a probability from its yes/no label, mean over an axis.
+
+    Take it for calibrated probabilities where a confident mistake must not cost more than 1, or as
+    a score beside `binary_crossentropy`.
+
+    Formula:
+
+        p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
+        y = y_true * (1 - label_smoothing) + label_smoothing / 2
+        w = (1, 1) if class_weights is None else class_weights
+        loss = mean((w[1] * y_true + w[0] * (1 - y_true)) * (p - y) ** 2, axis=axis)
+
+    Args:
+        y_true: Labels from 0 to 1, for each output.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
+        axis: Axis that the mean is taken over. Defaults to `-1`.
+        class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
+        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., n)`; `(batch,)` beside `(batch, 1)` is the same. The
+        loss: the same without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.binary_brier([[1]], [[0.75]])[0])
+    0.0625
+
+    Related:
+        Of probabilities, `mean_squared_error`, and scikit-learn's `brier_score_loss`; half of
+        `categorical_brier` of the two classes.
+
+    Reference:
+        [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
+    """
+    label = ops.cast(y_true, y_pred.dtype)
+    weight = 1.0
+    if class_weights is not None:
+        weight = sum(sides(label, class_weights))
+        y_pred = ops.where(weight == 0, 0.5, y_pred)
+    y = smoothed(label, label_smoothing, 2)
+    return mean(weight * _binary_brier(from_logits)(y_pred, y), mask, axis)
+
+
+@register("losses")
+class BinaryBrier(Loss, fn=binary_brier):
+    """Class form of `binary_brier`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+
+
 @loss_function("onehot", **OPTIONS)
 def categorical_brier(
     y_true,
@@ -206,6 +386,7 @@ def categorical_brier(
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
+    class_weights=None,
     ignore_class=None,
 ):
     """Squared distance of probabilities from one-hot or soft labels.
@@ -218,7 +399,8 @@ def categorical_brier(
         e = exp(y_pred - max(y_pred, axis=axis, keepdims=True))
         p = e / sum(e, axis=axis, keepdims=True) if from_logits else y_pred
         y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
-        loss = sum((p - y) ** 2, axis=axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * sum((p - y) ** 2, axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
@@ -227,6 +409,8 @@ def categorical_brier(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -243,15 +427,18 @@ def categorical_brier(
     0.125
 
     Related:
-        Of two classes, twice the squared error of one probability.
+        Of two classes, twice `binary_brier`.
 
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    if from_logits:
-        return _softmax_brier(y_true, y_pred, axis)
-    return ops.sum(ops.square(y_pred - ops.stop_gradient(y_true)), axis=axis)
+
+    def loss(y, x):
+        if from_logits:
+            return _softmax_brier(y, x, axis)
+        return ops.sum(ops.square(x - ops.stop_gradient(y)), axis=axis)
+
+    return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
 
 @register("losses")
@@ -263,6 +450,7 @@ class CategoricalBrier(Loss, fn=categorical_brier):
         from_logits=False,
         label_smoothing=0.0,
         axis=-1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -270,6 +458,7 @@ class CategoricalBrier(Loss, fn=categorical_brier):
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -281,6 +470,7 @@ def sparse_categorical_brier(
     ignore_class=None,
     axis=-1,
     label_smoothing=0.0,
+    class_weights=None,
 ):
     """Squared distance of probabilities from class ids.
 
@@ -291,9 +481,10 @@ def sparse_categorical_brier(
 
         e = exp(y_pred - max(y_pred, axis=axis, keepdims=True))
         p = e / sum(e, axis=axis, keepdims=True) if from_logits else y_pred
-        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
-        y = y + label_smoothing / size(y_pred, axis)
-        loss = sum((p - y) ** 2, axis=axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        y = label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * sum((p - y) ** 2, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0.
@@ -303,6 +494,8 @@ def sparse_categorical_brier(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -323,9 +516,13 @@ def sparse_categorical_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    y = one_hot(y_true, y_pred, axis)
     return categorical_brier.prepared(
-        y, y_pred, from_logits=from_logits, label_smoothing=label_smoothing, axis=axis
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        from_logits=from_logits,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
     )
 
 
@@ -339,6 +536,7 @@ class SparseCategoricalBrier(Loss, fn=sparse_categorical_brier):
         ignore_class=None,
         axis=-1,
         label_smoothing=0.0,
+        class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
@@ -346,3 +544,4 @@ class SparseCategoricalBrier(Loss, fn=sparse_categorical_brier):
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)

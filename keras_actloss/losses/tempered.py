@@ -5,12 +5,13 @@ from typing import Unpack
 from keras import ops
 
 from keras_actloss.core.checks import above_one, smoothing
-from keras_actloss.core.crossentropy import OPTIONS, one_hot, smoothed
+from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import expm1, polynomial, power, with_gradient
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 
 _CHECKS = {**OPTIONS, "t1": smoothing, "t2": above_one}
 
@@ -85,6 +86,7 @@ def categorical_bi_tempered_logistic(
     t2=1.2,
     label_smoothing=0.0,
     axis=-1,
+    class_weights=None,
     ignore_class=None,
 ):
     """Logistic loss of one-hot or soft labels that is bounded and has heavy tails.
@@ -103,6 +105,8 @@ def categorical_bi_tempered_logistic(
         y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
         loss = y * (y ** (1 - t1) - p ** (1 - t1)) / (1 - t1)
         loss = sum(loss - (y ** (2 - t1) - p ** (2 - t1)) / (2 - t1), axis=axis)
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * loss
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
@@ -114,6 +118,8 @@ def categorical_bi_tempered_logistic(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -137,8 +143,11 @@ def categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    return _bi_tempered(y_true, y_pred, t1, t2, axis)
+
+    def loss(y, x):
+        return _bi_tempered(y, x, t1, t2, axis)
+
+    return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
 
 @register("losses")
@@ -151,6 +160,7 @@ class CategoricalBiTemperedLogistic(Loss, fn=categorical_bi_tempered_logistic):
         t2=1.2,
         label_smoothing=0.0,
         axis=-1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -159,6 +169,7 @@ class CategoricalBiTemperedLogistic(Loss, fn=categorical_bi_tempered_logistic):
         self.t2 = t2
         self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
@@ -171,6 +182,7 @@ def sparse_categorical_bi_tempered_logistic(
     ignore_class=None,
     axis=-1,
     label_smoothing=0.0,
+    class_weights=None,
 ):
     """Logistic loss of class ids that is bounded and has heavy tails.
 
@@ -183,10 +195,12 @@ def sparse_categorical_bi_tempered_logistic(
         widest = (size(y_pred, axis) ** tail - 1) / tail + 1
         each = lambda shift: (1 + tail * (spread + shift)) ** (-1 / tail)
         p = each(root(lambda s: sum(each(s), axis=axis, keepdims=True) - 1, 0, widest))
-        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
-        y = y + label_smoothing / size(y_pred, axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        y = label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
         loss = y * (y ** (1 - t1) - p ** (1 - t1)) / (1 - t1)
         loss = sum(loss - (y ** (2 - t1) - p ** (2 - t1)) / (2 - t1), axis=axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * loss
 
     Args:
         y_true: Class ids, integers from 0.
@@ -199,6 +213,8 @@ def sparse_categorical_bi_tempered_logistic(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -220,9 +236,14 @@ def sparse_categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    y = one_hot(y_true, y_pred, axis)
     return categorical_bi_tempered_logistic.prepared(
-        y, y_pred, t1=t1, t2=t2, label_smoothing=label_smoothing, axis=axis
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        t1=t1,
+        t2=t2,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
     )
 
 
@@ -237,6 +258,7 @@ class SparseCategoricalBiTemperedLogistic(Loss, fn=sparse_categorical_bi_tempere
         ignore_class=None,
         axis=-1,
         label_smoothing=0.0,
+        class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
@@ -245,3 +267,4 @@ class SparseCategoricalBiTemperedLogistic(Loss, fn=sparse_categorical_bi_tempere
         self.ignore_class = ignore_class
         self.axis = axis
         self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)

@@ -24,7 +24,8 @@ _EXCLUSIVE = {
     "softmin",
     "sparsemax",
 }
-_PROBABILITIES = _EXCLUSIVE | {"hardsigmoid", "sigmoid", "sparsesigmoid"}
+_EACH = {"hardsigmoid", "sigmoid", "sparsesigmoid"}
+_PROBABILITIES = _EXCLUSIVE | _EACH
 _NO_PROBABILITIES = {
     "celu",
     "elu",
@@ -278,6 +279,12 @@ def check_activation_fits(output, expected):
             f"leave {name} out of the model, or set from_logits=False",
         )
         return
+    ensure(
+        not (expected.exclusive and kind in _EACH),
+        f"it ends in {name}, a probability for each class by itself, but {expected.name} takes one "
+        "distribution over classes that exclude each other; end the model in softmax, or take a "
+        "binary loss",
+    )
     said = "no activation" if kind == "linear" else name
     ensure(
         kind in _PROBABILITIES,
