@@ -147,25 +147,16 @@ class CORN(Loss, fn=corn):
         self.ignore_class = ignore_class
 
 
-def _shares(x, axis, from_logits):
-    """What each class has of the whole: the softmax of logits, or probabilities over their sum."""
+def _weights(x, from_logits):
+    """Which class leads on the last axis, what each weighs, and what all do together.
 
-    def shared(x):
-        if from_logits:
-            _, leads, others, rest = leader(x, axis)
-            return leads, ops.where(leads, 1.0, others), 1 + rest
-        leads = x == amax(x, axis=axis, keepdims=True)
-        return leads, x, above_zero(ops.sum(x, axis=axis, keepdims=True))
-
-    def gradient(upstream, kept, x):
-        leads, weight, total = kept
-        of_leader = amax(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
-        # Relative to the leader nothing cancels where that has nearly everything.
-        relative = upstream - of_leader
-        mean = ops.sum(weight / total * relative, axis=axis, keepdims=True)
-        return (weight if from_logits else 1) / total * (relative - mean)
-
-    return with_gradient(lambda kept, x: kept[1] / kept[2], gradient, shared)(x)
+    Logits weigh their exponentials, beside that of the leader.
+    """
+    if from_logits:
+        _, leads, others, rest = leader(x, -1)
+        return leads, ops.where(leads, 1.0, others), 1 + rest
+    leads = x == amax(x, axis=-1, keepdims=True)
+    return leads, x, above_zero(ops.sum(x, axis=-1, keepdims=True))
 
 
 def _sides(p):
@@ -173,6 +164,32 @@ def _sides(p):
     below = ops.cumsum(p, axis=-1)
     above = ops.flip(ops.cumsum(ops.flip(p, axis=-1), axis=-1), axis=-1)
     return below[..., :-1], above[..., 1:]
+
+
+def _squared_emd(from_logits):
+    def shared(y, x):
+        _, weight, total = _weights(x, from_logits)
+        (below, above), (y_below, y_above) = (_sides(v) for v in (weight / total, y))
+        # The difference of the cumulative sums, of which no side cancels where the label is hard.
+        return weight, total, below, above, below * y_above - above * y_below
+
+    def value(kept, y, x):
+        return ops.sum(ops.square(kept[-1]), axis=-1)
+
+    def gradient(upstream, kept, y, x):
+        weight, total, below, above, gap = kept
+
+        def with_end(x, *ends):
+            return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [ends])
+
+        # More of a class moves the borders from it on, and all shares down, those before it too.
+        on = ops.flip(ops.cumsum(ops.flip(gap * above, axis=-1), axis=-1), axis=-1)
+        before = ops.cumsum(gap * below, axis=-1)
+        slope = with_end(on, 0, 1) - with_end(before, 1, 0)
+        scale = 2 * ops.expand_dims(upstream, -1) * ops.sum(y, axis=-1, keepdims=True) / total
+        return None, scale * slope * (weight if from_logits else 1)
+
+    return with_gradient(value, gradient, shared)
 
 
 _EMD = {"from_logits": flag, "axis": integer_axis, "ignore_class": class_id_or_none}
@@ -222,11 +239,8 @@ def categorical_squared_emd(y_true, y_pred, from_logits=False, axis=-1, ignore_c
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
         [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
     """
-    y = ops.stop_gradient(ops.moveaxis(y_true, axis, -1))
-    p = ops.moveaxis(_shares(y_pred, axis, from_logits), axis, -1)
-    (below, above), (y_below, y_above) = _sides(p), _sides(y)
-    # A difference of cumulative sums, by both sides: small where they agree, and not rounded to 0.
-    return ops.sum(ops.square(below * y_above - above * y_below), axis=-1)
+    y, x = (ops.moveaxis(v, axis, -1) for v in (y_true, y_pred))
+    return _squared_emd(from_logits)(y, x)
 
 
 @register("losses")
@@ -302,6 +316,20 @@ class SparseCategoricalSquaredEMD(Loss, fn=sparse_categorical_squared_emd):
         self.axis = axis
 
 
+def _probabilities(from_logits):
+    def gradient(upstream, kept, x):
+        leads, weight, total = kept
+        # Relative to the leader nothing cancels where that has nearly everything.
+        of_leader = amax(ops.where(leads, upstream, -np.inf), axis=-1, keepdims=True)
+        relative = upstream - of_leader
+        mean = ops.sum(weight / total * relative, axis=-1, keepdims=True)
+        return (weight if from_logits else 1) / total * (relative - mean)
+
+    return with_gradient(
+        lambda kept, x: kept[1] / kept[2], gradient, lambda x: _weights(x, from_logits)
+    )
+
+
 _KAPPA = {
     "from_logits": flag,
     "weighting": one_of("quadratic", "linear"),
@@ -372,7 +400,7 @@ def categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    p = _shares(y_pred, -1, from_logits)
+    p = _probabilities(from_logits)(y_pred)
     y = ops.stop_gradient(y_true)
     if mask is not None:
         mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])
