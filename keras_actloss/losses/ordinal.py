@@ -231,9 +231,9 @@ def categorical_squared_emd(y_true, y_pred, from_logits=False, axis=-1, ignore_c
     0.8125
 
     Related:
-        NIMA trains with the root of its mean over the classes. `scipy.stats.energy_distance` of the
-        class ids, weighed by the two distributions, is the root of twice this. Of two classes, half
-        of `categorical_brier`.
+        NIMA trains with the root of this divided by the number of classes.
+        `scipy.stats.energy_distance` of the class ids, weighed by the two distributions, is the
+        root of twice this. Of two classes, half of `categorical_brier`.
 
     Reference:
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
