@@ -51,7 +51,7 @@ def test_ranks_run_to_the_number_of_levels(cls):
     loss = cls()
     assert np.isfinite(float(loss(np.array([4, 0]), X[:2])))
     for call in (loss, cls.fn):
-        with pytest.raises(ValueError, match="id 5, but y_pred has 4 levels, so .* 0 to 4"):
+        with pytest.raises(ValueError, match="id 5, but y_pred has 4 levels"):
             call(np.array([5, 0]), X[:2])
         with pytest.raises(ValueError, match="add up to"):
             call(np.ones((2, 4), "int32"), X[:2])
