@@ -42,7 +42,7 @@ def check_values_per_sample(loss, y_true, y_pred):
 
 def check_samples_are_independent(loss, y_true, y_pred):
     """A sample's value does not depend on its neighbors, unless the class says it couples them."""
-    if loss.couples_samples:
+    if getattr(loss, "couples_samples", False):
         raise NotApplicable("the class says that it couples samples")
     alone = [_values(loss, y_true[i : i + 1], y_pred[i : i + 1])[0] for i in range(len(y_pred))]
     _close(_values(loss, y_true, y_pred), alone, "values in the batch and of each sample alone")
@@ -280,7 +280,7 @@ def check_small_batches(loss, y_true, y_pred):
     ensure(np.shape(empty) == (), f"the loss of an empty batch has shape {np.shape(empty)}")
     _close(empty, 0, "loss of an empty batch")
     one = y_true[:1], y_pred[:1]
-    value = _values(loss, *one)[0].mean()
+    value = _values(loss, *one).mean()
     _close(array(rebuilt(loss, reduction="mean")(*one)), value, "one sample")
 
 
@@ -311,7 +311,7 @@ def check_formula(loss, y_true, y_pred):
     truth = oracle.evaluate(formula, y_pred=y_pred, **arguments)
     off = oracle.errors(value, truth, "float32").max(initial=0)
     ensure(off <= 8, f"the value is {off:.3g} units in the last place off the formula")
-    coupled = loss.couples_samples
+    coupled = getattr(loss, "couples_samples", False)
     truth = oracle.derivative(formula, "y_pred", y_pred, None, coupled, **arguments)
     # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
     scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)

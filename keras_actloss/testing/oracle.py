@@ -178,7 +178,8 @@ def evaluate(formula, constants=None, /, **arguments):
 def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
-    One entry of each sample along the first axis is moved at once, unless they are `coupled`.
+    Unless `coupled`, samples along the first axis must not depend on each other: one entry of each
+    is moved at once.
 
     Returns:
         An object array of the shape of `x`, with `None` where the derivative jumps.
