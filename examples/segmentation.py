@@ -27,7 +27,7 @@ from sklearn.datasets import load_digits
 from keras_actloss import activations, losses
 
 SIZE = 32  # of an image; a digit has 8 by 8 pixels
-DIGITS, TRAINING, TEST = 3, 320, 160
+DIGITS, TRAINING, TEST = 3, 256, 128
 PLAIN = "cross-entropy"
 
 
@@ -53,7 +53,7 @@ def load_data():
         for (y, x), digit in zip(places, rng.choice(halves, DIGITS), strict=True):
             y, x = y + rng.integers(-4, 1), x + rng.integers(-4, 1)
             image[y : y + 8, x : x + 8, 0] = digit
-    images = ink + rng.normal(scale=0.45, size=ink.shape)
+    images = ink + rng.normal(scale=0.7, size=ink.shape)
     masks = ink > 0.25
     images, masks = images.astype("float32"), masks.astype("float32")
     return (images[:TRAINING], masks[:TRAINING]), (images[TRAINING:], masks[TRAINING:])
