@@ -1,7 +1,7 @@
 """Masks of few pixels: what losses of the overlap change, on handwritten digits in noise.
 
 Three digits that come with scikit-learn lie scattered, faint and noisy, in each image; a small
-convolutional network tells which pixels are ink, one in twelve. It is trained with cross-entropy
+convolutional network tells which pixels are ink, one in fourteen. It is trained with cross-entropy
 first. Then four copies of it go on: with cross-entropy, with the Dice loss, with a Tversky loss
 for which a missed pixel is four times as bad as a false one, and with the Lovasz hinge.
 
@@ -9,7 +9,7 @@ for which a missed pixel is four times as bad as a false one, and with the Lovas
 
 It should print, after some seconds, a table in which cross-entropy misses the most ink: where it is
 in doubt it says no, for most pixels are empty. The Dice and Lovasz losses find more and overlap
-more, the Tversky loss finds nearly all and is wrong more often. It writes a picture of some
+more, the Tversky loss finds most, and is wrong more often. It writes a picture of some
 predicted masks to the output folder. The exit code is 1 if Dice or Lovasz do not overlap more than
 cross-entropy does.
 """

@@ -65,6 +65,11 @@ def test_ranks_run_to_the_number_of_levels(cls):
     assert "ids 0 to 4; give the last layer 5 units" in str(report)
 
 
+def test_a_weight_for_each_level():
+    with pytest.raises(ValueError, match="importance_weights: got 5 numbers"):
+        losses.coral(RANKS, X, importance_weights=[1.0] * 5)
+
+
 @pytest.mark.parametrize("cls", [losses.CORAL, losses.CORN])
 def test_steps_of_a_mask(cls):
     """Ranks of any shape, (batch, time) among them, with a mask over the time."""

@@ -321,10 +321,10 @@ class GumbelSoftmax(ActivationLayer, fn=gumbel_softmax):
         self.seed_generator.state.assign(store["seed"])
 
 
-def _with_end(x, axis, fill, first=False):
-    """`x` with one more entry along `axis`, the first or the last."""
+def _padded(x, axis, fill, before=0, after=0):
+    """`x` with as many more entries along `axis`."""
     widths = [(0, 0)] * len(x.shape)
-    widths[axis] = (1, 0) if first else (0, 1)
+    widths[axis] = (before, after)
     return ops.pad(x, widths, constant_values=fill)
 
 
@@ -365,7 +365,7 @@ def ordinal_softmax(x, axis=-1):
     """
 
     def value(x):
-        above, below = _with_end(x, axis, np.inf, first=True), _with_end(x, axis, -np.inf)
+        above, below = _padded(x, axis, np.inf, before=1), _padded(x, axis, -np.inf, after=1)
         high, low = ops.maximum(above, below), ops.minimum(above, below)
         # sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * (1 - exp(b - a)); the larger logit
         # first, so that nothing overflows, and equal ones, infinite too, differ by 0.
@@ -414,11 +414,10 @@ class OrdinalSoftmax(_OneMore, fn=ordinal_softmax):
 
 def _products(x, axis):
     """The product of the entries up to each, in ops that every exporter knows."""
-    size, done = x.shape[axis], 1
-    while done < size:
-        before = ops.take(x, ops.arange(size - done), axis=axis)
-        ones = ops.ones_like(ops.take(x, ops.arange(done), axis=axis))
-        x, done = x * ops.concatenate([ones, before], axis=axis), 2 * done
+    index, done = [slice(None)] * len(x.shape), 1
+    while done < x.shape[axis]:
+        index[axis] = slice(-done)
+        x, done = x * _padded(x[tuple(index)], axis, 1.0, before=done), 2 * done
     return x
 
 
@@ -459,7 +458,8 @@ def conditional_softmax(x, axis=-1):
 
     def value(x):
         above = _products(ops.sigmoid(x), axis)
-        return _with_end(above, axis, 1.0, first=True) * _with_end(ops.sigmoid(-x), axis, 1.0)
+        below = ops.sigmoid(-x)
+        return _padded(above, axis, 1.0, before=1) * _padded(below, axis, 1.0, after=1)
 
     def gradient(upstream, x):
         levels = ops.arange(ops.shape(x)[axis])

@@ -1,6 +1,6 @@
 """The output layer of an ordinal model."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -66,7 +66,7 @@ class OrdinalDense(ActivationLayer):
         self.kernel_constraint = keras.constraints.get(kernel_constraint)
         self.bias_constraint = keras.constraints.get(bias_constraint)
 
-    def build(self, input_shape):
+    def build(self, input_shape: Any = None):
         self.kernel = self.add_weight(
             name="kernel",
             shape=(input_shape[-1], 1),

@@ -73,7 +73,7 @@ def coral(y_true, y_pred, importance_weights=None, ignore_class=None):
     ids, levels = _levels(y_true, y_pred)
     entries = logistic(y_pred, ops.cast(ids > levels, y_pred.dtype))
     if importance_weights is not None:
-        entries = entries * along(importance_weights, y_pred, -1, "importance_weights")
+        entries = entries * along(importance_weights, y_pred, -1, "importance_weights", "levels")
     return ops.sum(entries, axis=-1)
 
 

@@ -346,7 +346,7 @@ def check_labels_fit(output, expected):
 def _check_ids(y, shape, expected):
     axis = expected.axis % len(shape)
     units = shape[axis]
-    classes = None if units is None else classes_of(expected.labels, units)
+    beyond = classes_of(expected.labels, 0)
     if len(y.shape) == len(shape) and y.shape[axis] == 1:
         y = np.squeeze(y, axis)
     ensure(
@@ -366,13 +366,13 @@ def _check_ids(y, shape, expected):
         + ('take y.astype("int32")' if whole else "a number that is not whole is no id"),
     )
     counted = y if expected.ignore_class is None else y[y != expected.ignore_class]
-    if counted.size and classes is not None:
+    if counted.size and units is not None:
         low, high = counted.min(), counted.max()
         ensure(
-            low >= 0 and high < classes,
+            low >= 0 and high < units + beyond,
             f"labels run from {low} to {high}, but {units} outputs stand for the ids 0 to "
-            f"{classes - 1}; give the last layer {int(max(high, 0)) + 1 + units - classes} units, "
-            "or correct the labels or ignore_class",
+            f"{units + beyond - 1}; give the last layer {int(max(high, 0)) + 1 - beyond} units, or "
+            "correct the labels or ignore_class",
         )
 
 
