@@ -54,6 +54,7 @@ _VIEWS = {
 }
 # By name, where the axis holds neither a gate nor logits that compete.
 _OTHER_VIEWS = {
+    "conditional_softmax": _View("logits x and x", (1.0, 1.0), (0.0, 0.0), 1),
     "crelu": _View("x; both outputs"),
     "maxout": _View("pieces x and \N{MINUS SIGN}x/2", (1.0, -0.5), (0.0, 0.0), 0),
     "ordinal_softmax": _View("logits x + 1, x \N{MINUS SIGN} 1", (1.0, 1.0), (1.0, -1.0), 1),

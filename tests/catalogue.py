@@ -20,6 +20,8 @@ ACTIVATIONS = [
     layers.CELU(alpha=0.3),
     layers.ClippedSwiGLU(),
     layers.ClippedSwiGLU(gate="first", alpha=1.3, limit=1.75),
+    layers.ConditionalSoftmax(),
+    layers.ConditionalSoftmax(axis=1),
     layers.CReLU(),
     layers.CReLU(axis=1),
     layers.DynamicTanh(),
@@ -137,6 +139,9 @@ ACTIVATIONS = [
     layers.XIELU(alpha_p_initializer=-0.5, alpha_n_initializer=0.5, beta=0.25),
 ]
 
+# Layers with weights that are no activations.
+HEADS = [layers.OrdinalDense(4)]
+
 LOSSES = [
     losses.AsymmetricBinaryCrossentropy(),
     losses.AsymmetricBinaryCrossentropy(
@@ -203,11 +208,21 @@ LOSSES = [
     losses.CategoricalSparsemax(),
     losses.CategoricalSparsemax(axis=1, ignore_class=2),
     losses.CategoricalSparsemax(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
+    losses.CategoricalSquaredEMD(),
+    losses.CategoricalSquaredEMD(from_logits=True, axis=1, ignore_class=2),
     losses.CategoricalSymmetricCrossentropy(),
     losses.CategoricalSymmetricCrossentropy(
         from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
+    losses.CategoricalWeightedKappa(),
+    losses.CategoricalWeightedKappa(
+        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=2
+    ),
     losses.Charbonnier(epsilon=0.5),
+    losses.CORAL(),
+    losses.CORAL(importance_weights=[1.0, 2.0, 0.5, 0.0], ignore_class=-1),
+    losses.CORN(),
+    losses.CORN(ignore_class=-1),
     losses.CosineEmbedding(margin=-0.5),
     losses.CosineSimilarity(),
     losses.CosineSimilarity(axis=1),
@@ -311,8 +326,14 @@ LOSSES = [
     ),
     losses.SparseCategoricalSparsemax(),
     losses.SparseCategoricalSparsemax(axis=1, ignore_class=-1, label_smoothing=0.1),
+    losses.SparseCategoricalSquaredEMD(),
+    losses.SparseCategoricalSquaredEMD(from_logits=True, axis=1, ignore_class=-1),
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
+    losses.SparseCategoricalWeightedKappa(),
+    losses.SparseCategoricalWeightedKappa(
+        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=-1
+    ),
     losses.SquaredHinge(),
     losses.StudentTNLL(),
     losses.StudentTNLL(df=1.5, full=True),

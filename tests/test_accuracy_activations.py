@@ -160,6 +160,7 @@ ACTIVATIONS = {
 
 # The same for functions that are 0 in a part of their range: there one ULP in a logit is forgiven.
 SIMPLEX = {
+    "conditional_softmax": (activations.conditional_softmax, {}, 8),
     "ordinal_softmax": (activations.ordinal_softmax, {}, 8),
     "sparsemax": (activations.sparsemax, {}, 8),
     "entmax15": (activations.entmax15, {}, 8),
@@ -179,7 +180,7 @@ def _activation_case(name, dtype):
     if not is_row:
         return x, None, truth_of(function, dtype, x, settings)
     # A single chosen output, as a loss would ask for it, is the hard case of a row.
-    width = 5 if name == "ordinal_softmax" else 4
+    width = 5 if name in ("conditional_softmax", "ordinal_softmax") else 4
     upstream = np.eye(width, dtype="float32")[np.argmax(x, -1)]
     return x, upstream, truth_of(function, dtype, x, settings, upstream)
 

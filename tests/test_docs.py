@@ -28,11 +28,12 @@ CLASSES = [
     thing
     for kind in CATALOGUE.values()
     for thing in kind.values()
-    if isinstance(thing, type) and thing is not keras_actloss.losses.WeightedSum  # has no function
+    if isinstance(thing, type) and thing.fn is not None
 ]
 OTHERS = [
     keras_actloss.get,
     keras_actloss.layers.ActivationLayer,
+    keras_actloss.layers.OrdinalDense,
     keras_actloss.losses.Loss,
     keras_actloss.losses.LossMetric,
     keras_actloss.losses.WeightedSum,
@@ -40,6 +41,7 @@ OTHERS = [
     keras_actloss.losses.class_counts,
     keras_actloss.losses.effective_number_weights,
     keras_actloss.losses.logit_prior,
+    keras_actloss.losses.median_class,
     plot.plot_activations,
     testing.check_activation,
     testing.check_loss,

@@ -11,7 +11,13 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
 @pytest.mark.parametrize(
-    ("name", "row"), [("imbalance", "balanced"), ("uncertainty", "the network")]
+    ("name", "row"),
+    [
+        ("imbalance", "balanced"),
+        ("ordinal", "CORN"),
+        ("segmentation", "Tversky"),
+        ("uncertainty", "the network"),
+    ],
 )
 def test_example(name, row, tmp_path, capsys):
     main = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]

@@ -494,11 +494,7 @@ ALSO_LOSS = {
         "check_weight_zero_removes",
         "check_mask",
     },
-    "check_samples_are_independent": {
-        "check_small_batches",
-        "check_mask",
-        "check_weight_zero_removes",
-    },
+    "check_samples_are_independent": {"check_mask", "check_weight_zero_removes"},
     "check_saving": {"check_copy_and_pickle"},
 }
 ALSO_ACTIVATION = {"check_saving": {"check_copy"}}

@@ -65,12 +65,20 @@ ENTMAX_OF_ALPHA = {
     3.0: [-0.40647221, -0.27458141, 0.19315223],
 }
 
+
+def _chain(x):
+    """As coral_pytorch: the differences of cumulative products."""
+    above = torch.cumprod(torch.sigmoid(x), -1)
+    return -torch.diff(torch.nn.functional.pad(above, (1, 0), value=1.0), append=0 * x[:, :1])
+
+
 TORCH = {
     "softmin": (activations.softmin, lambda x: torch.nn.functional.softmin(x, dim=-1)),
     "gumbel_softmax": (
         lambda x: activations.gumbel_softmax(x, temperature=0.7, seed=5),
         lambda x: torch.softmax((x + torch.tensor(_noise(5))) / 0.7, dim=-1),
     ),
+    "conditional_softmax": (activations.conditional_softmax, _chain),
     "ordinal_softmax": (
         activations.ordinal_softmax,
         lambda x: (

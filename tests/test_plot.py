@@ -31,6 +31,7 @@ def _row(*entries):
 
 # What is drawn of an activation that is no curve in x with its defaults: one column a curve.
 EXPECTED = {
+    "conditional_softmax": lambda x: _row(activations.sigmoid(x) * activations.sigmoid(-x)),
     "crelu": lambda x: _row(np.maximum(x, 0), np.maximum(-x, 0)),
     "gumbel_softmax": lambda x: activations.softmax(_row(x, 0.0))[:, :1],
     "maxout": lambda x: _row(np.maximum(x, -x / 2)),

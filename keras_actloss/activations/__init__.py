@@ -29,6 +29,7 @@ from keras_actloss.activations.sigmoidal import (
     tanh,
 )
 from keras_actloss.activations.simplex import (
+    conditional_softmax,
     gumbel_softmax,
     log_softmax,
     ordinal_softmax,
@@ -42,6 +43,7 @@ from keras_actloss.activations.stochastic import rrelu
 __all__ = [
     "bilinear",
     "celu",
+    "conditional_softmax",
     "crelu",
     "dynamic_tanh",
     "elu",

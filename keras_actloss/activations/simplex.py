@@ -321,6 +321,13 @@ class GumbelSoftmax(ActivationLayer, fn=gumbel_softmax):
         self.seed_generator.state.assign(store["seed"])
 
 
+def _padded(x, axis, fill, before=0, after=0):
+    """`x` with as many more entries along `axis`."""
+    widths = [(0, 0)] * len(x.shape)
+    widths[axis] = (before, after)
+    return ops.pad(x, widths, constant_values=fill)
+
+
 @activation(axis=integer_axis)
 def ordinal_softmax(x, axis=-1):
     """Logits of exceeding each level of an ordered scale to probabilities of the levels.
@@ -350,19 +357,15 @@ def ordinal_softmax(x, axis=-1):
     0.6118...
 
     Related:
-        Of a single logit, `sigmoid(-x)` and `sigmoid(x)`.
+        Of a single logit, `sigmoid(-x)` and `sigmoid(x)`. `conditional_softmax` for CORN,
+        `losses.median_class` for the level to predict.
 
     Reference:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
     """
-    rank = len(x.shape)
-
-    def pad(x, before, after, fill):
-        widths = [(before, after) if a == axis % rank else (0, 0) for a in range(rank)]
-        return ops.pad(x, widths, constant_values=fill)
 
     def value(x):
-        above, below = pad(x, 1, 0, np.inf), pad(x, 0, 1, -np.inf)
+        above, below = _padded(x, axis, np.inf, before=1), _padded(x, axis, -np.inf, after=1)
         high, low = ops.maximum(above, below), ops.minimum(above, below)
         # sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * (1 - exp(b - a)); the larger logit
         # first, so that nothing overflows, and equal ones, infinite too, differ by 0.
@@ -381,13 +384,26 @@ def ordinal_softmax(x, axis=-1):
     return by_width(x, exact)
 
 
-@register("layers")
-class OrdinalSoftmax(ActivationLayer, fn=ordinal_softmax):
-    """Layer form of `ordinal_softmax`."""
+class _OneMore(ActivationLayer):
+    """A layer whose output is longer by 1 along `axis`."""
 
     def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.axis = axis
+
+    def compute_output_shape(self, input_shape):
+        shape = list(input_shape)
+        if shape[self.axis] is not None:
+            shape[self.axis] += 1
+        return tuple(shape)
+
+
+@register("layers")
+class OrdinalSoftmax(_OneMore, fn=ordinal_softmax):
+    """Layer form of `ordinal_softmax`."""
+
+    def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(axis, **kwargs)
 
     def resized_mask(self, mask, axis):
         # A class is known if the logits on both of its sides are.
@@ -395,8 +411,77 @@ class OrdinalSoftmax(ActivationLayer, fn=ordinal_softmax):
         sides = [end, mask], [mask, end]
         return ops.logical_and(*(ops.concatenate(side, axis=axis) for side in sides))
 
-    def compute_output_shape(self, input_shape):
-        shape = list(input_shape)
-        if shape[self.axis] is not None:
-            shape[self.axis] += 1
-        return tuple(shape)
+
+def _products(x, axis):
+    """The product of the entries up to each, in ops that every exporter knows."""
+    index, done = [slice(None)] * len(x.shape), 1
+    while done < x.shape[axis]:
+        index[axis] = slice(-done)
+        x, done = x * _padded(x[tuple(index)], axis, 1.0, before=done), 2 * done
+    return x
+
+
+@activation(axis=integer_axis)
+def conditional_softmax(x, axis=-1):
+    """Logits of going on beyond each level of an ordered scale to probabilities of the levels.
+
+    Take it behind the outputs of a CORN or continuation-ratio model, where entry `k` is the logit
+    of a level above `k` among those of at least `k`. No logits give a negative probability.
+
+    Formula:
+
+        above = cumprod(1 / (1 + exp(-x)), axis)
+        y = pad(above, 1, "start", axis) * pad(1 / (1 + exp(x)), 1, "end", axis)
+
+    Args:
+        x: Tensor of logits, one less along `axis` than there are levels.
+        axis: Axis of the levels, whose size must be known. Defaults to `-1`.
+
+    Shapes:
+        Any with at least one axis; the output has the dtype of `x` and is longer by 1 along `axis`.
+
+    Raises:
+        TypeError: If `axis` is not an integer.
+
+    Example:
+
+    >>> float(keras_actloss.activations.conditional_softmax([2.0, -1.0])[1])
+    0.6439...
+
+    Related:
+        `losses.corn` is the cross-entropy of it. `losses.median_class` of it is the level that
+        `corn_label_from_logits` of coral_pytorch predicts. `ordinal_softmax` for CORAL.
+
+    Reference:
+        [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
+    """
+
+    def value(x):
+        above = _products(ops.sigmoid(x), axis)
+        below = ops.sigmoid(-x)
+        return _padded(above, axis, 1.0, before=1) * _padded(below, axis, 1.0, after=1)
+
+    def gradient(upstream, x):
+        levels = ops.arange(ops.shape(x)[axis])
+        own, beyond = (
+            ops.take(v, levels + i, axis=axis)
+            for i, v in enumerate((upstream, upstream * value(x)))
+        )
+        beyond = ops.flip(ops.cumsum(ops.flip(beyond, axis=axis), axis=axis), axis=axis)
+        return ops.sigmoid(-x) * (beyond - own * _products(ops.sigmoid(x), axis))
+
+    return by_width(x, with_gradient(value, gradient))
+
+
+@register("layers")
+class ConditionalSoftmax(_OneMore, fn=conditional_softmax):
+    """Layer form of `conditional_softmax`."""
+
+    def __init__(self, axis=-1, **kwargs: Unpack[LayerArguments]):
+        super().__init__(axis, **kwargs)
+
+    def resized_mask(self, mask, axis):
+        # A class is known if all logits up to it are, the last if the one before is.
+        unknown = ops.cumsum(ops.cast(ops.logical_not(mask), "int32"), axis=axis)
+        last = ops.take(unknown, [mask.shape[axis] - 1], axis=axis)
+        return ops.concatenate([unknown, last], axis=axis) == 0

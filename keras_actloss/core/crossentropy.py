@@ -335,13 +335,13 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
 
 
-def along(numbers, x, axis, what="class_weights"):
-    """One number a class, shaped to broadcast along `axis` of `x`."""
+def along(numbers, x, axis, what="class_weights", of="classes"):
+    """One number a class, or what else is on the axis, shaped to broadcast along `axis` of `x`."""
     numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)
     if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
         raise ValueError(
-            f"{what}: got {numbers.shape[0]} numbers, but y_pred has {x.shape[axis]} classes; give "
-            "one a class"
+            f"{what}: got {numbers.shape[0]} numbers, but y_pred has {x.shape[axis]} {of}; give "
+            "one for each"
         )
     shape = [1] * len(x.shape)
     shape[axis] = -1

@@ -35,12 +35,15 @@ class Loss(Configured, keras.losses.Loss):
 
     Class attributes:
         labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
-            an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`) or `"target"`
-            (one number beside several predictions on the last axis, such as its quantiles).
+            an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`), `"ranks"` (ids
+            of one class more than there are predictions) or `"target"` (one number beside several
+            predictions on the last axis, such as its quantiles).
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
+        couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,
+            samples of weight 0 are then `False` in it.
 
     Each of these may be a property, where it depends on a setting.
 
@@ -78,6 +81,7 @@ class Loss(Configured, keras.losses.Loss):
         lambda self: (-math.inf, math.inf) if getattr(self, "from_logits", True) else (0.0, 1.0)
     )
     width = None
+    couples_samples: Any = False
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 
@@ -122,7 +126,10 @@ class Loss(Configured, keras.losses.Loss):
             y_true, y_pred = self._remove(
                 y_true, y_pred, sample_weight, None if takes_mask else mask
             )
-            values = self.call(y_true, y_pred, **({"mask": mask} if takes_mask else {}))
+            seen = mask if takes_mask else None
+            if sample_weight is not None and self._takes_mask and self.couples_samples:
+                seen = _weighed(sample_weight, mask)
+            values = self.call(y_true, y_pred, **({} if seen is None else {"mask": seen}))
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
                 kept = tensors.both(kept, mask, self.labels, self._class_axis)
@@ -172,7 +179,7 @@ class Loss(Configured, keras.losses.Loss):
         rank = len(values.shape)
         if kept is not None:
             # Class ids and what is kept of one-hot labels have no class axis any more.
-            axis = -1 if self.labels in ("ids", "onehot") else self._class_axis
+            axis = -1 if self.labels in (*tensors.IDS, "onehot") else self._class_axis
             while len(kept.shape) > rank:
                 kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 else -1)
             kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
@@ -209,6 +216,15 @@ class Loss(Configured, keras.losses.Loss):
     @classmethod
     def from_config(cls, config):
         return cls(**cls.restored(config))
+
+
+def _weighed(sample_weight, mask):
+    """Where `mask` is True, or None, and the weight is not 0."""
+    weighed = sample_weight != 0
+    if mask is None:
+        return weighed
+    wide, narrow = sorted((weighed, mask), key=lambda x: -len(x.shape))
+    return ops.logical_and(wide, tensors.fit(narrow, wide.shape))
 
 
 def _prediction(y_pred, dtype):

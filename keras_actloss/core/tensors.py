@@ -7,6 +7,9 @@ import keras
 import numpy as np
 from keras import ops
 
+# The kinds of labels that are class ids, with one axis fewer than the predictions.
+IDS = ("ids", "ranks")
+
 
 def dtype_of(x):
     return keras.backend.standardize_dtype(x.dtype)
@@ -146,19 +149,25 @@ def _class_ids(y_true, name, strict):
     return ops.cast(y_true, "int32")
 
 
-def _check_range(ids, num_classes, ignore_class, name):
+def _check_range(ids, predictions, labels, ignore_class, name):
     values = known_values(ids)
-    if values is None or num_classes is None:
+    if values is None or predictions is None:
         return
+    num_classes = classes_of(labels, predictions)
     wrong = (values < 0) | (values >= num_classes)
     if ignore_class is not None:
         wrong &= values != ignore_class
     if np.any(wrong):
         raise ValueError(
             f"{name}: y_true has the class id {int(values[wrong][0])}, but y_pred has "
-            f"{num_classes} classes, so ids run from 0 to {num_classes - 1}; correct the labels "
-            "or name the id to leave out with ignore_class"
+            f"{predictions} {'levels' if labels == 'ranks' else 'classes'}, so ids run from 0 to "
+            f"{num_classes - 1}; correct the labels or name the id to leave out with ignore_class"
         )
+
+
+def classes_of(labels, predictions):
+    """How many classes as many predictions tell apart."""
+    return predictions + (labels == "ranks")
 
 
 def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
@@ -168,8 +177,9 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         y_true: Labels.
         y_pred: Predictions, a tensor of the dtype to compute in.
         labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
-            `"ids"` or `"target"` (one number beside several predictions on the last axis).
-        axis: The class axis of `y_pred`, for `"onehot"` and `"ids"`.
+            `"ids"`, `"ranks"` (ids of one class more than there are predictions) or `"target"`
+            (one number beside several predictions on the last axis).
+        axis: The class axis of `y_pred`, for `"onehot"`, `"ids"` and `"ranks"`.
         ignore_class: A class id that may lie outside the range.
         name: The loss, for messages.
         strict: Whether `y_true` still has the dtype that the user gave it.
@@ -178,7 +188,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         `(y_true, y_pred)`.
     """
     pred_shape = tuple(y_pred.shape)
-    class_axis = labels in ("onehot", "ids")
+    class_axis = labels == "onehot" or labels in IDS
     two_axes = class_axis or labels == "target"
     if len(pred_shape) < 1 + two_axes:
         other = "class axis" if class_axis else "axis of predictions"
@@ -191,7 +201,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{name}: axis={axis} does not exist in y_pred of shape {pred_shape}; "
             "name the axis of the classes"
         )
-    if labels == "ids":
+    if labels in IDS:
         y_true = _class_ids(y_true, name, strict)
         axis = axis % len(pred_shape)
         expected = pred_shape[:axis] + pred_shape[axis + 1 :]
@@ -199,7 +209,11 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             y_true = ops.squeeze(y_true, axis)
         remedy = f"class ids have the shape of y_pred without axis {axis}"
         if _compatible(tuple(y_true.shape), pred_shape):
-            remedy += "; one-hot labels belong to the loss without 'sparse' in its name"
+            remedy += (
+                "; the levels of a rank add up to it"
+                if labels == "ranks"
+                else "; one-hot labels belong to the loss without 'sparse' in its name"
+            )
     elif labels == "target":
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
         if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:
@@ -227,8 +241,8 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "
             f"{pred_shape}; {remedy}"
         )
-    if labels == "ids":
-        _check_range(y_true, pred_shape[axis], ignore_class, name)
+    if labels in IDS:
+        _check_range(y_true, pred_shape[axis], labels, ignore_class, name)
     return y_true, y_pred
 
 

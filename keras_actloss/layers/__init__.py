@@ -51,6 +51,7 @@ from keras_actloss.activations.sigmoidal import (
     Tanh,
 )
 from keras_actloss.activations.simplex import (
+    ConditionalSoftmax,
     GumbelSoftmax,
     LogSoftmax,
     OrdinalSoftmax,
@@ -62,6 +63,7 @@ from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, LearnedEn
 from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.parameters import LearnedActivation
+from keras_actloss.layers.ordinal import OrdinalDense
 
 __all__ = [
     "CELU",
@@ -77,6 +79,7 @@ __all__ = [
     "Bilinear",
     "CReLU",
     "ClippedSwiGLU",
+    "ConditionalSoftmax",
     "DynamicTanh",
     "Entmax",
     "Entmax15",
@@ -99,6 +102,7 @@ __all__ = [
     "LogSoftmax",
     "Maxout",
     "Mish",
+    "OrdinalDense",
     "OrdinalSoftmax",
     "PReLU",
     "QuickGELU",

@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from keras_actloss.core.tensors import IDS, classes_of
 from keras_actloss.testing.report import NotApplicable
 
 
@@ -47,7 +48,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     classes = (not takes(loss, "width") and loss.width) or classes
     shape = (batch, classes) if axis == -1 else (batch, 3, classes)
     scores = rng.normal(size=shape).astype("float32")
-    labels = [c for c in range(classes) if c != getattr(loss, "ignore_class", None)]
+    num_classes = classes_of(loss.labels, classes)
+    labels = [c for c in range(num_classes) if c != getattr(loss, "ignore_class", None)]
     ids = rng.choice(labels, size=shape[:-1]).astype("int32")
     if loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
@@ -55,9 +57,9 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         y_true = rng.normal(size=shape if loss.labels == "values" else shape[:-1])
         y_true = within(loss.targets, y_true).astype("float32")
     else:
-        y_true = np.eye(classes, dtype="float32")[ids]
+        y_true = np.eye(num_classes, dtype="float32")[ids]
     exclusive = loss.labels in ("onehot", "ids") and loss.predictions == (0, 1)
     y_pred = _softmax(scores) if exclusive else within(loss.predictions, scores)
     if axis != -1:
         y_true, y_pred = np.moveaxis(y_true, -1, axis), np.moveaxis(y_pred, -1, axis)
-    return (ids if loss.labels == "ids" else y_true), y_pred.astype("float32")
+    return (ids if loss.labels in IDS else y_true), y_pred.astype("float32")

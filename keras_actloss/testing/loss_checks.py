@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.tensors import IDS
 from keras_actloss.testing.backend import array, compiled, value_and_gradient
 from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
 from keras_actloss.testing.report import NotApplicable, ensure
@@ -221,7 +222,7 @@ def check_ignore_class(loss, y_true, y_pred):
 
 def check_integer_labels(loss, y_true, y_pred):
     """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
-    if loss.labels != "ids" or getattr(loss, "class_weights", None) or loss.width:
+    if loss.labels not in IDS or getattr(loss, "class_weights", None) or loss.width:
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
     axis = getattr(loss, "axis", -1)
@@ -233,7 +234,7 @@ def check_integer_labels(loss, y_true, y_pred):
 
 def check_shape_mismatch(loss, y_true, y_pred):
     """Labels that do not fit the predictions are an error with both shapes in it."""
-    wrong = y_true[..., :1] if loss.labels != "ids" else y_true[:1].repeat(len(y_true) + 1, 0)
+    wrong = y_true[..., :1] if loss.labels not in IDS else y_true[:1].repeat(len(y_true) + 1, 0)
     try:
         loss(wrong, y_pred)
     except ValueError as error:
@@ -278,8 +279,9 @@ def check_small_batches(loss, y_true, y_pred):
     empty = array(loss(y_true[:0], y_pred[:0]))
     ensure(np.shape(empty) == (), f"the loss of an empty batch has shape {np.shape(empty)}")
     _close(empty, 0, "loss of an empty batch")
-    value = _values(loss, y_true, y_pred)[0].mean()
-    _close(array(rebuilt(loss, reduction="mean")(y_true[:1], y_pred[:1])), value, "one sample")
+    one = y_true[:1], y_pred[:1]
+    value = _values(loss, *one).mean()
+    _close(array(rebuilt(loss, reduction="mean")(*one)), value, "one sample")
 
 
 def check_compiled(loss, y_true, y_pred):
@@ -292,7 +294,7 @@ def check_compiled(loss, y_true, y_pred):
 def formula_arguments(loss, y_true):
     """What the names in a loss's formula stand for."""
     settings = {name: getattr(loss, name) for name in loss._settings}
-    is_id = loss.labels == "ids"
+    is_id = loss.labels in IDS
     return settings | {"y_true": np.asarray(y_true, None if is_id else "float64")}
 
 
@@ -309,7 +311,8 @@ def check_formula(loss, y_true, y_pred):
     truth = oracle.evaluate(formula, y_pred=y_pred, **arguments)
     off = oracle.errors(value, truth, "float32").max(initial=0)
     ensure(off <= 8, f"the value is {off:.3g} units in the last place off the formula")
-    truth = oracle.derivative(formula, "y_pred", y_pred, **arguments)
+    coupled = getattr(loss, "couples_samples", False)
+    truth = oracle.derivative(formula, "y_pred", y_pred, None, coupled, **arguments)
     # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
     scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)
     miss = np.abs(

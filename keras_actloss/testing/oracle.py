@@ -108,6 +108,8 @@ def _namespace(rank):
         "arange": lambda size: exact(np.arange(size)),
         "along": along,
         "concatenate": np.concatenate,
+        "cumprod": np.cumprod,
+        "cumsum": np.cumsum,
         "erf": _each(mp.erf),
         "exp": _each(_exp),
         "expm1": _each(mp.expm1),
@@ -178,10 +180,11 @@ def evaluate(formula, constants=None, /, **arguments):
     return np.asarray(scope["loss" if "loss" in scope else "y"], dtype=object)
 
 
-def derivative(formula, name, x, upstream=None, /, **arguments):
+def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
-    Samples along the first axis must not depend on each other: one entry of each is moved at once.
+    Unless `coupled`, samples along the first axis must not depend on each other: one entry of each
+    is moved at once.
 
     Returns:
         An object array of the shape of `x`, with `None` where the derivative jumps.
@@ -194,12 +197,12 @@ def derivative(formula, name, x, upstream=None, /, **arguments):
     def totals(moved):
         values = upstream * evaluate(formula, constants, **{name: moved}, **arguments)
         constants.restart()
-        return np.sum(values.reshape(len(x), -1), axis=1)
+        return np.sum(values) if coupled else np.sum(values.reshape(len(x), -1), axis=1)
 
     with mp.workdps(_DIGITS):
         center = totals(exact(x))
-        for column in np.ndindex(x.shape[1:]):
-            column = (slice(None), *column)
+        for column in np.ndindex(x.shape if coupled else x.shape[1:]):
+            column = column if coupled else (slice(None), *column)
             step = _each(lambda v: abs(v) * mpf(10) ** -30 or mpf(10) ** -60)(exact(x)[column])
             sides = []
             for sign in (1, -1):

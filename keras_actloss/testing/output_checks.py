@@ -9,12 +9,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.tensors import from_lists, get_logits
+from keras_actloss.core.tensors import IDS, classes_of, from_lists, get_logits
 from keras_actloss.losses import Loss, WeightedSum
 from keras_actloss.testing.report import NotApplicable, ensure
 
 # Names without underscores, in lower case: of functions, layers and operations alike.
 _EXCLUSIVE = {
+    "conditionalsoftmax",
     "entmax",
     "entmax15",
     "gumbelsoftmax",
@@ -345,13 +346,14 @@ def check_labels_fit(output, expected):
     if expected.labels is None or output.shape is None:
         raise NotApplicable(f"what labels {expected.name} takes is not known to this check")
     y, shape = np.asarray(output.labels), output.shape
-    check = {"ids": _check_ids, "onehot": _check_one_hot, "binary": _check_binary}
+    check = {"onehot": _check_one_hot, "binary": _check_binary} | dict.fromkeys(IDS, _check_ids)
     check.get(expected.labels, _check_values)(y, shape, expected)
 
 
 def _check_ids(y, shape, expected):
     axis = expected.axis % len(shape)
     units = shape[axis]
+    beyond = classes_of(expected.labels, 0)
     if len(y.shape) == len(shape) and y.shape[axis] == 1:
         y = np.squeeze(y, axis)
     ensure(
@@ -374,10 +376,10 @@ def _check_ids(y, shape, expected):
     if counted.size and units is not None:
         low, high = counted.min(), counted.max()
         ensure(
-            low >= 0 and high < units,
+            low >= 0 and high < units + beyond,
             f"labels run from {low} to {high}, but {units} outputs stand for the ids 0 to "
-            f"{units - 1}; give the last layer {int(max(high, 0)) + 1} units, or correct the "
-            "labels or ignore_class",
+            f"{units + beyond - 1}; give the last layer {int(max(high, 0)) + 1 - beyond} units, or "
+            "correct the labels or ignore_class",
         )
 
 

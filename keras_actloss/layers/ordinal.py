@@ -1,0 +1,91 @@
+"""The output layer of an ordinal model."""
+
+from typing import Any, Unpack
+
+import keras
+from keras import ops
+
+from keras_actloss.core.checks import positive_integer
+from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.registry import register
+
+
+@register("layers")
+class OrdinalDense(ActivationLayer):
+    """One score of a sample, plus a bias for each level of an ordered scale (CORAL).
+
+    Take it as the last layer before `losses.CORAL`. Its outputs are the logits of lying above each
+    level, and the predicted probabilities of the levels fall if the biases do. They do at the
+    minimum of the loss; on the way there nothing forces them to.
+
+    Args:
+        num_classes: Number of classes, one more than levels; at least 2.
+        kernel_initializer, kernel_regularizer, kernel_constraint: As in `keras.layers.Dense`, for
+            the weights of the score, of shape `(input_dim, 1)`.
+        bias_initializer, bias_regularizer, bias_constraint: The same for the biases, of shape
+            `(num_classes - 1,)`. They begin as zeros, as in the paper and in coral_ordinal.
+            coral_pytorch begins with evenly spaced ones from 1 down:
+            `Constant([3 / 3, 2 / 3, 1 / 3])` of four classes.
+
+    Shapes:
+        Input: `(batch, ..., input_dim)`. Output: `(batch, ..., num_classes - 1)`.
+
+    Example:
+
+    >>> tuple(keras_actloss.layers.OrdinalDense(4)(np.ones((2, 5, 8))).shape)
+    (2, 5, 3)
+
+    Related:
+        `activations.ordinal_softmax` makes probabilities of the classes of its outputs. For
+        `losses.CORN`, a plain `Dense(num_classes - 1)`.
+
+    Reference:
+        [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
+    """
+
+    def __init__(
+        self,
+        num_classes,
+        kernel_initializer="glorot_uniform",
+        bias_initializer="zeros",
+        kernel_regularizer=None,
+        bias_regularizer=None,
+        kernel_constraint=None,
+        bias_constraint=None,
+        **kwargs: Unpack[LayerArguments],
+    ):
+        super().__init__(**kwargs)
+        positive_integer("OrdinalDense: num_classes", num_classes)
+        if num_classes == 1:
+            raise ValueError("OrdinalDense: num_classes must be at least 2, got 1")
+        self.num_classes = num_classes
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
+
+    def build(self, input_shape: Any = None):
+        self.kernel = self.add_weight(
+            name="kernel",
+            shape=(input_shape[-1], 1),
+            initializer=self.kernel_initializer,
+            regularizer=self.kernel_regularizer,
+            constraint=self.kernel_constraint,
+        )
+        self.bias = self.add_weight(
+            name="bias",
+            shape=(self.num_classes - 1,),
+            initializer=self.bias_initializer,
+            regularizer=self.bias_regularizer,
+            constraint=self.bias_constraint,
+        )
+        self.input_spec = keras.layers.InputSpec(min_ndim=2, axes={-1: input_shape[-1]})
+        super().build(input_shape)
+
+    def call(self, inputs):
+        return ops.matmul(inputs, self.kernel) + self.bias
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], self.num_classes - 1)

@@ -1,0 +1,555 @@
+"""Losses of classes in an order, where a far class is a worse mistake than a near one."""
+
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    one_of,
+    or_none,
+    positive,
+)
+from keras_actloss.core.crossentropy import along, logistic, one_hot
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import leader, with_gradient
+from keras_actloss.core.numerics import positive as above_zero
+from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
+from keras_actloss.core.tensors import fit, float_tensor
+
+
+def _levels(y_true, y_pred):
+    """The class id beside each logit, and the number of the level that the logit tells of."""
+    return ops.expand_dims(y_true, -1), ops.arange(y_pred.shape[-1], dtype="int32")
+
+
+@loss_function("ranks", importance_weights=class_weights_or_none, ignore_class=class_id_or_none)
+def coral(y_true, y_pred, importance_weights=None, ignore_class=None):
+    """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
+
+    Take it for ages, grades and stars behind `layers.OrdinalDense`, whose levels share one score.
+    The probabilities of the levels then fall from level to level if the biases do, which they are
+    only known to do at the minimum of the loss. `corn` needs no such layer.
+
+    Formula:
+
+        above = y_true[..., None] > arange(size(y_pred, -1))
+        entries = where(above, log1p(exp(-y_pred)), log1p(exp(y_pred)))
+        w = 1 if importance_weights is None else along(importance_weights, -1)
+        loss = sum(w * entries, axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Logits of `y_true > k` for the levels `k` from 0, one fewer than classes.
+        importance_weights: One weight of at least 0 a level. Defaults to `None`, all 1.
+        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If a weight or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.coral([1], [[2.0, -1.0]])[0])
+    0.4401...
+
+    Related:
+        `coral_loss` of coral_pytorch, which takes the levels themselves, and `OrdinalCrossEntropy`
+        of coral_ordinal. `activations.ordinal_softmax` gives the probabilities of the classes.
+
+    Reference:
+        [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
+    """
+    ids, levels = _levels(y_true, y_pred)
+    entries = logistic(y_pred, ops.cast(ids > levels, y_pred.dtype))
+    if importance_weights is not None:
+        entries = entries * along(importance_weights, y_pred, -1, "importance_weights", "levels")
+    return ops.sum(entries, axis=-1)
+
+
+@register("losses")
+class CORAL(Loss, fn=coral):
+    """Class form of `coral`."""
+
+    @property
+    def width(self):
+        return None if self.importance_weights is None else len(self.importance_weights)
+
+    def __init__(self, importance_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.importance_weights = as_list(importance_weights)
+        self.ignore_class = ignore_class
+
+
+@loss_function("ranks", ignore_class=class_id_or_none)
+def corn(y_true, y_pred, ignore_class=None):
+    """Cross-entropy of whether the class lies above each level that it has reached (CORN).
+
+    Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
+    whatever the logits are, and the levels need not share a score as those of `coral` do.
+
+    Formula:
+
+        k = arange(size(y_pred, -1))
+        y = y_true[..., None]
+        entries = where(y > k, log1p(exp(-y_pred)), log1p(exp(y_pred)))
+        loss = sum(where(y >= k, entries, 0), axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the levels `k` from
+            0, one fewer than classes.
+        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.corn([1], [[2.0, -1.0, 5.0]])[0])
+    0.4401...
+
+    Related:
+        The cross-entropy of the classes whose probabilities `activations.conditional_softmax`
+        gives. `corn_loss` of coral_pytorch is the sum over the batch divided by the number of
+        levels that its labels reach, `sum(minimum(y_true + 1, classes - 1))`.
+
+    Reference:
+        [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
+    """
+    ids, levels = _levels(y_true, y_pred)
+    reached = ids >= levels
+    logits = ops.where(reached, y_pred, ops.zeros_like(y_pred))
+    entries = logistic(logits, ops.cast(ids > levels, y_pred.dtype))
+    return ops.sum(ops.where(reached, entries, ops.zeros_like(entries)), axis=-1)
+
+
+@register("losses")
+class CORN(Loss, fn=corn):
+    """Class form of `corn`."""
+
+    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class
+
+
+def _weights(x, from_logits):
+    """Which class leads on the last axis, what each weighs, and what all do together.
+
+    Logits weigh their exponentials, beside that of the leader.
+    """
+    if from_logits:
+        _, leads, others, rest = leader(x, -1)
+        return leads, ops.where(leads, 1.0, others), 1 + rest
+    leads = x == amax(x, axis=-1, keepdims=True)
+    return leads, x, above_zero(ops.sum(x, axis=-1, keepdims=True))
+
+
+def _sides(p):
+    """What lies up to each border between two classes on the last axis, and what beyond it."""
+    below = ops.cumsum(p, axis=-1)
+    above = ops.flip(ops.cumsum(ops.flip(p, axis=-1), axis=-1), axis=-1)
+    return below[..., :-1], above[..., 1:]
+
+
+def _squared_emd(from_logits):
+    def shared(y, x):
+        _, weight, total = _weights(x, from_logits)
+        (below, above), (y_below, y_above) = (_sides(v) for v in (weight / total, y))
+        # The difference of the cumulative sums, of which no side cancels where the label is hard.
+        return weight, total, below, above, below * y_above - above * y_below
+
+    def value(kept, y, x):
+        return ops.sum(ops.square(kept[-1]), axis=-1)
+
+    def gradient(upstream, kept, y, x):
+        weight, total, below, above, gap = kept
+
+        def with_end(x, *ends):
+            return ops.pad(x, [(0, 0)] * (len(x.shape) - 1) + [ends])
+
+        # More of a class moves the borders from it on, and all shares down, those before it too.
+        on = ops.flip(ops.cumsum(ops.flip(gap * above, axis=-1), axis=-1), axis=-1)
+        before = ops.cumsum(gap * below, axis=-1)
+        slope = with_end(on, 0, 1) - with_end(before, 1, 0)
+        scale = 2 * ops.expand_dims(upstream, -1) * ops.sum(y, axis=-1, keepdims=True) / total
+        return None, scale * slope * (weight if from_logits else 1)
+
+    return with_gradient(value, gradient, shared)
+
+
+_EMD = {"from_logits": flag, "axis": integer_axis, "ignore_class": class_id_or_none}
+
+
+@loss_function("onehot", **_EMD)
+def categorical_squared_emd(y_true, y_pred, from_logits=False, axis=-1, ignore_class=None):
+    """Squared earth mover's distance of the probabilities of ordered classes from their labels.
+
+    Take it for distributions over grades, such as the votes on a photo, and for ordered classes
+    behind an ordinary softmax. It is the ranked probability score of forecasts.
+
+    Formula:
+
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = e / sum(e, axis=axis, keepdims=True)
+        gap = p * sum(y_true, axis=axis, keepdims=True) - y_true
+        loss = sum(cumsum(gap, axis=axis) ** 2, axis=axis)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes, in their order.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        axis: The class axis. Defaults to `-1`.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> emd = keras_actloss.losses.categorical_squared_emd
+    >>> float(emd([[0, 0, 1]], [[0.5, 0.25, 0.25]])[0])
+    0.8125
+
+    Related:
+        NIMA trains with the root of this divided by the number of classes.
+        `scipy.stats.energy_distance` of the class ids, weighed by the two distributions, is the
+        root of twice this. Of two classes, half of `categorical_brier`.
+
+    Reference:
+        [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
+        [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
+    """
+    y, x = (ops.moveaxis(v, axis, -1) for v in (y_true, y_pred))
+    return _squared_emd(from_logits)(y, x)
+
+
+@register("losses")
+class CategoricalSquaredEMD(Loss, fn=categorical_squared_emd):
+    """Class form of `categorical_squared_emd`."""
+
+    def __init__(
+        self, from_logits=False, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.axis = axis
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", **_EMD)
+def sparse_categorical_squared_emd(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
+    """Squared earth mover's distance of the probabilities of ordered classes from class ids.
+
+    Take it for ordered classes behind an ordinary softmax, where `sparse_categorical_crossentropy`
+    asks for no more than the probability of the label; see `categorical_squared_emd`.
+
+    Formula:
+
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = e / sum(e, axis=axis, keepdims=True)
+        gap = p - one_hot(y_true, size(y_pred, axis), axis)
+        loss = sum(cumsum(gap, axis=axis) ** 2, axis=axis)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> emd = keras_actloss.losses.sparse_categorical_squared_emd
+    >>> float(emd([2], [[0.5, 0.25, 0.25]])[0])
+    0.8125
+
+    Related:
+        `categorical_squared_emd` of the one-hot labels. The ranked probability score, which some
+        divide by the number of classes less 1.
+
+    Reference:
+        [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
+        [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
+    """
+    y = one_hot(y_true, y_pred, axis)
+    return categorical_squared_emd.prepared(y, y_pred, from_logits=from_logits, axis=axis)
+
+
+@register("losses")
+class SparseCategoricalSquaredEMD(Loss, fn=sparse_categorical_squared_emd):
+    """Class form of `sparse_categorical_squared_emd`."""
+
+    def __init__(
+        self, from_logits=False, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+def _probabilities(from_logits):
+    def gradient(upstream, kept, x):
+        leads, weight, total = kept
+        # Relative to the leader nothing cancels where that has nearly everything.
+        of_leader = amax(ops.where(leads, upstream, -np.inf), axis=-1, keepdims=True)
+        relative = upstream - of_leader
+        mean = ops.sum(weight / total * relative, axis=-1, keepdims=True)
+        return (weight if from_logits else 1) / total * (relative - mean)
+
+    return with_gradient(
+        lambda kept, x: kept[1] / kept[2], gradient, lambda x: _weights(x, from_logits)
+    )
+
+
+_KAPPA = {
+    "from_logits": flag,
+    "weighting": one_of("quadratic", "linear"),
+    "log_epsilon": or_none(positive),
+    "ignore_class": class_id_or_none,
+}
+
+
+@loss_function("onehot", **_KAPPA)
+def categorical_weighted_kappa(
+    y_true,
+    y_pred,
+    from_logits=False,
+    weighting="quadratic",
+    log_epsilon=None,
+    ignore_class=None,
+    mask=None,
+):
+    """One minus Cohen's weighted kappa of a batch, from the probabilities of ordered classes.
+
+    Take it to train on the score itself, as in grading by several raters, with large batches of all
+    classes: what a prediction costs is divided by what it would cost beside the labels of others.
+    The mean over the batch is 0 for perfect predictions and 1 for those of chance; a batch with one
+    class has nothing to learn from.
+
+    Formula:
+
+        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
+        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
+        y = y_true.reshape(-1, size(y_pred, -1))
+        k = arange(size(y_pred, -1))
+        cost = y @ abs(k[:, None] - k) ** (2 if weighting == "quadratic" else 1)
+        values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
+        values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
+        loss = values.reshape(y_pred.shape[:-1])
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes, in their order.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
+            Defaults to `"quadratic"`.
+        log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
+            take it, with 1e-6. It is not bounded below by 0. Defaults to `None`.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+        mask: Boolean, `True` where a label counts; shape of the loss, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`; all values hang on
+        all labels and predictions that count. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> kappa = keras_actloss.losses.categorical_weighted_kappa
+    >>> loss = kappa([[1, 0, 0], [0, 0, 1]], [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    >>> float(loss[0] + loss[1]) / 2
+    0.1428...
+
+    Related:
+        Of hard predictions, one minus `cohen_kappa_score` of scikit-learn. With
+        `log_epsilon=1e-6`, TFA's `WeightedKappaLoss`, which gives one number a batch.
+
+    Reference:
+        [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
+    """
+    p = _probabilities(from_logits)(y_pred)
+    y = ops.stop_gradient(y_true)
+    if mask is not None:
+        mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])
+        keep = ops.expand_dims(ops.cast(mask, p.dtype), -1)
+        y, p = y * keep, p * keep
+    classes = ops.arange(p.shape[-1], dtype=p.dtype)
+    distance = ops.abs(ops.expand_dims(classes, -1) - classes)
+    cost = ops.matmul(y, ops.square(distance) if weighting == "quadratic" else distance)
+
+    def over_batch(x):
+        return ops.sum(x, axis=tuple(range(len(x.shape) - 1)))
+
+    count = ops.maximum(ops.sum(over_batch(y)), 1)
+    chance = ops.sum(over_batch(cost) / count * (over_batch(p) / count))
+    # Up to here its square, which a derivative may divide by, does not underflow.
+    values = ops.sum(cost * p, axis=-1) / ops.maximum(chance, 2.0**-60)
+    if log_epsilon is not None:
+        values = ops.zeros_like(values) + ops.log(ops.sum(values) / count + log_epsilon)
+    return values if mask is None else ops.where(mask, values, ops.zeros_like(values))
+
+
+@register("losses")
+class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
+    """Class form of `categorical_weighted_kappa`."""
+
+    couples_samples = True
+
+    def __init__(
+        self,
+        from_logits=False,
+        weighting="quadratic",
+        log_epsilon=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.weighting = weighting
+        self.log_epsilon = log_epsilon
+        self.ignore_class = ignore_class
+
+
+@loss_function("ids", **_KAPPA)
+def sparse_categorical_weighted_kappa(
+    y_true,
+    y_pred,
+    from_logits=False,
+    ignore_class=None,
+    weighting="quadratic",
+    log_epsilon=None,
+    mask=None,
+):
+    """One minus Cohen's weighted kappa of a batch of class ids, from probabilities of the classes.
+
+    Take it to train on the score itself, with large batches of all classes; see
+    `categorical_weighted_kappa`.
+
+    Formula:
+
+        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
+        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
+        k = arange(size(y_pred, -1))
+        cost = abs(y_true.reshape(-1, 1) - k) ** (2 if weighting == "quadratic" else 1)
+        values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
+        values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
+        loss = values.reshape(y_true.shape)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
+            Defaults to `"quadratic"`.
+        log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
+            take it, with 1e-6. It is not bounded below by 0. Defaults to `None`.
+        mask: Boolean, `True` where a label counts; shape of `y_true`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`. `y_true` and the loss: `(batch, ...)`; all values hang on
+        all labels and predictions that count.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> kappa = keras_actloss.losses.sparse_categorical_weighted_kappa
+    >>> loss = kappa([0, 2], [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0]])
+    >>> float(loss[0] + loss[1]) / 2
+    0.1428...
+
+    Related:
+        `categorical_weighted_kappa` of the one-hot labels.
+
+    Reference:
+        [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
+    """
+    return categorical_weighted_kappa.prepared(
+        one_hot(y_true, y_pred, -1),
+        y_pred,
+        mask,
+        from_logits=from_logits,
+        weighting=weighting,
+        log_epsilon=log_epsilon,
+    )
+
+
+@register("losses")
+class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa):
+    """Class form of `sparse_categorical_weighted_kappa`."""
+
+    couples_samples = True
+
+    def __init__(
+        self,
+        from_logits=False,
+        ignore_class=None,
+        weighting="quadratic",
+        log_epsilon=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.ignore_class = ignore_class
+        self.weighting = weighting
+        self.log_epsilon = log_epsilon
+
+
+def median_class(probabilities, axis=-1):
+    """The class to predict from the probabilities of ordered classes: their median.
+
+    No other has a smaller expected distance from the true one. It is the number of levels that the
+    class lies above with more than 1/2, as CORAL and CORN decode.
+
+    Args:
+        probabilities: Of each class, from `ordinal_softmax`, `conditional_softmax` or `softmax`.
+        axis: The class axis. Defaults to `-1`.
+
+    Returns:
+        Class ids, without `axis`.
+
+    Example:
+
+    >>> p = keras_actloss.activations.ordinal_softmax([[2.0, 0.5, -1.0]])
+    >>> int(keras_actloss.losses.median_class(p)[0])
+    2
+    """
+    _, above = _sides(ops.moveaxis(float_tensor(probabilities), axis, -1))
+    return ops.sum(ops.cast(above > 0.5, "int32"), axis=-1)
