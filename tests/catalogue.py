@@ -221,6 +221,13 @@ LOSSES = [
     losses.LaplaceNLL(),
     losses.LaplaceNLL(full=True),
     losses.LogCosh(),
+    losses.LovaszHinge(),
+    losses.LovaszHinge(ignore_class=-1),
+    losses.LovaszSoftmax(),
+    losses.LovaszSoftmax(
+        from_logits=True, encoding="ids", class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1
+    ),
+    losses.LovaszSoftmax(from_logits=True, encoding="multilabel", absent="count", axis=1),
     losses.MarginRanking(margin=1.5),
     losses.MeanAbsoluteError(),
     losses.MeanAbsolutePercentageError(epsilon=0.5),

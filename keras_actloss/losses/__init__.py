@@ -130,6 +130,12 @@ from keras_actloss.losses.long_tail import (
     label_distribution_aware_margin,
     sparse_categorical_logit_adjusted_crossentropy,
 )
+from keras_actloss.losses.lovasz import (
+    LovaszHinge,
+    LovaszSoftmax,
+    lovasz_hinge,
+    lovasz_softmax,
+)
 from keras_actloss.losses.margin import (
     CosineEmbedding,
     HingeEmbedding,
@@ -251,6 +257,8 @@ __all__ = [
     "LogCosh",
     "Loss",
     "LossMetric",
+    "LovaszHinge",
+    "LovaszSoftmax",
     "MarginRanking",
     "MeanAbsoluteError",
     "MeanAbsolutePercentageError",
@@ -334,6 +342,8 @@ __all__ = [
     "laplace_nll",
     "log_cosh",
     "logit_prior",
+    "lovasz_hinge",
+    "lovasz_softmax",
     "margin_ranking",
     "mean_absolute_error",
     "mean_absolute_percentage_error",

@@ -55,6 +55,12 @@ def _one_hot(ids, size, axis):
     return exact(np.moveaxis(np.eye(size)[np.asarray(ids)], -1, axis))
 
 
+def _by_class(x, axis):
+    """Rows of pixels, of each class of each sample."""
+    x = np.moveaxis(x, axis, 1)
+    return np.reshape(x, (*x.shape[:2], -1))
+
+
 def _halves(x, axis, gate):
     """What a gate lets through, and what opens it."""
     x = np.moveaxis(x, axis, 0)
@@ -102,6 +108,7 @@ def _namespace(rank):
         "abs": np.abs,
         "arange": lambda size: exact(np.arange(size)),
         "along": along,
+        "by_class": _by_class,
         "concatenate": np.concatenate,
         "erf": _each(mp.erf),
         "exp": _each(mp.exp),
