@@ -61,6 +61,16 @@ def _by_class(x, axis):
     return np.reshape(x, (*x.shape[:2], -1))
 
 
+def _corners(boxes, bounding_box_format):
+    """The corners of least and of greatest coordinates."""
+    first, second = boxes[..., :2], boxes[..., 2:]
+    if "center" in bounding_box_format:
+        first, second = first - second / 2, first + second / 2
+    elif bounding_box_format.endswith("wh"):
+        second = first + second
+    return np.minimum(first, second), np.maximum(first, second)
+
+
 def _halves(x, axis, gate):
     """What a gate lets through, and what opens it."""
     x = np.moveaxis(x, axis, 0)
@@ -109,7 +119,9 @@ def _namespace(rank):
         "arange": lambda size: exact(np.arange(size)),
         "along": along,
         "by_class": _by_class,
+        "arctan": _each(mp.atan2),
         "concatenate": np.concatenate,
+        "corners": _corners,
         "erf": _each(mp.erf),
         "exp": _each(mp.exp),
         "expm1": _each(mp.expm1),
