@@ -54,14 +54,16 @@ class _Pair(NamedTuple):
         beyond_low, beyond_high = ops.relu(true_low - low), ops.relu(high - true_high)
         rest = (beyond_low + beyond_high) / unit
         true_rest = (ops.relu(low - true_low) + ops.relu(true_high - high)) / unit
+        # A box without width inside the other one does overlap: it has a gradient to grow.
+        apart = inner_low > inner_high
         shift = ((low - true_low) + (high - true_high)) / (2 * unit)
         room = [beyond_high + (high - true_low), beyond_low + (true_high - low)]
         return cls(
             size,
             true_size,
             overlap,
-            ops.where(overlap > 0, rest, size),
-            ops.where(overlap > 0, true_rest, true_size),
+            ops.where(apart, size, rest),
+            ops.where(apart, true_size, true_rest),
             ops.relu(inner_low - inner_high) / unit,
             ops.stack([-shift, shift]),
             ops.stack(room) / unit,
@@ -70,11 +72,11 @@ class _Pair(NamedTuple):
 
     def union(self):
         """`(union, union - intersection)` of the areas."""
-        (x, y), (true_x, true_y) = _axes(self.size), _axes(self.true_size)
-        (overlap_x, overlap_y), (rest_x, rest_y) = _axes(self.overlap), _axes(self.rest)
-        true_rest_x, true_rest_y = _axes(self.true_rest)
-        either = rest_x * y + overlap_x * rest_y + true_rest_x * true_y + overlap_x * true_rest_y
-        return either + overlap_x * overlap_y, either
+        (_, size), (_, true_size) = _axes(self.size), _axes(self.true_size)
+        (overlap, overlap_across), (rest, rest_across) = _axes(self.overlap), _axes(self.rest)
+        true_rest, true_rest_across = _axes(self.true_rest)
+        either = rest * size + true_rest * true_size + overlap * (rest_across + true_rest_across)
+        return either + overlap * overlap_across, either
 
 
 class _Part(NamedTuple):
@@ -105,7 +107,7 @@ def _share(pair):
     union = ops.expand_dims(ops.where(union == 0, 1.0, union), -1)
     size, overlap = _across(pair.size), _across(pair.overlap)
     true_area = pair.true_size * _across(pair.true_size)
-    lost = ops.where(pair.overlap > 0, overlap, 0.0) / union
+    lost = ops.where(pair.gap > 0, 0.0, overlap) / union
     return _Part(
         value,
         outside=pair.overlap * overlap / union * (size / union),
@@ -122,7 +124,7 @@ def _hull(pair):
     return _Part(
         value + overlap * gap_across + gap,
         outside=outside - pair.gap * _across(pair.size),
-        inside=-ops.where(pair.overlap > 0, _across(pair.rest), _across(pair.size)),
+        inside=-ops.where(pair.gap > 0, _across(pair.size), _across(pair.rest)),
     )
 
 

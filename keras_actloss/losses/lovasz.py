@@ -63,7 +63,8 @@ def _by_bins(errors, places, positive, kept):
     """The same but for the order within a bin, in a time that grows with the number of entries."""
     sets, entries = ops.shape(errors)[:-1], ops.shape(errors)[-1]
     rows = math.prod(sets)
-    place = ops.clip(ops.cast((1 - places) * BINS, "int32"), 0, BINS - 1)
+    # The last bin is for errors of 0, of which hinges have many.
+    place = ops.clip(ops.cast((1 - places) * (BINS - 1), "int32"), 0, BINS - 1)
     place = ops.reshape(place, (rows, entries)) + BINS * ops.arange(rows, dtype="int32")[:, None]
     place = 2 * ops.reshape(place, (-1,)) + ops.cast(ops.reshape(positive, (-1,)), "int32")
     counts = ops.segment_sum(ops.reshape(kept, (-1,)), place, num_segments=2 * BINS * rows)
@@ -83,9 +84,10 @@ def _extension(errors, positive, keep, place=lambda errors: errors):
         place: Increasing function from errors to numbers between 0 and 1.
     """
     kept = ops.ones_like(positive) if keep is None else ops.cast(keep, positive.dtype)
-    # A size that is not known may be small.
-    entries = errors.shape[-1]
-    by = _by_order if entries is None or entries <= SORTED else _by_bins
+    batch, entries = errors.shape[0], errors.shape[-1]
+    # A size that is not known may be small. PyTorch counts nothing of no sets.
+    small = batch == 0 or entries is None or entries <= SORTED
+    by = _by_order if small else _by_bins
     return by(errors, place(ops.stop_gradient(errors)), positive, kept)
 
 
@@ -135,11 +137,11 @@ def lovasz_hinge(y_true, y_pred, ignore_class=None, mask=None):
     0.25
 
     Related:
-        The authors' `lovasz_hinge` with `per_image=True`, and kornia's; with `per_image=False`, as
-        in segmentation_models_pytorch, the batch is one sample. `lovasz_softmax` for several classes
-        and for probabilities. Of one entry, `hinge`. Beyond 32,768 entries a sample, errors that
-        share one of 131,072 bins share a step: the loss moves by less than the width of a bin,
-        `(1 + error) ** 2 / 131072`.
+        The authors' `lovasz_hinge` with `per_image=True`, and kornia's. With `per_image=False`, as
+        in segmentation_models_pytorch, the batch is one sample. `lovasz_softmax` for several
+        classes, or for probabilities. Of one entry, `hinge`. Beyond 32,768 entries a sample, errors
+        that share one of 131,072 bins share a step: the loss moves by less than the width of a
+        bin, `(1 + error) ** 2 / 131072`.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790);
@@ -286,10 +288,10 @@ def lovasz_softmax(
 
     Related:
         The authors' `lovasz_softmax` with `per_image=True`, their `classes="present"` here
-        `absent="skip"` and `"all"` here `"count"`; kornia takes all classes, and
-        segmentation_models_pytorch the present ones of the batch as one sample. `lovasz_hinge` for
-        the logits of one mask. Beyond 32,768 pixels a sample, errors that share one of 131,072 bins
-        share a step: the loss moves by less than the width of a bin.
+        `absent="skip"` and `"all"` here `"count"`; kornia has the latter, its weights without a
+        divisor, and segmentation_models_pytorch the former, by default of the batch as one sample.
+        `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a sample, errors that share
+        one of 131,072 bins share a step: the loss moves by less than the width of a bin.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790)
