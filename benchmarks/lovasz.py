@@ -3,8 +3,8 @@
     python benchmarks/lovasz.py                # every backend, ten minutes; writes lovasz.md
     python benchmarks/lovasz.py --modes jax    # one backend; writes nothing
 
-Forward and backward pass of `lovasz_hinge` over one image, in milliseconds of one processor, and how
-far the gradient of the bins is off that of float64 (relative, root of the sum of squares).
+Forward and backward pass of `lovasz_hinge` over one image, in milliseconds of one processor, and
+how far the gradient of the bins is off that of float64 (relative, root of the sum of squares).
 """
 
 import argparse
@@ -45,7 +45,7 @@ def measure(mode):
     for size in SIZES:
         y = (rng.random((1, size)) < 0.2).astype("int32")
         x = ((2 * y - 1) * 1.5 + 1.5 * rng.normal(size=y.shape)).astype("float32")
-        runs, gradient = [], None
+        runs = []
         for limit in (2**31, 0):
             lovasz.SORTED = limit
             run = forward_and_backward(
@@ -95,7 +95,8 @@ def main():
     print(table)
     if arguments.modes == list(MODES):
         text = (
-            "# Lovasz losses by the number of pixels\n\nMilliseconds with a sort / with bins.\n\n"
+            "# Lovasz losses by the number of pixels\n\nMilliseconds with a sort / with bins, forward "
+            "and backward, and how far the\ngradient of the bins is off; `lovasz.py` says how.\n\n"
         )
         (HERE / "lovasz.md").write_text(f"{text}{table}\n")
 

@@ -209,7 +209,7 @@ def _sigmoid_errors(positive, x):
 
 
 def _labels(settings):
-    return {"multilabel": "binary"}.get(settings["encoding"], settings["encoding"])
+    return "binary" if settings["encoding"] == "multilabel" else settings["encoding"]
 
 
 @loss_function(
