@@ -104,7 +104,8 @@ def truth_of(function, dtype, x, settings, upstream=None):
     arguments = defaults | settings
     name = "x" if "x" in inspect.signature(function).parameters else "y_pred"
     value = oracle.evaluate(formula, **{name: x}, **arguments)
-    return value, oracle.derivative(formula, name, x, upstream, **arguments)
+    coupled = arguments.get("per") == "batch"
+    return value, oracle.derivative(formula, name, x, upstream, coupled, **arguments)
 
 
 def worst(got, truth, dtype):

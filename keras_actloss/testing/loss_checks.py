@@ -245,8 +245,10 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 def check_flat_labels(loss, y_true, y_pred):
     """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
-    if loss.labels not in ("values", "binary") or loss.width not in (None, 1):
+    if loss.labels not in ("values", "binary") or loss.width not in (None, 1) or loss.rank > 2:
         raise NotApplicable("labels and predictions do not have the same shape of any width")
+    if takes(loss, "class_weights"):
+        loss = rebuilt(loss, class_weights=None)
     y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
     expected = _values(loss, y_true, y_pred)
     _close(_values(loss, y_true[:, 0], y_pred), expected, "values of flat labels")
@@ -278,8 +280,9 @@ def check_small_batches(loss, y_true, y_pred):
     empty = array(loss(y_true[:0], y_pred[:0]))
     ensure(np.shape(empty) == (), f"the loss of an empty batch has shape {np.shape(empty)}")
     _close(empty, 0, "loss of an empty batch")
-    value = _values(loss, y_true, y_pred)[0].mean()
-    _close(array(rebuilt(loss, reduction="mean")(y_true[:1], y_pred[:1])), value, "one sample")
+    one = y_true[:1], y_pred[:1]
+    value = _values(loss, *one).mean()
+    _close(array(rebuilt(loss, reduction="mean")(*one)), value, "one sample")
 
 
 def check_compiled(loss, y_true, y_pred):
@@ -309,7 +312,8 @@ def check_formula(loss, y_true, y_pred):
     truth = oracle.evaluate(formula, y_pred=y_pred, **arguments)
     off = oracle.errors(value, truth, "float32").max(initial=0)
     ensure(off <= 8, f"the value is {off:.3g} units in the last place off the formula")
-    truth = oracle.derivative(formula, "y_pred", y_pred, **arguments)
+    coupled = getattr(loss, "couples_samples", False)
+    truth = oracle.derivative(formula, "y_pred", y_pred, None, coupled, **arguments)
     # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
     scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)
     miss = np.abs(
