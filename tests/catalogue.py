@@ -155,7 +155,7 @@ LOSSES = [
     losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
     losses.Boundary(),
     losses.Boundary(
-        from_logits=True, encoding="multilabel", class_weights=[1.0, 2.0, 0.5, 4.0], axis=1
+        from_logits=True, encoding="multilabel", class_weights=[0.0, 2.0, 0.5, 1.0], axis=1
     ),
     losses.CategoricalBiTemperedLogistic(),
     losses.CategoricalBiTemperedLogistic(t1=0.5, t2=2.0, label_smoothing=0.1, axis=1),

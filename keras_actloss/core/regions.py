@@ -14,7 +14,8 @@ from keras_actloss.core.checks import (
     one_of,
 )
 from keras_actloss.core.crossentropy import along, one_hot
-from keras_actloss.core.numerics import leader, sigmoid_sides, with_gradient
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.numerics import exp_near, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
 # What y_true holds, as `tensors.prepare` knows it.
@@ -55,23 +56,13 @@ def over(x, y):
     return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
 
 
-def _sides(x, from_logits, encoding, axis):
-    """`p` and `1 - p`, each to the last digit."""
-    if not from_logits:
-        return x, 1 - x
-    if encoding == "multilabel":
-        return sigmoid_sides(x)
-    _, leads, others, rest = leader(x, axis)
-    weight, total = ops.where(leads, 1.0, others), 1 + rest
-    return weight / total, ops.where(leads, rest, 1 + (rest - weight)) / total
+def _softmax(x, axis):
+    e, _ = exp_near(x, amax(x, axis=axis, keepdims=True))
+    return e / ops.sum(e, axis=axis, keepdims=True)
 
 
-def _pull_back(slope, p, q, from_logits, encoding, axis):
-    """The gradient of what `p` was computed from, where `slope` is that of `p`."""
-    if not from_logits:
-        return slope
-    if encoding == "multilabel":
-        return slope * (p * q)
+def _of_logits(slope, p, axis):
+    """The gradient of the logits of a softmax, where `slope` is that of its result `p`."""
     # Relative to what a leading class gets, nothing cancels where that one has nearly everything.
     leads = p > 0.5
     of_leader = ops.sum(ops.where(leads, slope, 0.0), axis=axis, keepdims=True)
@@ -93,13 +84,17 @@ def probabilities(y_pred, from_logits, encoding, axis):
         return y_pred
     check_classes(y_pred, from_logits, encoding, axis)
 
-    def shared(x):
-        return _sides(x, from_logits, encoding, axis)
+    if encoding == "multilabel":
 
-    def gradient(upstream, sides, x):
-        return _pull_back(upstream, *sides, from_logits, encoding, axis)
+        def of_sigmoid(upstream, sides, x):
+            return upstream * (sides[0] * sides[1])
 
-    return with_gradient(lambda sides, x: sides[0], gradient, shared)(y_pred)
+        return with_gradient(lambda sides, x: sides[0] + 0, of_sigmoid, sigmoid_sides)(y_pred)
+
+    def of_softmax(upstream, p, x):
+        return _of_logits(upstream, p, axis)
+
+    return with_gradient(lambda p, x: p + 0, of_softmax, lambda x: _softmax(x, axis))(y_pred)
 
 
 def labels_of(y_true, y_pred, encoding, axis, mask=None):
@@ -111,12 +106,114 @@ def labels_of(y_true, y_pred, encoding, axis, mask=None):
     return y * keep, keep
 
 
-def sum_pixels(x, per, axis):
-    """Sums over all axes but that of the classes, `(images, classes)`; a batch is one image."""
-    rank = len(x.shape)
-    axes = tuple(i for i in range(rank) if i != axis % rank and (i > 0 or per == "batch"))
-    total = ops.sum(x, axis=axes) if axes else x
-    return total if per == "image" else ops.expand_dims(total, 0)
+def _flat(x, axis):
+    """`(batch, pixels, classes)`, or `(batch, classes, pixels)` of images whose classes come first."""
+    axis = axis % len(x.shape)
+    if 1 < axis < len(x.shape) - 1:
+        x, axis = ops.moveaxis(x, axis, -1), len(x.shape) - 1
+    others = [size for i, size in enumerate(x.shape) if i not in (0, axis)]
+    pixels = -1 if None in others else math.prod(others)
+    shape = (pixels, x.shape[axis]) if axis > 1 or not others else (x.shape[axis], pixels)
+    return ops.reshape(x, (ops.shape(x)[0], *shape)), axis == 1 and bool(others)
+
+
+def _products(a, b, axis):
+    """Sums over the pixels of each class of `a` times each of `b`, `(batch, classes, classes)`.
+
+    A product of matrices needs no memory for the products of single pixels, which costs more time
+    than all the rest.
+    """
+    (a, first), (b, _) = _flat(a, axis), _flat(b, axis)
+    a, b = (a, ops.transpose(b, (0, 2, 1))) if first else (ops.transpose(a, (0, 2, 1)), b)
+    return ops.matmul(a, b)
+
+
+def _spread(matrix, y, axis):
+    """The gradient of `a` in `_products(a, y, axis)`, where `matrix` is that of the result."""
+    flat, first = _flat(y, axis)
+    of_flat = (
+        ops.matmul(matrix, flat) if first else ops.matmul(flat, ops.transpose(matrix, (0, 2, 1)))
+    )
+    moved = ops.moveaxis(y, axis, 1 if first else -1)
+    shape = list(ops.shape(moved))
+    shape[1 if first else -1] = matrix.shape[1]
+    return ops.moveaxis(ops.reshape(of_flat, shape), 1 if first else -1, axis)
+
+
+def sum_pixels(x, axis):
+    """Sums over all axes but those of samples and classes, `(batch, classes)`."""
+    axes = tuple(i for i in range(1, len(x.shape)) if i != axis % len(x.shape))
+    return ops.sum(x, axis=axes) if axes else x
+
+
+def _rest(y, keep, axis):
+    """What the labels of a pixel leave of 1, with the class axis kept."""
+    return (1 if keep is None else keep) - ops.sum(y, axis=axis, keepdims=True)
+
+
+def _confusion(x, y, rest, axis):
+    """Sums of the softmax of `x` times labels, `(batch, classes, classes)`; a last column of `rest`."""
+    tensors = (x, y) if rest is None else (x, y, rest)
+
+    def value(p, x, y, *rest):
+        parts = [_products(p, other, axis) for other in (y, *rest)]
+        return ops.concatenate(parts, axis=-1)
+
+    def gradient(upstream, p, x, y, *rest):
+        classes = x.shape[axis]
+        slope = _spread(upstream[..., :classes], y, axis)
+        if rest:
+            slope = slope + _spread(upstream[..., classes:], rest[0], axis)
+        return _of_logits(slope, p, axis), None, *(None for _ in rest)
+
+    return with_gradient(value, gradient, lambda x, *_: _softmax(x, axis))(*tensors)
+
+
+def _count_exclusive(x, y, rest, axis, negatives):
+    """`count` of a softmax: what a class lacks is what the others of its pixels have."""
+    matrix = _confusion(x, y, rest, axis)
+    classes = x.shape[axis]
+    equal = ops.eye(classes, dtype=x.dtype)
+    unequal = 1 - equal
+    labeled, beyond = matrix[..., :classes], matrix[..., classes:]
+    found = ops.sum(equal * labeled, axis=-1)
+    extra = ops.sum(ops.concatenate([unequal * labeled, beyond], axis=-1), axis=-1)
+    parts = [found, extra, ops.sum(unequal * labeled, axis=-2)]
+    if negatives:
+        others = ops.matmul(unequal, matrix)
+        kept = ops.concatenate([unequal * others[..., :classes], others[..., classes:]], axis=-1)
+        parts.append(ops.sum(kept, axis=-1))
+    return ops.stack(parts)
+
+
+def _count_each(x, y, keep, axis, from_logits, negatives):
+    """`count` of probabilities, or of the sigmoid of logits."""
+    kept = () if keep is None else (keep,)
+
+    def shared(x, y, *kept):
+        p, q = sigmoid_sides(x) if from_logits else (x, 1 - x)
+        return p, q, (kept[0] if kept else 1) - y
+
+    def diagonal(a, b):
+        return ops.diagonal(_products(a, b, axis), axis1=1, axis2=2)
+
+    def value(shared, x, y, *kept):
+        p, q, no = shared
+        pairs = [(p, y), (p, no), (q, y)] + [(q, no)] * negatives
+        return ops.stack([diagonal(*pair) for pair in pairs])
+
+    def gradient(upstream, shared, x, y, *kept):
+        p, q, no = shared
+        shape = [-1] + [1] * (len(x.shape) - 1)
+        shape[axis] = x.shape[axis]
+        of_found, of_extra, of_missed, *of_empty = (
+            ops.reshape(part, shape) for part in ops.unstack(upstream, 3 + negatives)
+        )
+        of_no = of_extra - of_empty[0] if of_empty else of_extra
+        slope = no * of_no - y * (of_missed - of_found)
+        return slope * (p * q) if from_logits else slope, None, *(None for _ in kept)
+
+    return with_gradient(value, gradient, shared)(x, y, *kept)
 
 
 def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives=False):
@@ -129,39 +226,16 @@ def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives
         negatives: Whether to also count what is rightly not there. Defaults to `False`.
 
     Returns:
-        A tensor of shape `(3, images, classes)`, or `(4, images, classes)`.
+        A tensor of shape `(3, images, classes)`, or `(4, images, classes)`; a batch is one image.
     """
     check_classes(y_pred, from_logits, encoding, axis)
     y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
-    keep = () if keep is None else (keep,)
-
-    def shared(x, y, *keep):
-        return _sides(x, from_logits, encoding, axis)
-
-    def value(sides, x, y, *keep):
-        p, q = sides
-        # Differences that are exact for labels of 0 and 1, in fewer steps than products.
-        hits = p * y
-        extra = (p * keep[0] if keep else p) - hits
-        missed = q * y if from_logits else y - hits
-        parts = [hits, extra, missed]
-        if negatives:
-            parts.append((q * keep[0] if keep else q) - missed)
-        return ops.stack([sum_pixels(part, per, axis) for part in parts])
-
-    def gradient(upstream, sides, x, y, *keep):
-        shape = [1] * len(x.shape)
-        shape[0] = -1 if per == "image" else 1
-        shape[axis] = x.shape[axis]
-        of_hits, of_extra, of_missed, *rest = (
-            ops.reshape(part, shape) for part in ops.unstack(upstream, 3 + negatives)
-        )
-        no = (keep[0] if keep else 1) - y
-        for_no = of_extra - rest[0] if negatives else of_extra
-        slope = no * for_no - y * (of_missed - of_hits)
-        return _pull_back(slope, *sides, from_logits, encoding, axis), *(None for _ in (y, *keep))
-
-    return with_gradient(value, gradient, shared)(y_pred, y, *keep)
+    if from_logits and encoding != "multilabel":
+        rest = None if encoding == "ids" else _rest(y, keep, axis)
+        counts = _count_exclusive(y_pred, y, rest, axis, negatives)
+    else:
+        counts = _count_each(y_pred, y, keep, axis, from_logits, negatives)
+    return counts if per == "image" else ops.sum(counts, axis=1, keepdims=True)
 
 
 def pair(smooth):

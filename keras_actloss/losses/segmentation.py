@@ -400,7 +400,7 @@ def boundary(
         ops.ones_like(p[:1]) if mask is None else ops.cast(fit(mask, p.shape, axis=axis), p.dtype)
     )
     keep = ops.broadcast_to(keep, ops.shape(p))
-    reach = over(sum_pixels(keep * p * y_true, "image", axis), sum_pixels(keep, "image", axis))
+    reach = over(sum_pixels(keep * p * y_true, axis), sum_pixels(keep, axis))
     size = ops.ones_like(reach)
     weight = weights_of_classes(size, y_pred, "count", background, class_weights, axis)
     return for_samples(mean_of_classes(reach, weight), y_pred, mask)
@@ -576,7 +576,7 @@ def centerline_dice(
     of_p = count(y, lines_p, False, "multilabel", "image", axis, mask)
     of_y = count(lines_y, y_pred, from_logits, rows, "image", axis, mask)
     values = _unlike(miss(of_p, 1.0, 1.0, 0.0, smooth), miss(of_y, 1.0, 0.0, 1.0, smooth))
-    size = sum_pixels(y, "image", axis)
+    size = sum_pixels(y, axis)
     weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
     return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
