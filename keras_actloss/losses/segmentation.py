@@ -565,8 +565,8 @@ def centerline_dice(
     axes = [i for i in range(1, len(y_pred.shape)) if i != axis]
     if not axes:
         raise ValueError(
-            f"centerline_dice: y_pred of shape {tuple(y_pred.shape)} has no axis of pixels; give it "
-            "as (batch, ..., classes)"
+            f"centerline_dice: y_pred of shape {tuple(y_pred.shape)} has no axis of pixels; "
+            "give it as (batch, ..., classes)"
         )
     y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
     p = probabilities(y_pred, from_logits, encoding, axis)
