@@ -112,7 +112,7 @@ CROSSING = {
     "focal_tversky below one": (losses.focal_tversky, IDS, _ids),
     "matthews_correlation ids": (
         losses.matthews_correlation,
-        IDS | {"per": "image", "smooth": (0.5, 0.75)},
+        IDS | {"per": "image", "smooth": 0.01},
         _ids,
     ),
     "centerline_dice": (losses.centerline_dice, MASKS | {"iterations": 1}, _best),
