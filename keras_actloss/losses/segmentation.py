@@ -351,9 +351,9 @@ def boundary(
     """Mean distance of a predicted mask to the border of the true one, counted negative inside.
 
     Take it beside `dice` for small or elongated structures, with a weight that grows from 0: it
-    says how far a false pixel is, but by itself it has a flat start. `y_true` is not a mask but the
-    signed distance to its border, one map a class, made once with the data: with SciPy
-    `distance_transform_edt(~mask) - distance_transform_edt(mask)`.
+    says how far off a false pixel is, but starts flat. `y_true` is no mask but the signed distance
+    to its border, a map a class, made once with the data; the authors' is, in SciPy,
+    `np.where(mask, 1 - distance_transform_edt(mask), distance_transform_edt(~mask))`.
 
     Formula:
 
@@ -389,8 +389,8 @@ def boundary(
     0.25
 
     Related:
-        It may be negative, and a mask that fits has the least value. MONAI's `BoundaryLoss` is the
-        same but computes the distances in each step, on the CPU.
+        It may be negative, and is least for a mask that fits. MONAI's `BoundaryLoss` is the same,
+        but makes the distances from masks in each step, on the CPU.
 
     Reference:
         [Kervadec et al., 2018](https://arxiv.org/abs/1812.07032)
