@@ -256,9 +256,7 @@ LOSSES = [
     losses.LogCosh(),
     losses.MarginRanking(margin=1.5),
     losses.MatthewsCorrelation(),
-    losses.MatthewsCorrelation(
-        from_logits=True, encoding="ids", smooth=[0.5, 0.75], per="image", axis=1
-    ),
+    losses.MatthewsCorrelation(from_logits=True, encoding="ids", smooth=0.5, per="image", axis=1),
     losses.MeanAbsoluteError(),
     losses.MeanAbsolutePercentageError(epsilon=0.5),
     losses.MeanSquaredError(),

@@ -13,8 +13,15 @@ from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
 
-OVERLAP = [losses.Dice, losses.Jaccard, losses.Tversky, losses.FocalTversky, losses.GeneralizedDice]
-ALL = [*OVERLAP, losses.MatthewsCorrelation, losses.CenterlineDice]
+OVERLAP = [
+    losses.Dice,
+    losses.Jaccard,
+    losses.Tversky,
+    losses.FocalTversky,
+    losses.GeneralizedDice,
+    losses.MatthewsCorrelation,
+]
+ALL = [*OVERLAP, losses.CenterlineDice]
 MASKS = {"encoding": "multilabel"}
 
 
@@ -128,7 +135,7 @@ def test_an_absent_class_has_a_bounded_weight():
 
 
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
-@pytest.mark.parametrize("cls", [*OVERLAP, losses.MatthewsCorrelation], ids=_named)
+@pytest.mark.parametrize("cls", OVERLAP, ids=_named)
 def test_large_masks_in_16_bit(cls, dtype):
     """512 x 512 pixels sum to more than float16 holds."""
     y = np.ones((1, 512, 512, 1), "float32")
@@ -144,7 +151,7 @@ def test_large_masks_in_16_bit(cls, dtype):
 
 
 @pytest.mark.parametrize("encoding", ["onehot", "ids", "multilabel"])
-@pytest.mark.parametrize("cls", [*OVERLAP, losses.MatthewsCorrelation], ids=_named)
+@pytest.mark.parametrize("cls", OVERLAP, ids=_named)
 def test_nearly_perfect_predictions_have_their_loss(cls, encoding):
     """One less a ratio is 0 there, and so is the gradient of a rounded probability."""
     ids = np.arange(12).reshape(1, 12) % 3
@@ -156,13 +163,13 @@ def test_nearly_perfect_predictions_have_their_loss(cls, encoding):
     assert np.all(slope * (1 - 2 * np.eye(3)[ids]) > 0)
 
 
-@pytest.mark.parametrize("cls", [*OVERLAP, losses.MatthewsCorrelation], ids=_named)
+@pytest.mark.parametrize("cls", OVERLAP, ids=_named)
 def test_confident_mistakes_have_their_gradient(cls):
     ids = np.arange(12).reshape(1, 12) % 3
     x = 40 * np.eye(3, dtype="float32")[(ids + (ids == 2)) % 3]
     loss = cls(from_logits=True, encoding="ids")
     value, slope = value_and_gradient(lambda x: loss(ids, x), x)
-    assert value > 0.1
+    assert value > 0.2
     assert np.all(slope[ids == 2][:, 2] < 0) and np.all(slope[ids == 2][:, 0] != 0)
 
 
@@ -177,8 +184,7 @@ def test_correlation_without_a_row_or_a_column(y, p):
             lambda q, loss=loss: loss(np.full(shape, y), q), np.full(shape, p, "float32")
         )
         assert np.isfinite(value) and np.all(np.isfinite(slope))
-        if y == p:
-            assert value == 0
+        assert value == 0 if y == p else smooth == 0 or value > 0.5
 
 
 def test_a_sigmoid_before_one_hot_labels_is_taken_as_it_is():

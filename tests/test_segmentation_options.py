@@ -29,8 +29,9 @@ def _correlation(y, p, keep, above, below):
     found, extra, missed, empty = (
         np.sum(v) for v in (p * y, p * (1 - y), (1 - p) * y, (1 - p) * (1 - y))
     )
+    found, empty = found + above, empty + above
     spread = (found + extra) * (found + missed) * (empty + extra) * (empty + missed)
-    return 1 - (found * empty - extra * missed + above) / (np.sqrt(spread) + below)
+    return 1 - (found * empty - extra * missed) / np.sqrt(spread)
 
 
 def _boundary(y, p, keep, above, below):
@@ -163,6 +164,8 @@ def test_every_combination(cls, o):
 
     settings = {"class_weights": o["weights"], "dtype": o["dtype"], "reduction": o["reduction"]}
     settings |= {name: value for name, value in o.items() if name in takes}
+    if cls is losses.MatthewsCorrelation:
+        settings["smooth"] = 0.5
     keep = np.ones(shape, bool)
     labels = y
     if o["ignored"] and "ignore_class" in takes:
@@ -183,7 +186,7 @@ def test_every_combination(cls, o):
         counted,
         settings
         | {"weights": o["weights"]}
-        | {name: o[name] for name in ("smooth", "absent", "background")},
+        | {name: settings.get(name, o[name]) for name in ("smooth", "absent", "background")},
     )
     weight = np.ones(BATCH) if sample_weight is None else sample_weight
     left = keep.any(axis=(1, 2, 3))

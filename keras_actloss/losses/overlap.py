@@ -205,8 +205,8 @@ def jaccard(
 
     >>> y_true = [[[1, 0], [0, 1]]]
     >>> y_pred = [[[0.75, 0.25], [0.25, 0.75]]]
-    >>> float(keras_actloss.losses.jaccard(y_true, y_pred, smooth=0.0)[0])
-    0.4
+    >>> float(keras_actloss.losses.jaccard(y_true, y_pred)[0])
+    0.2222...
 
     Related:
         `tversky(alpha=1, beta=1)`; without `smooth`, `2 d / (1 + d)` of the `dice` loss `d` of one

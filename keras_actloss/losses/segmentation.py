@@ -6,9 +6,12 @@ from typing import Unpack
 from keras import ops
 
 from keras_actloss.core.checks import (
+    all_of,
     class_weights_or_none,
+    finite,
     flag,
     integer_axis,
+    non_negative,
     one_of,
     positive_integer,
 )
@@ -26,7 +29,6 @@ from keras_actloss.core.regions import (
     mean_of_classes,
     miss,
     over,
-    pair,
     probabilities,
     sum_pixels,
     weights_of_classes,
@@ -49,62 +51,40 @@ def _rarity(counts, weight):
 
 
 def _discord(counts, smooth):
-    """One less the correlation of labels and predictions, from which nothing cancels."""
-    above, below = pair(smooth)
+    """One less the correlation of labels and predictions, in which nothing cancels."""
 
     def parts(counts):
         # As shares of all pixels, whose products stay in range.
-        total = ops.sum(counts, axis=0)
-        share = over(1.0, total)
-        hits, extra, missed, empty = ops.unstack(counts * share, 4)
+        hits, extra, missed, empty = ops.unstack(counts, 4)
+        hits, empty = hits + smooth, empty + smooth
+        share = over(1.0, hits + extra + missed + empty)
+        hits, extra, missed, empty = (v * share for v in (hits, extra, missed, empty))
         margins = hits + extra, hits + missed, empty + extra, empty + missed
-        spread = ops.sqrt(margins[0]) * ops.sqrt(margins[1])
-        spread = spread * ops.sqrt(margins[2]) * ops.sqrt(margins[3])
-        agreement = hits * empty - extra * missed
-        # (spread - agreement) * (spread + agreement), multiplied out: a sum without a minus.
-        mixed = hits * empty + extra * missed
-        rows, columns = hits * missed + extra * empty, hits * extra + missed * empty
-        square = 4 * (hits * empty) * (extra * missed) + mixed * (rows + columns) + rows * columns
-        positive = agreement > 0
-        gap = ops.where(
-            positive,
-            over(square, spread + ops.where(positive, agreement, 0.0)),
-            spread - agreement,
-        )
-        scale = share * share
-        return (
-            (hits, extra, missed, empty),
-            margins,
-            spread,
-            gap,
-            share,
-            above * scale,
-            below * scale,
-        )
+        spread = functools.reduce(lambda a, b: a * b, map(ops.sqrt, margins))
+        return (hits, extra, missed, empty), margins, spread, share
 
     def value(counts):
-        _, _, spread, gap, _, above, below = parts(counts)
-        return over(gap + (below - above), spread + below)
+        (hits, extra, missed, empty), _, spread, _ = parts(counts)
+        agree, differ = hits * empty, extra * missed
+        rows, columns = hits * missed + extra * empty, hits * extra + missed * empty
+        # spread**2 - (agree - differ)**2, multiplied out: a sum without a minus.
+        square = 4 * agree * differ + (agree + differ) * (rows + columns) + rows * columns
+        right = agree > differ
+        safe = ops.where(right, agree - differ, 0.0)
+        gap = ops.where(right, over(square, spread + safe), spread + (differ - agree))
+        return over(gap, spread)
 
     def gradient(upstream, counts):
-        (hits, extra, missed, empty), margins, spread, gap, share, above, below = parts(counts)
-        whole = spread + below
+        (hits, extra, missed, empty), margins, spread, share = parts(counts)
         of_hits, of_label, of_other, of_empty = margins
-        apart = above * gap + (above - below) * (spread - gap)
-        bend = over(over(apart, whole), whole)
-
-        def slope(sign, first, of_first, second, of_second):
-            direct = over(first, of_first) + over(second, of_second)
-            inverse = over(1.0, of_first) + over(1.0, of_second)
-            return sign * over(direct, whole) + inverse * bend
-
         slopes = (
-            slope(-1, extra * of_empty, of_hits, missed * of_other, of_label),
-            slope(1, hits * of_empty, of_hits, empty * of_label, of_other),
-            slope(1, hits * of_other, of_label, empty * of_hits, of_empty),
-            slope(-1, extra * of_label, of_other, missed * of_hits, of_empty),
+            -over(extra * of_empty, of_hits) - over(missed * of_other, of_label),
+            over(hits * of_empty, of_hits) + over(empty * of_label, of_other),
+            over(hits * of_other, of_label) + over(empty * of_hits, of_empty),
+            -over(extra * of_label, of_other) - over(missed * of_hits, of_empty),
         )
-        return ops.stack([0.5 * upstream * share * s for s in slopes])
+        scale = over(0.5 * upstream * share, spread)
+        return ops.stack([scale * slope for slope in slopes])
 
     return with_gradient(value, gradient)(counts)
 
@@ -220,7 +200,7 @@ class GeneralizedDice(Loss, fn=generalized_dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, **OPTIONS)
+@loss_function(labels_by_encoding, **OPTIONS | {"smooth": all_of(non_negative, finite)})
 def matthews_correlation(
     y_true,
     y_pred,
@@ -238,8 +218,8 @@ def matthews_correlation(
     """One minus the Matthews correlation coefficient (MCC) of each class, mean over the classes.
 
     Take it where pixels that are rightly empty should count, too, which the overlap losses do not
-    look at. Without a labeled pixel, or with nothing else, a correlation says nothing: a class that
-    an image lacks has little to learn from there, hence the counts of the batch.
+    look at. It compares a class with all the rest, so its counts are those of the batch: an image
+    often has nothing of a class, or nothing else.
 
     Formula:
 
@@ -248,10 +228,9 @@ def matthews_correlation(
         y = one_hot(y_true, size(y_pred, axis), axis) if encoding == "ids" else y_true
         y = pixels(y, per, axis)
         found, extra, missed = (sum(v, axis=1) for v in (p * y, p * (1 - y), (1 - p) * y))
-        empty = sum((1 - p) * (1 - y), axis=1)
-        above, below = pair(smooth)
+        found, empty = found + smooth, sum((1 - p) * (1 - y), axis=1) + smooth
         spread = (found + extra) * (found + missed) * (empty + extra) * (empty + missed)
-        miss = 1 - (found * empty - extra * missed + above) / (sqrt(spread) + below)
+        miss = 1 - (found * empty - extra * missed) / sqrt(spread)
         loss = class_mean(miss, y, absent, background, class_weights)
 
     Args:
@@ -261,8 +240,8 @@ def matthews_correlation(
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
             one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
-        smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
-            denominator. Defaults to `1.0`.
+        smooth: Added to the pixels that are rightly there and to those that are rightly not, at
+            least 0. Defaults to `1.0`.
         per: Whether to count in each `"image"` or in the whole `"batch"`. Defaults to `"batch"`.
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
@@ -285,14 +264,14 @@ def matthews_correlation(
 
     Example:
 
-    >>> y_true, y_pred = [[[1], [0], [0]]], [[[0.5], [0.5], [0.0]]]
+    >>> y_true, y_pred = [[[1], [0], [0]]], [[[0.5], [0.25], [0.0]]]
     >>> loss = keras_actloss.losses.matthews_correlation
     >>> float(loss(y_true, y_pred, smooth=0.0)[0])
-    0.75
+    0.5917...
 
     Related:
-        `smooth=(0, 1e-5)` is SMP's `MCCLoss` of one channel. MONAI's is 0 for a mask without a
-        mistake and 1 less the coefficient elsewhere, its `batch=True` our default.
+        With `smooth=0.0` it is MONAI's `MCCLoss(batch=True)` and, of one channel, SMP's `MCCLoss`,
+        but for an epsilon below the root and in the denominator.
 
     Reference:
         [Abhishek and Hamarneh, 2020](https://arxiv.org/abs/2010.13454)
@@ -322,7 +301,7 @@ class MatthewsCorrelation(Loss, fn=matthews_correlation):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.encoding = encoding
-        self.smooth = as_list(smooth)
+        self.smooth = smooth
         self.per = per
         self.absent = absent
         self.background = background
