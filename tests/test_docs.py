@@ -13,6 +13,7 @@ import pytest
 
 import keras_actloss
 from keras_actloss import plot, testing
+from keras_actloss.core import regions
 from keras_actloss.core.crossentropy import OPTIONS
 from keras_actloss.core.registry import CATALOGUE
 
@@ -91,8 +92,9 @@ def test_arguments_are_described_with_their_defaults(function):
 def test_at_most_six_settings(function):
     """Of its own: the options that losses of labels have in common are learned once."""
     settings = set(inspect.signature(function).parameters) - {"x", "y_true", "y_pred", "mask"}
-    own = settings - set(OPTIONS)
-    assert len(own) <= (6 if own == settings else 3)
+    shared = set(regions.OPTIONS) - {"smooth"} if "encoding" in settings else set(OPTIONS)
+    own = settings - shared
+    assert len(own) <= (6 if own == settings or "encoding" in settings else 3)
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=_named)

@@ -1,9 +1,35 @@
 """Activation functions: tensor in, tensor of the same dtype out, mostly of the same shape."""
 
-from keras_actloss.activations.exponential import celu, elu, exponential, selu, symexp, symlog
-from keras_actloss.activations.gated import bilinear, geglu, glu, gtu, reglu, swiglu, swiglu_clipped
-from keras_actloss.activations.learned import dynamic_tanh, maxout, prelu, star_relu, tlu, xielu
-from keras_actloss.activations.periodic import sine, snake, snake_beta
+from keras_actloss.activations.exponential import (
+    celu,
+    elu,
+    exponential,
+    selu,
+    symexp,
+    symlog,
+)
+from keras_actloss.activations.gated import (
+    bilinear,
+    geglu,
+    glu,
+    gtu,
+    reglu,
+    swiglu,
+    swiglu_clipped,
+)
+from keras_actloss.activations.learned import (
+    dynamic_tanh,
+    maxout,
+    prelu,
+    star_relu,
+    tlu,
+    xielu,
+)
+from keras_actloss.activations.periodic import (
+    sine,
+    snake,
+    snake_beta,
+)
 from keras_actloss.activations.rectifiers import (
     crelu,
     hard_silu,
@@ -16,8 +42,19 @@ from keras_actloss.activations.rectifiers import (
     threshold,
     thresholded_relu,
 )
-from keras_actloss.activations.self_gated import gelu, lisht, mish, quick_gelu, silu, swish
-from keras_actloss.activations.shrinkage import hard_shrink, soft_shrink, tanh_shrink
+from keras_actloss.activations.self_gated import (
+    gelu,
+    lisht,
+    mish,
+    quick_gelu,
+    silu,
+    swish,
+)
+from keras_actloss.activations.shrinkage import (
+    hard_shrink,
+    soft_shrink,
+    tanh_shrink,
+)
 from keras_actloss.activations.sigmoidal import (
     hard_sigmoid,
     hard_tanh,
@@ -36,9 +73,19 @@ from keras_actloss.activations.simplex import (
     softmax,
     softmin,
 )
-from keras_actloss.activations.smooth_rectifiers import shifted_softplus, softplus, squareplus
-from keras_actloss.activations.sparse_simplex import entmax, entmax15, sparsemax
-from keras_actloss.activations.stochastic import rrelu
+from keras_actloss.activations.smooth_rectifiers import (
+    shifted_softplus,
+    softplus,
+    squareplus,
+)
+from keras_actloss.activations.sparse_simplex import (
+    entmax,
+    entmax15,
+    sparsemax,
+)
+from keras_actloss.activations.stochastic import (
+    rrelu,
+)
 
 __all__ = [
     "bilinear",

@@ -42,8 +42,10 @@ class Loss(Configured, keras.losses.Loss):
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
+        rank: The least number of axes of `y_pred` with which there is something to learn.
         couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,
-            samples of weight 0 are then `False` in it.
+            samples of weight 0 are then `False` in it. Defaults to whether a setting `per` is
+            `"batch"`.
 
     Each of these may be a property, where it depends on a setting.
 
@@ -81,7 +83,8 @@ class Loss(Configured, keras.losses.Loss):
         lambda self: (-math.inf, math.inf) if getattr(self, "from_logits", True) else (0.0, 1.0)
     )
     width = None
-    couples_samples: Any = False
+    rank = 1
+    couples_samples: Any = property(lambda self: getattr(self, "per", None) == "batch")
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 
@@ -181,7 +184,7 @@ class Loss(Configured, keras.losses.Loss):
             # Class ids and what is kept of one-hot labels have no class axis any more.
             axis = -1 if self.labels in (*tensors.IDS, "onehot") else self._class_axis
             while len(kept.shape) > rank:
-                kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 else -1)
+                kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 > 2 else -1)
             kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
             values = ops.where(kept, values, ops.zeros_like(values))
         if weight is not None:
