@@ -72,11 +72,9 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
             if logits is None or settings.get("from_logits", True):
                 return values(y_pred)
             exclusive = kind(settings) in ("onehot", "ids")
-            return ops.cond(
-                tensors.made_of_logits(y_pred, logits, axis, exclusive),
-                lambda: values(logits, from_logits=True),
-                lambda: values(y_pred),
-            )
+            made = tensors.made_of_logits(y_pred, logits, axis, exclusive)
+            of_logits = functools.partial(values, from_logits=True)
+            return tensors.either(made, of_logits, logits, values, y_pred)
 
         @functools.wraps(body)
         def function(*args, **kwargs):

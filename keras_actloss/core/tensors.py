@@ -76,6 +76,14 @@ def made_of_logits(y_pred, logits, axis, exclusive):
     return ops.logical_and(fits, ops.logical_not(either))
 
 
+def either(flag, first, x, second, y):
+    """`first(x)` if `flag`, else `second(y)`; both where a branch would break torch's graph."""
+    if keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling():
+        x, y = ops.where(flag, x, 0.5), ops.where(flag, 0.5, y)
+        return ops.where(flag, first(x), second(y))
+    return ops.cond(flag, lambda: first(x), lambda: second(y))
+
+
 def map_prediction(op, y_pred):
     """`op(y_pred)`, with the logits that may be attached to `y_pred` mapped alike."""
     mapped = op(y_pred)
