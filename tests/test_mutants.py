@@ -495,7 +495,6 @@ ALSO_LOSS = {
         "check_mask",
     },
     "check_samples_are_independent": {
-        "check_small_batches",
         "check_mask",
         "check_weight_zero_removes",
     },
