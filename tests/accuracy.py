@@ -148,6 +148,14 @@ def beyond(got, truths, dtype):
             yield float(off / max(oracle.ulp(exact[0], dtype), oracle.EDGE[dtype]))
 
 
+def beside_largest(got, truth):
+    """Errors of a float32 gradient, in ULP of the largest slope along the last axis."""
+    rows = (np.reshape(v, (-1, np.shape(v)[-1])) for v in (np.float64(got), truth))
+    for row, exact in zip(*rows, strict=True):
+        unit = oracle.ulp(max(abs(v) for v in exact if v is not None), "float32")
+        yield from (float(abs(a - b) / unit) for a, b in zip(row, exact, strict=True) if b)
+
+
 def loss_test(cases, dtypes=tuple(DIGITS)):
     """A test of losses: value and gradient to 8 ULP in float32, to one rounding in 16 bit.
 

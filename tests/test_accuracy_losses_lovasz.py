@@ -2,7 +2,20 @@
 
 import numpy as np
 import pytest
-from accuracy import every, filled, loss_test, one_hot, reals, representable, rows
+from accuracy import (
+    MODES,
+    RUNS,
+    beside_largest,
+    every,
+    filled,
+    loss_test,
+    one_hot,
+    reals,
+    representable,
+    rows,
+    truth_of,
+    worst,
+)
 
 from keras_actloss import losses
 
@@ -36,7 +49,6 @@ test_loss = loss_test(
     {
         "hinge": (losses.lovasz_hinge, {}, _labels, _images(2.0, 1)),
         "hinge, one entry": (losses.lovasz_hinge, {}, filled(1.0), every(4, reals)),
-        "softmax of ids": (softmax, {"from_logits": True, "encoding": "ids"}, _ids, _images(1.5)),
         "softmax, one pixel": (softmax, {"from_logits": True}, one_hot, every(3, rows)),
         "probabilities of ids": (
             softmax,
@@ -49,3 +61,17 @@ test_loss = loss_test(
         "sigmoid, one no": (softmax, MASK, filled(0.0), every(4, reals)),
     }
 )
+
+LOGITS = {"from_logits": True, "encoding": "ids"}
+test_ids = loss_test({"softmax": (softmax, LOGITS, _ids, _images(1.5))}, ("bfloat16", "float16"))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_where_slopes_of_a_pixel_cancel(mode):
+    """The slope of a class is what it pushes less what all push, and may be 0 by chance."""
+    x = _images(1.5)("float32")
+    y_true = _ids(x)
+    truth = truth_of(softmax, "float32", x, LOGITS | {"y_true": y_true})
+    got = RUNS[mode](lambda x: softmax(y_true, x, **LOGITS), x)
+    assert max(worst(got[:1], truth[:1], "float32")) <= 8
+    assert max(beside_largest(got[1], truth[1])) <= 8

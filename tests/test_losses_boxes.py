@@ -51,6 +51,12 @@ def test_degenerate_boxes(name):
     assert _both("iou", point, np.float32(point))[0][0] == 1
 
 
+def test_segments_of_one_line():
+    """The diagonal of the box that encloses them has no part across the line."""
+    value, gradient = _both("diou", [[5, 0.25, 5, 0.5]], np.float32([[5, 0, 5, 0.5]]))
+    assert value[0] == 1 + 0.125**2 / 0.5**2 and np.all(np.isfinite(gradient))
+
+
 def test_a_box_without_width_can_grow():
     """Sorted by minimum and maximum, two equal corners would share one gradient."""
     for name in KINDS:

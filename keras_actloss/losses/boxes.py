@@ -42,13 +42,14 @@ class _Pair(NamedTuple):
     gap: object
     outward: object  # of the center, along the direction from it to either edge: (2, ..., 2)
     room: object  # 1 - 2 * outward, where the edge is also the enclosing one
+    hull: object  # the size of the enclosing box, and the same as what to divide by
     unit: object
 
     @classmethod
     def of(cls, low, high, true_low, true_high):
         inner_low, inner_high = ops.maximum(low, true_low), ops.minimum(high, true_high)
-        unit = ops.maximum(high, true_high) - ops.minimum(low, true_low)
-        unit = ops.where(unit < SMALLEST, 1.0, unit)
+        hull = ops.maximum(high, true_high) - ops.minimum(low, true_low)
+        unit = ops.where(hull < SMALLEST, 1.0, hull)
         size, true_size = (high - low) / unit, (true_high - true_low) / unit
         overlap = ops.relu(inner_high - inner_low) / unit
         beyond_low, beyond_high = ops.relu(true_low - low), ops.relu(high - true_high)
@@ -67,6 +68,7 @@ class _Pair(NamedTuple):
             ops.relu(inner_low - inner_high) / unit,
             ops.stack([-shift, shift]),
             ops.stack(room) / unit,
+            hull,
             unit,
         )
 
@@ -130,13 +132,14 @@ def _hull(pair):
 
 def _proportions(pair):
     """The sides of the enclosing box beside its longer one."""
-    return pair.unit / amax(pair.unit, axis=-1, keepdims=True)
+    longer = amax(pair.hull, axis=-1, keepdims=True)
+    return pair.hull / ops.where(longer < SMALLEST, 1.0, longer)
 
 
 def _centers(pair):
     """The squared distance of the centers, beside the squared diagonal of the enclosing box."""
     square = ops.square(_proportions(pair))
-    weight = square / ops.sum(square, axis=-1, keepdims=True)
+    weight = square / (ops.sum(square, axis=-1, keepdims=True) + SMALLEST)
     parts = weight * ops.square(pair.outward[0])
     others = _across(weight)
     # outward - 2 * (parts + parts across), with as much as possible of the former left.
