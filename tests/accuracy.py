@@ -97,14 +97,24 @@ def representable(x, dtype):
     return np.array(ops.cast(ops.cast(x.astype("float32"), dtype), "float32"))
 
 
-def truth_of(function, dtype, x, settings, upstream=None):
-    formula = oracle.formula_of(function)
+def arguments_of(function, settings):
     parameters = inspect.signature(function).parameters.values()
-    defaults = {p.name: p.default for p in parameters if p.default is not p.empty}
-    arguments = defaults | settings
+    return {p.name: p.default for p in parameters if p.default is not p.empty} | settings
+
+
+def value_of(function, x, settings):
+    """The exact value of a function, whose input goes by the name that its signature has."""
     name = "x" if "x" in inspect.signature(function).parameters else "y_pred"
-    value = oracle.evaluate(formula, **{name: x}, **arguments)
-    return value, oracle.derivative(formula, name, x, upstream, **arguments)
+    formula = oracle.formula_of(function)
+    return oracle.evaluate(formula, **{name: x}, **arguments_of(function, settings))
+
+
+def truth_of(function, dtype, x, settings, upstream=None):
+    arguments = arguments_of(function, settings)
+    name = "x" if "x" in inspect.signature(function).parameters else "y_pred"
+    coupled = arguments.get("per") == "batch"
+    slope = oracle.derivative(oracle.formula_of(function), name, x, upstream, coupled, **arguments)
+    return value_of(function, x, settings), slope
 
 
 def worst(got, truth, dtype):
@@ -128,7 +138,7 @@ def beyond(got, truths, dtype):
         truths: What is exact: at the input first, then at the ones beside it.
         dtype: Whose units are counted.
     """
-    for part in (0, 1):
+    for part in range(len(got)):
         here = np.float64(got[part]).ravel()
         near = np.stack([truth[part].ravel() for truth in truths])
         for value, exact in zip(here, near.T, strict=True):

@@ -158,6 +158,10 @@ LOSSES = [
     losses.BinaryFocalCrossentropy(from_logits=True, gamma=0.5, alpha=0.25, label_smoothing=0.1),
     losses.BinaryPolyCrossentropy(),
     losses.BinaryPolyCrossentropy(from_logits=True, epsilon=-1.0, class_weights=[1.0, 3.0]),
+    losses.Boundary(),
+    losses.Boundary(
+        from_logits=True, encoding="multilabel", class_weights=[0.0, 2.0, 0.5, 1.0], axis=1
+    ),
     losses.CategoricalBiTemperedLogistic(),
     losses.CategoricalBiTemperedLogistic(t1=0.5, t2=2.0, label_smoothing=0.1, axis=1),
     losses.CategoricalBrier(),
@@ -197,6 +201,10 @@ LOSSES = [
     losses.CategoricalWeightedKappa(
         from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=2
     ),
+    losses.CenterlineDice(),
+    losses.CenterlineDice(
+        from_logits=True, encoding="multilabel", iterations=1, smooth=[0.25, 0.5], axis=1
+    ),
     losses.Charbonnier(epsilon=0.5),
     losses.CORAL(),
     losses.CORAL(importance_weights=[1.0, 2.0, 0.5, 0.0], ignore_class=-1),
@@ -208,13 +216,36 @@ LOSSES = [
     losses.CRPSEnsemble(),
     losses.CRPSEnsemble(fair=True),
     losses.CRPSGaussian(),
+    losses.Dice(),
+    losses.Dice(from_logits=True, encoding="ids", per="batch", absent="skip", ignore_class=-1),
+    losses.Dice(
+        from_logits=True,
+        smooth=[0.25, 0.5],
+        background=False,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+        axis=1,
+    ),
     losses.Expectile(),
     losses.Expectile(expectiles=[0.2, 0.7, 0.9]),
+    losses.FocalTversky(),
+    losses.FocalTversky(
+        from_logits=True, encoding="ids", alpha=0.75, beta=1.5, gamma=2.0, axis=1, ignore_class=-1
+    ),
     losses.GammaNLL(),
     losses.GammaNLL(full=True),
     losses.GaussianKL(),
     losses.GaussianNLL(),
     losses.GaussianNLL(from_log=False, full=True),
+    losses.GeneralizedDice(),
+    losses.GeneralizedDice(
+        from_logits=True,
+        encoding="ids",
+        smooth=0.5,
+        per="batch",
+        background=False,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+        axis=1,
+    ),
     losses.GeneralizedKLDivergence(),
     losses.GeneralRobust(alpha=-math.inf, scale=0.7),
     losses.GeneralRobust(alpha=0.3, scale=2.0),
@@ -224,6 +255,8 @@ LOSSES = [
     losses.HLGauss(low=-1.0, high=3.0, sigma_ratio=0.5),
     losses.Huber(),
     losses.Huber(delta=0.5),
+    losses.Jaccard(),
+    losses.Jaccard(from_logits=True, encoding="multilabel", smooth=0.25, absent="skip", axis=1),
     losses.JensenShannon(),
     losses.JensenShannon(beta=1.0),
     losses.JensenShannon(beta=0.3, from_logits=True, axis=1),
@@ -237,6 +270,8 @@ LOSSES = [
     losses.LaplaceNLL(full=True),
     losses.LogCosh(),
     losses.MarginRanking(margin=1.5),
+    losses.MatthewsCorrelation(),
+    losses.MatthewsCorrelation(from_logits=True, encoding="ids", smooth=0.5, per="image", axis=1),
     losses.MeanAbsoluteError(),
     losses.MeanAbsolutePercentageError(epsilon=0.5),
     losses.MeanSquaredError(),
@@ -317,6 +352,10 @@ LOSSES = [
     losses.TopKSparseCategoricalCrossentropy(),
     losses.TopKSparseCategoricalCrossentropy(
         from_logits=True, axis=1, label_smoothing=0.1, fraction=0.7, ignore_class=-1
+    ),
+    losses.Tversky(),
+    losses.Tversky(
+        from_logits=True, encoding="multilabel", alpha=0.3, beta=0.9, per="batch", axis=1
     ),
     losses.Tweedie(),
     losses.Tweedie(power=1.3, from_log=False),

@@ -59,7 +59,8 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
                 keep = tensors.both(valid, keep, kind(settings), axis)
             if keep is not None:
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
-            if not settings.get("from_logits", True):
+            # An encoding does not tell whether a sigmoid or a softmax left them.
+            if not settings.get("from_logits", True) and "encoding" not in settings:
                 logits = tensors.get_logits(y_pred)
                 if logits is not None:
                     y_pred = logits

@@ -42,8 +42,10 @@ class Loss(Configured, keras.losses.Loss):
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
-        couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,
-            samples of weight 0 are then `False` in it.
+        rank: The least number of axes of `y_pred` with which there is something to learn.
+        couples_samples: Whether a sample's value hangs on the others of its batch. A sample of
+            weight 0 is then masked, if the maths takes a mask. Defaults to whether a setting `per`
+            is `"batch"`.
 
     Each of these may be a property, where it depends on a setting.
 
@@ -81,7 +83,8 @@ class Loss(Configured, keras.losses.Loss):
         lambda self: (-math.inf, math.inf) if getattr(self, "from_logits", True) else (0.0, 1.0)
     )
     width = None
-    couples_samples: Any = False
+    rank = 1
+    couples_samples: Any = property(lambda self: getattr(self, "per", None) == "batch")
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 
@@ -126,10 +129,11 @@ class Loss(Configured, keras.losses.Loss):
             y_true, y_pred = self._remove(
                 y_true, y_pred, sample_weight, None if takes_mask else mask
             )
-            seen = mask if takes_mask else None
-            if sample_weight is not None and self._takes_mask and self.couples_samples:
-                seen = _weighed(sample_weight, mask)
-            values = self.call(y_true, y_pred, **({} if seen is None else {"mask": seen}))
+            masked = {"mask": mask} if takes_mask else {}
+            if self.couples_samples and self._takes_mask and sample_weight is not None:
+                # Taken out of what the others share, but not of the number of samples.
+                masked = {"mask": _weighed(sample_weight, mask)}
+            values = self.call(y_true, y_pred, **masked)
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
                 kept = tensors.both(kept, mask, self.labels, self._class_axis)
@@ -181,7 +185,7 @@ class Loss(Configured, keras.losses.Loss):
             # Class ids and what is kept of one-hot labels have no class axis any more.
             axis = -1 if self.labels in (*tensors.IDS, "onehot") else self._class_axis
             while len(kept.shape) > rank:
-                kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 else -1)
+                kept = ops.any(kept, axis=axis if len(kept.shape) == rank + 1 > 2 else -1)
             kept = ops.broadcast_to(tensors.fit(kept, values.shape), ops.shape(values))
             values = ops.where(kept, values, ops.zeros_like(values))
         if weight is not None:

@@ -75,6 +75,14 @@ def tail(x):
     return ops.sigmoid(-ops.abs(x))
 
 
+def sigmoid_sides(x):
+    """`sigmoid(x)` and `1 - sigmoid(x)`, each to the last digit."""
+    e = ops.exp(-ops.abs(x))
+    large = 1 / (1 + e)
+    small = e * large
+    return ops.where(x > 0, large, small), ops.where(x > 0, small, large)
+
+
 def tanh_slope(x):
     """`1 - tanh(x)**2` as `4 s (1 - s)` with `s = sigmoid(-2 |x|)`, which does not cancel."""
     small = tail(2 * x)

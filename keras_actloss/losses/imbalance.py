@@ -14,7 +14,7 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.crossentropy import bernoulli, logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import power, reciprocal, with_gradient
+from keras_actloss.core.numerics import power, reciprocal, sigmoid_sides, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
@@ -26,12 +26,7 @@ def _over(x, y):
 
 def _both_sides(x, from_logits):
     """The probabilities of yes and no, each to the last digit."""
-    if not from_logits:
-        return x, 1 - x
-    e = ops.exp(-ops.abs(x))
-    large = 1 / (1 + e)
-    small = e * large
-    return ops.where(x > 0, large, small), ops.where(x > 0, small, large)
+    return sigmoid_sides(x) if from_logits else (x, 1 - x)
 
 
 def _focused(x, y, gamma, from_logits, where=None):

@@ -46,7 +46,7 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
     # Unless it is a setting, as the width of a wing.
     classes = (not takes(loss, "width") and loss.width) or classes
-    shape = (batch, classes) if axis == -1 else (batch, 3, classes)
+    shape = (batch, classes) if axis == -1 and loss.rank < 3 else (batch, 3, classes)
     scores = rng.normal(size=shape).astype("float32")
     num_classes = classes_of(loss.labels, classes)
     labels = [c for c in range(num_classes) if c != getattr(loss, "ignore_class", None)]

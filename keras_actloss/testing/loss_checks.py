@@ -246,8 +246,10 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 def check_flat_labels(loss, y_true, y_pred):
     """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
-    if loss.labels not in ("values", "binary") or loss.width not in (None, 1):
+    if loss.labels not in ("values", "binary") or loss.width not in (None, 1) or loss.rank > 2:
         raise NotApplicable("labels and predictions do not have the same shape of any width")
+    if takes(loss, "class_weights"):
+        loss = rebuilt(loss, class_weights=None)
     y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
     expected = _values(loss, y_true, y_pred)
     _close(_values(loss, y_true[:, 0], y_pred), expected, "values of flat labels")

@@ -5,6 +5,7 @@ Python in the arguments' own names. Values are exact to fifty digits, derivative
 differences at a working precision that leaves fifty digits after every cancellation.
 """
 
+import functools
 import inspect
 
 import numpy as np
@@ -92,6 +93,69 @@ def _root(function, low, high):
     return middle
 
 
+def _softmax(x, axis):
+    e = _each(mp.exp)(x - np.max(x, axis=axis, keepdims=True))
+    return e / np.sum(e, axis=axis, keepdims=True)
+
+
+def _pixels(x, per, axis):
+    """`(samples, pixels, classes)`, for each sample those of its image or of the whole batch."""
+    x = np.moveaxis(x, axis, -1)
+    x = x.reshape(len(x), -1, x.shape[-1])
+    return x if per == "image" else np.tile(x.reshape(1, -1, x.shape[-1]), (len(x), 1, 1))
+
+
+def _class_weights(y, absent, background, class_weights):
+    """What a class counts in a mean over classes, `(samples, classes)`."""
+    size = np.sum(y, axis=1)
+    weight = np.where((size > 0) | (absent == "count"), mpf(1), mpf(0))
+    if class_weights is not None:
+        weight = weight * exact(class_weights)
+    weight[:, : 0 if background else 1] = mpf(0)
+    return size, weight
+
+
+def _class_mean(values, y, *options):
+    """Mean over the classes, of values of labels `y` that `_pixels` has laid out."""
+    _, weight = _class_weights(y, *options)
+    total = np.sum(weight, axis=-1)
+    return np.sum(weight * values, axis=-1) / np.where(total == 0, mpf(1), total)
+
+
+def _rarities(y, *options):
+    """What a class weighs by its size; the rarest that counts has 1, and an absent one as much."""
+    size, weight = _class_weights(y, *options)
+    present = (size > 0) & (weight > 0)
+    smallest = np.min(np.where(present, size, mp.inf), axis=-1, keepdims=True)
+    return weight * np.where(present, smallest / np.where(present, size, mpf(1)), mpf(1)) ** 2
+
+
+def _neighborhood(choose, x, axis):
+    padded = np.pad(x, [(1, 1) if i == axis else (0, 0) for i in range(x.ndim)], mode="edge")
+    size = x.shape[axis]
+    return functools.reduce(
+        choose, [np.take(padded, np.arange(size) + shift, axis) for shift in range(3)]
+    )
+
+
+def _skeleton(x, iterations, axis):
+    """The soft skeleton of masks, on all axes but those of the samples and the classes."""
+    axes = [i for i in range(1, x.ndim) if i != axis % x.ndim]
+
+    def eroded(x):
+        return functools.reduce(np.minimum, [_neighborhood(np.minimum, x, axis) for axis in axes])
+
+    def opened(x):
+        return functools.reduce(lambda x, axis: _neighborhood(np.maximum, x, axis), axes, eroded(x))
+
+    skeleton = np.maximum(x - opened(x), mpf(0))
+    for _ in range(iterations):
+        x = eroded(x)
+        ridge = np.maximum(x - opened(x), mpf(0))
+        skeleton = skeleton + np.maximum(ridge - skeleton * ridge, mpf(0))
+    return skeleton
+
+
 def _namespace(rank):
     def along(weights, axis):
         shape = [1] * rank
@@ -102,6 +166,7 @@ def _namespace(rank):
         "abs": np.abs,
         "arange": lambda size: exact(np.arange(size)),
         "along": along,
+        "class_mean": _class_mean,
         "concatenate": np.concatenate,
         "cumprod": np.cumprod,
         "cumsum": np.cumsum,
@@ -121,11 +186,17 @@ def _namespace(rank):
         "minimum": _each(lambda a, b: a if a < b else mpf(b)),
         "one_hot": _one_hot,
         "pi": mp.pi,
+        "pixels": _pixels,
         "pad": _pad,
+        "pair": lambda smooth: np.broadcast_to(exact(smooth), (2,)),
+        "rarities": _rarities,
         "root": _root,
         "sign": _each(mp.sign),
+        "sigmoid": _each(lambda v: 1 / (1 + mp.exp(-v))),
         "sin": _each(mp.sin),
+        "skeleton": _skeleton,
         "size": np.size,
+        "softmax": _softmax,
         "sort": np.sort,
         "split": np.split,
         "sqrt": _each(mp.sqrt),

@@ -1,0 +1,324 @@
+"""Counts of the pixels of each class, which the losses of overlapping regions are ratios of."""
+
+import math
+import numbers
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    one_of,
+)
+from keras_actloss.core.crossentropy import along
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.numerics import exp_near, runs_torch, sigmoid_sides, with_gradient
+from keras_actloss.core.tensors import fit
+
+# What y_true holds, as `tensors.prepare` knows it.
+_LABELS = {"onehot": "onehot", "ids": "ids", "multilabel": "binary"}
+
+
+def labels_by_encoding(settings):
+    return _LABELS[settings["encoding"]]
+
+
+def smooth_or_pair(name, value):
+    """A number of at least 0, or two: for the numerator and for the denominator."""
+    pair = [value, value] if isinstance(value, numbers.Real) else value
+    fine = isinstance(pair, (list, tuple, np.ndarray)) and len(pair) == 2
+    if not fine or isinstance(value, bool) or not all(0 <= float(v) < math.inf for v in pair):
+        raise ValueError(
+            f"{name} must be a finite number of at least 0, or two of them for numerator and "
+            f"denominator, got {value!r}"
+        )
+
+
+# The checks of what all these losses take.
+OPTIONS = {
+    "from_logits": flag,
+    "encoding": one_of(*_LABELS),
+    "smooth": smooth_or_pair,
+    "per": one_of("image", "batch"),
+    "absent": one_of("count", "skip"),
+    "background": flag,
+    "class_weights": class_weights_or_none,
+    "ignore_class": class_id_or_none,
+    "axis": integer_axis,
+}
+
+
+def over(x, y):
+    """`x / y`, 0 where `y` is 0."""
+    return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
+
+
+def _sigmoid(x):
+    """`p` and `1 - p`, each to the last digit."""
+    # Two fused kernels beat one exponential in five passes.
+    return (ops.sigmoid(x), ops.sigmoid(-x)) if runs_torch() else sigmoid_sides(x)
+
+
+def _softmax(x, axis):
+    e, _ = exp_near(x, amax(x, axis=axis, keepdims=True))
+    return e / ops.sum(e, axis=axis, keepdims=True)
+
+
+def _of_logits(slope, p, axis):
+    """The gradient of the logits of a softmax, where `slope` is that of its result `p`."""
+    # Relative to what a leading class gets, nothing cancels where that one has nearly everything.
+    leads = p > 0.5
+    of_leader = ops.sum(ops.where(leads, slope, 0.0), axis=axis, keepdims=True)
+    relative = ops.where(leads, 0.0, slope - of_leader)
+    return p * (relative - ops.sum(p * relative, axis=axis, keepdims=True))
+
+
+def check_classes(y_pred, from_logits, encoding, axis):
+    if from_logits and encoding != "multilabel" and y_pred.shape[axis] == 1:
+        raise ValueError(
+            f"y_pred of shape {tuple(y_pred.shape)} has one channel, but encoding={encoding!r} "
+            "takes the softmax of several classes; set encoding='multilabel' for logits of a mask"
+        )
+
+
+def probabilities(y_pred, from_logits, encoding, axis):
+    """The probability of each class, whose gradient does not vanish where it saturates."""
+    if not from_logits:
+        return y_pred
+    check_classes(y_pred, from_logits, encoding, axis)
+
+    if encoding == "multilabel":
+
+        def of_sigmoid(upstream, sides, x):
+            return upstream * (sides[0] * sides[1])
+
+        return with_gradient(lambda sides, x: sides[0] + 0, of_sigmoid, _sigmoid)(y_pred)
+
+    def of_softmax(upstream, p, x):
+        return _of_logits(upstream, p, axis)
+
+    return with_gradient(lambda p, x: p + 0, of_softmax, lambda x: _softmax(x, axis))(y_pred)
+
+
+def _classes(x, axis):
+    """The number of each class, along `axis`."""
+    shape = [1] * len(x.shape)
+    shape[axis] = -1
+    return ops.reshape(ops.arange(x.shape[axis], dtype="int32"), shape)
+
+
+def labels_of(y_true, y_pred, encoding, axis, mask=None):
+    """Labels as numbers from 0 to 1 of the shape of `y_pred`, and what `mask` keeps, or None."""
+    if encoding == "ids":
+        y_true = ops.expand_dims(y_true, axis) == _classes(y_pred, axis)
+    y = ops.cast(y_true, y_pred.dtype)
+    if mask is None:
+        return y, None
+    keep = ops.cast(fit(mask, y.shape, axis=axis), y.dtype)
+    return y * keep, keep
+
+
+def _flat(x, axis):
+    """`(batch, pixels, classes)`, or `(batch, classes, pixels)` where classes come first."""
+    axis = axis % len(x.shape)
+    if 1 < axis < len(x.shape) - 1:
+        x, axis = ops.moveaxis(x, axis, -1), len(x.shape) - 1
+    others = [size for i, size in enumerate(x.shape) if i not in (0, axis)]
+    pixels = -1 if None in others else math.prod(others)
+    shape = (pixels, x.shape[axis]) if axis > 1 or not others else (x.shape[axis], pixels)
+    return ops.reshape(x, (ops.shape(x)[0], *shape)), axis == 1 and bool(others)
+
+
+def _products(a, b, axis):
+    """Sums over the pixels of each class of `a` times each of `b`, `(batch, classes, classes)`.
+
+    A product of matrices needs no memory for the products of single pixels, which costs more time
+    than all the rest.
+    """
+    (a, first), (b, _) = _flat(a, axis), _flat(b, axis)
+    a, b = (a, ops.transpose(b, (0, 2, 1))) if first else (ops.transpose(a, (0, 2, 1)), b)
+    return ops.matmul(a, b)
+
+
+def _spread(matrix, y, axis):
+    """The gradient of `a` in `_products(a, y, axis)`, where `matrix` is that of the result."""
+    flat, first = _flat(y, axis)
+    of_flat = (
+        ops.matmul(matrix, flat) if first else ops.matmul(flat, ops.transpose(matrix, (0, 2, 1)))
+    )
+    moved = ops.moveaxis(y, axis, 1 if first else -1)
+    shape = list(ops.shape(moved))
+    shape[1 if first else -1] = matrix.shape[1]
+    return ops.moveaxis(ops.reshape(of_flat, shape), 1 if first else -1, axis)
+
+
+def sum_pixels(x, axis):
+    """Sums over all axes but those of samples and classes, `(batch, classes)`."""
+    axes = tuple(i for i in range(1, len(x.shape)) if i != axis % len(x.shape))
+    return ops.sum(x, axis=axes) if axes else x
+
+
+def _rest(y, keep, axis):
+    """What the labels of a pixel leave of 1, with the class axis kept."""
+    return (1 if keep is None else keep) - ops.sum(y, axis=axis, keepdims=True)
+
+
+def _confusion(x, y, rest, axis):
+    """Sums of the softmax of `x` times labels, `(batch, classes, classes)`, and times `rest`."""
+    tensors = (x, y) if rest is None else (x, y, rest)
+
+    def value(p, x, y, *rest):
+        parts = [_products(p, other, axis) for other in (y, *rest)]
+        return ops.concatenate(parts, axis=-1)
+
+    def gradient(upstream, p, x, y, *rest):
+        classes = x.shape[axis]
+        slope = _spread(upstream[..., :classes], y, axis)
+        if rest:
+            slope = slope + _spread(upstream[..., classes:], rest[0], axis)
+        return _of_logits(slope, p, axis), None, *(None for _ in rest)
+
+    return with_gradient(value, gradient, lambda x, *_: _softmax(x, axis))(*tensors)
+
+
+def _count_exclusive(x, y, rest, axis, negatives):
+    """`count` of a softmax: what a class lacks is what the others of its pixels have."""
+    matrix = _confusion(x, y, rest, axis)
+    classes = x.shape[axis]
+    equal = ops.eye(classes, dtype=x.dtype)
+    unequal = 1 - equal
+    labeled, beyond = matrix[..., :classes], matrix[..., classes:]
+    found = ops.sum(equal * labeled, axis=-1)
+    extra = ops.sum(ops.concatenate([unequal * labeled, beyond], axis=-1), axis=-1)
+    missed = ops.sum(unequal * labeled, axis=-2)
+    if not negatives:
+        return ops.stack([found, extra, missed])
+    others = ops.matmul(unequal, matrix)
+    others = ops.concatenate([unequal * others[..., :classes], others[..., classes:]], axis=-1)
+    # What is neither, as a sum; its slope is that of what is left of all pixels, in which the
+    # slopes of the other classes do not cancel.
+    left = with_gradient(lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream))
+    empty = left(ops.stop_gradient(ops.sum(others, axis=-1)), found + extra + missed)
+    return ops.stack([found, extra, missed, empty])
+
+
+def _count_each(x, y, keep, axis, from_logits, negatives):
+    """`count` of probabilities, or of the sigmoid of logits."""
+    kept = () if keep is None else (keep,)
+
+    def shared(x, y, *kept):
+        p, q = _sigmoid(x) if from_logits else (x, 1 - x)
+        return p, q, (kept[0] if kept else 1) - y
+
+    def diagonal(a, b):
+        return ops.diagonal(_products(a, b, axis), axis1=1, axis2=2)
+
+    def value(shared, x, y, *kept):
+        p, q, no = shared
+        pairs = [(p, y), (p, no), (q, y)] + [(q, no)] * negatives
+        return ops.stack([diagonal(*pair) for pair in pairs])
+
+    def gradient(upstream, shared, x, y, *kept):
+        p, q, no = shared
+        shape = [-1] + [1] * (len(x.shape) - 1)
+        shape[axis] = x.shape[axis]
+        of_found, of_extra, of_missed, *of_empty = (
+            ops.reshape(part, shape) for part in ops.unstack(upstream, 3 + negatives)
+        )
+        of_no = of_extra - of_empty[0] if of_empty else of_extra
+        slope = no * of_no - y * (of_missed - of_found)
+        return slope * (p * q) if from_logits else slope, None, *(None for _ in kept)
+
+    return with_gradient(value, gradient, shared)(x, y, *kept)
+
+
+def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives=False):
+    """How much of each class is found, wrongly there and missed: sums of probabilities.
+
+    None of the sums is a difference of two others, so that a loss that is nearly 0 still has its
+    digits.
+
+    Args:
+        negatives: Whether to also count what is rightly not there. Defaults to `False`.
+
+    Returns:
+        A tensor of shape `(3, images, classes)`, or `(4, images, classes)`; a batch is one image.
+    """
+    check_classes(y_pred, from_logits, encoding, axis)
+    y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
+    if from_logits and encoding != "multilabel":
+        rest = None if encoding == "ids" else _rest(y, keep, axis)
+        counts = _count_exclusive(y_pred, y, rest, axis, negatives)
+    else:
+        counts = _count_each(y_pred, y, keep, axis, from_logits, negatives)
+    return counts if per == "image" else ops.sum(counts, axis=1, keepdims=True)
+
+
+def pair(smooth):
+    """What is added to numerator and denominator."""
+    return (smooth, smooth) if isinstance(smooth, numbers.Real) else (smooth[0], smooth[1])
+
+
+def miss(counts, hits, alpha, beta, smooth):
+    """One less `(hits * found + s) / (hits * found + alpha * extra + beta * missed + s)`.
+
+    Written as what is wrong over the whole, which does not cancel; nothing of nothing is 0.
+    """
+    above, below = pair(smooth)
+
+    def parts(counts):
+        found, extra, missed = ops.unstack(counts, 3)
+        wrong, right = alpha * extra + beta * missed, hits * found + above
+        if below != above:
+            wrong = wrong + (below - above)
+        return wrong, right, wrong + right
+
+    def value(counts):
+        wrong, _, whole = parts(counts)
+        return over(wrong, whole)
+
+    def gradient(upstream, counts):
+        wrong, right, whole = parts(counts)
+        scale = over(upstream, whole)
+        of_wrong = scale * over(right, whole)
+        return ops.stack([-hits * scale * over(wrong, whole), alpha * of_wrong, beta * of_wrong])
+
+    return with_gradient(value, gradient)(counts)
+
+
+def labeled(counts):
+    """How many pixels the labels give each class."""
+    return ops.stop_gradient(counts[0] + counts[2])
+
+
+def weights_of_classes(size, y_pred, absent, background, class_weights, axis):
+    """What each class of each image weighs, of the shape of its `size`, `(images, classes)`."""
+    weight = ops.cast(size > 0, size.dtype) if absent == "skip" else ops.ones_like(size)
+    if class_weights is not None:
+        weight = weight * ops.reshape(along(class_weights, y_pred, axis), (1, -1))
+    if background:
+        return weight
+    classes = y_pred.shape[axis]
+    if classes == 1:
+        raise ValueError(
+            f"background=False leaves out class 0, the only one in y_pred of shape "
+            f"{tuple(y_pred.shape)}; set background=True"
+        )
+    return weight * ops.cast(ops.arange(classes) > 0, weight.dtype)
+
+
+def mean_of_classes(values, weight):
+    return over(ops.sum(weight * values, axis=-1), ops.sum(weight, axis=-1))
+
+
+def for_samples(values, y_pred, mask):
+    """One value a sample: of an image its own, of a batch the same for all that have a pixel."""
+    values = ops.broadcast_to(values, ops.shape(y_pred)[:1])
+    if mask is None:
+        return values
+    axes = tuple(range(1, len(mask.shape)))
+    kept = ops.any(mask, axis=axes) if axes else mask
+    return ops.where(kept, values, ops.zeros_like(values))

@@ -1,0 +1,591 @@
+"""Losses of masks beyond the overlap class by class: by rarity, correlation, distance and shape."""
+
+import functools
+from typing import Unpack
+
+from keras import ops
+
+from keras_actloss.core.checks import (
+    all_of,
+    class_weights_or_none,
+    finite,
+    flag,
+    integer_axis,
+    non_negative,
+    one_of,
+    positive_integer,
+)
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.regions import (
+    OPTIONS,
+    count,
+    for_samples,
+    labeled,
+    labels_by_encoding,
+    labels_of,
+    mean_of_classes,
+    miss,
+    over,
+    probabilities,
+    sum_pixels,
+    weights_of_classes,
+)
+from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
+from keras_actloss.core.tensors import fit
+
+
+def _rarity(counts, weight):
+    """`weight` over the square of each class's size, in sizes of the rarest class that counts."""
+    found, _, missed = ops.unstack(counts, 3)
+    size = ops.stop_gradient(found + missed)
+    present = ops.logical_and(size > 0, weight > 0)
+    inverse = ops.where(present, 1 / ops.where(present, size, 1.0), 0.0)
+    most = amax(inverse, axis=-1, keepdims=True)
+    # Classes that are absent weigh as the rarest of the others; in an image without any, alike.
+    ratio = ops.where(present, over(inverse, most), 1.0)
+    return weight * ratio * ratio
+
+
+def _discord(counts, smooth):
+    """One less the correlation of labels and predictions, in which nothing cancels."""
+
+    def parts(counts):
+        # As shares of all pixels, whose products stay in range.
+        hits, extra, missed, empty = ops.unstack(counts, 4)
+        hits, empty = hits + smooth, empty + smooth
+        share = over(1.0, hits + extra + missed + empty)
+        hits, extra, missed, empty = (v * share for v in (hits, extra, missed, empty))
+        margins = hits + extra, hits + missed, empty + extra, empty + missed
+        spread = functools.reduce(lambda a, b: a * b, map(ops.sqrt, margins))
+        return (hits, extra, missed, empty), margins, spread, share
+
+    def value(counts):
+        (hits, extra, missed, empty), _, spread, _ = parts(counts)
+        agree, differ = hits * empty, extra * missed
+        rows, columns = hits * missed + extra * empty, hits * extra + missed * empty
+        # spread**2 - (agree - differ)**2, multiplied out: a sum without a minus.
+        square = 4 * agree * differ + (agree + differ) * (rows + columns) + rows * columns
+        right = agree > differ
+        safe = ops.where(right, agree - differ, 0.0)
+        gap = ops.where(right, over(square, spread + safe), spread + (differ - agree))
+        return over(gap, spread)
+
+    def gradient(upstream, counts):
+        (hits, extra, missed, empty), margins, spread, share = parts(counts)
+        of_hits, of_label, of_other, of_empty = margins
+        slopes = (
+            -over(extra * of_empty, of_hits) - over(missed * of_other, of_label),
+            over(hits * of_empty, of_hits) + over(empty * of_label, of_other),
+            over(hits * of_other, of_label) + over(empty * of_hits, of_empty),
+            -over(extra * of_label, of_other) - over(missed * of_hits, of_empty),
+        )
+        scale = over(0.5 * upstream * share, spread)
+        return ops.stack([scale * slope for slope in slopes])
+
+    return with_gradient(value, gradient)(counts)
+
+
+@loss_function(labels_by_encoding, **OPTIONS)
+def generalized_dice(
+    y_true,
+    y_pred,
+    from_logits=False,
+    encoding="onehot",
+    smooth=1.0,
+    per="image",
+    absent="count",
+    background=True,
+    class_weights=None,
+    ignore_class=None,
+    axis=-1,
+    mask=None,
+):
+    """One minus one Dice coefficient of all classes, each weighed by the square of its rarity.
+
+    Take it for classes of very different size, whose pixels then share one ratio. A class without a
+    labeled pixel weighs as the rarest of the others; elsewhere it has a weight without bound.
+
+    Formula:
+
+        p = sigmoid(y_pred) if encoding == "multilabel" else softmax(y_pred, axis)
+        p = pixels(p if from_logits else y_pred, per, axis)
+        y = one_hot(y_true, size(y_pred, axis), axis) if encoding == "ids" else y_true
+        y = pixels(y, per, axis)
+        found, extra, missed = (sum(v, axis=1) for v in (p * y, p * (1 - y), (1 - p) * y))
+        rarity = rarities(y, absent, background, class_weights)
+        found, extra, missed = (sum(rarity * v, axis=-1) for v in (found, extra, missed))
+        above, below = pair(smooth)
+        loss = 1 - (2 * found + above) / (2 * found + extra + missed + below)
+
+    Args:
+        y_true: Labels, as `encoding` says.
+        y_pred: Probabilities of each class, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
+            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            logits, the last a sigmoid. Defaults to `"onehot"`.
+        smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
+            denominator. Defaults to `1.0`.
+        per: Whether to count in each `"image"` or in the whole `"batch"`. Defaults to `"image"`.
+        absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
+            not, `"skip"`. Defaults to `"count"`.
+        background: Whether class 0 counts. Defaults to `True`.
+        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
+            all 1.
+        ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
+            last axes. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
+        `axis`. The loss: `(batch,)`, with `per="batch"` the same for each. No gradient flows to
+        `y_true`.
+
+    Raises:
+        TypeError: If ids are not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> y_true = [[[1, 0], [0, 1], [0, 1]]]
+    >>> y_pred = [[[0.5, 0.5], [0.0, 1.0], [0.0, 1.0]]]
+    >>> float(keras_actloss.losses.generalized_dice(y_true, y_pred, smooth=0.0)[0])
+    0.2380...
+
+    Related:
+        `dice` where there is one class. The rarest class has the weight 1, so that `smooth` is in
+        its pixels. With `smooth=0.0` it is MONAI's `GeneralizedDiceLoss`, also where a class is
+        absent. optax's is a weighted mean of Dice losses.
+
+    Reference:
+        [Sudre et al., 2017](https://arxiv.org/abs/1707.03237)
+    """
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
+    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
+    pooled = ops.sum(_rarity(counts, weight) * counts, axis=-1)
+    return for_samples(miss(pooled, 2.0, 1.0, 1.0, smooth), y_pred, mask)
+
+
+@register("losses")
+class GeneralizedDice(Loss, fn=generalized_dice):
+    """Class form of `generalized_dice`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        encoding="onehot",
+        smooth=1.0,
+        per="image",
+        absent="count",
+        background=True,
+        class_weights=None,
+        ignore_class=None,
+        axis=-1,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.encoding = encoding
+        self.smooth = as_list(smooth)
+        self.per = per
+        self.absent = absent
+        self.background = background
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+@loss_function(labels_by_encoding, **OPTIONS | {"smooth": all_of(non_negative, finite)})
+def matthews_correlation(
+    y_true,
+    y_pred,
+    from_logits=False,
+    encoding="onehot",
+    smooth=1.0,
+    per="batch",
+    absent="count",
+    background=True,
+    class_weights=None,
+    ignore_class=None,
+    axis=-1,
+    mask=None,
+):
+    """One minus the Matthews correlation coefficient (MCC) of each class, mean over the classes.
+
+    Take it where pixels that are rightly empty should count, too, which the overlap losses do not
+    look at. It compares a class with all the rest, so its counts are those of the batch: an image
+    often has nothing of a class, or nothing else.
+
+    Formula:
+
+        p = sigmoid(y_pred) if encoding == "multilabel" else softmax(y_pred, axis)
+        p = pixels(p if from_logits else y_pred, per, axis)
+        y = one_hot(y_true, size(y_pred, axis), axis) if encoding == "ids" else y_true
+        y = pixels(y, per, axis)
+        found, extra, missed = (sum(v, axis=1) for v in (p * y, p * (1 - y), (1 - p) * y))
+        found, empty = found + smooth, sum((1 - p) * (1 - y), axis=1) + smooth
+        spread = (found + extra) * (found + missed) * (empty + extra) * (empty + missed)
+        miss = 1 - (found * empty - extra * missed) / sqrt(spread)
+        loss = class_mean(miss, y, absent, background, class_weights)
+
+    Args:
+        y_true: Labels, as `encoding` says.
+        y_pred: Probabilities of each class, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
+            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            logits, the last a sigmoid. Defaults to `"onehot"`.
+        smooth: Added to the pixels that are rightly there and to those that are rightly not, at
+            least 0. Defaults to `1.0`.
+        per: Whether to count in each `"image"` or in the whole `"batch"`. Defaults to `"batch"`.
+        absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
+            not, `"skip"`. Defaults to `"count"`.
+        background: Whether class 0 counts. Defaults to `True`.
+        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
+            all 1.
+        ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
+            last axes. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
+        `axis`. The loss: `(batch,)`, with `per="batch"` the same for each. No gradient flows to
+        `y_true`.
+
+    Raises:
+        TypeError: If ids are not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> y_true, y_pred = [[[1], [0], [0]]], [[[0.5], [0.25], [0.0]]]
+    >>> loss = keras_actloss.losses.matthews_correlation
+    >>> float(loss(y_true, y_pred, smooth=0.0)[0])
+    0.5917...
+
+    Related:
+        With `smooth=0.0` it is MONAI's `MCCLoss(batch=True)` and, of one channel, SMP's `MCCLoss`,
+        but for an epsilon below the root and in the denominator.
+
+    Reference:
+        [Abhishek and Hamarneh, 2020](https://arxiv.org/abs/2010.13454)
+    """
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, negatives=True)
+    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
+    return for_samples(mean_of_classes(_discord(counts, smooth), weight), y_pred, mask)
+
+
+@register("losses")
+class MatthewsCorrelation(Loss, fn=matthews_correlation):
+    """Class form of `matthews_correlation`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        encoding="onehot",
+        smooth=1.0,
+        per="batch",
+        absent="count",
+        background=True,
+        class_weights=None,
+        ignore_class=None,
+        axis=-1,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.encoding = encoding
+        self.smooth = smooth
+        self.per = per
+        self.absent = absent
+        self.background = background
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+        self.axis = axis
+
+
+@loss_function(
+    from_logits=flag,
+    encoding=one_of("onehot", "multilabel"),
+    background=flag,
+    class_weights=class_weights_or_none,
+    axis=integer_axis,
+)
+def boundary(
+    y_true,
+    y_pred,
+    from_logits=False,
+    encoding="onehot",
+    background=True,
+    class_weights=None,
+    axis=-1,
+    mask=None,
+):
+    """Mean distance of a predicted mask to the border of the true one, counted negative inside.
+
+    Take it beside `dice` for small or elongated structures, with a weight that grows from 0: it
+    says how far off a false pixel is, but starts flat. `y_true` is no mask but the signed distance
+    to its border, a map a class, made once with the data; the authors' is, in SciPy,
+    `np.where(mask, 1 - distance_transform_edt(mask), distance_transform_edt(~mask))`.
+
+    Formula:
+
+        p = sigmoid(y_pred) if encoding == "multilabel" else softmax(y_pred, axis)
+        reach = pixels((p if from_logits else y_pred) * y_true, "image", axis)
+        loss = class_mean(mean(reach, axis=1), reach, "count", background, class_weights)
+
+    Args:
+        y_true: Signed distances, in any unit: positive outside of a class, negative inside. 0 where
+            an image lacks the class.
+        y_pred: Probabilities of each class, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        encoding: Whether logits go through a softmax, `"onehot"`, or a sigmoid, `"multilabel"`.
+            Defaults to `"onehot"`.
+        background: Whether class 0 counts. Defaults to `True`.
+        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
+            all 1.
+        axis: The class axis. Defaults to `-1`.
+        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
+            last axes. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: `(batch,)`.
+        No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> y_true, y_pred = [[[-1.0], [2.0]]], [[[0.5], [0.5]]]
+    >>> float(keras_actloss.losses.boundary(y_true, y_pred)[0])
+    0.25
+
+    Related:
+        It may be negative, and is least for a mask that fits. MONAI's `BoundaryLoss` is the same,
+        but makes the distances from masks in each step, on the CPU.
+
+    Reference:
+        [Kervadec et al., 2018](https://arxiv.org/abs/1812.07032)
+    """
+    p = probabilities(y_pred, from_logits, encoding, axis)
+    keep = (
+        ops.ones_like(p[:1]) if mask is None else ops.cast(fit(mask, p.shape, axis=axis), p.dtype)
+    )
+    keep = ops.broadcast_to(keep, ops.shape(p))
+    reach = over(sum_pixels(keep * p * y_true, axis), sum_pixels(keep, axis))
+    size = ops.ones_like(reach)
+    weight = weights_of_classes(size, y_pred, "count", background, class_weights, axis)
+    return for_samples(mean_of_classes(reach, weight), y_pred, mask)
+
+
+@register("losses")
+class Boundary(Loss, fn=boundary):
+    """Class form of `boundary`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        encoding="onehot",
+        background=True,
+        class_weights=None,
+        axis=-1,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.encoding = encoding
+        self.background = background
+        self.class_weights = as_list(class_weights)
+        self.axis = axis
+
+
+def _lower(a, b):
+    # Of two that are equal one has the gradient, the same on every backend.
+    return ops.where(a < b, a, b)
+
+
+def _upper(a, b):
+    return ops.where(a > b, a, b)
+
+
+def _neighborhood(choose, x, axis):
+    """The least or greatest of each entry and its two neighbors along `axis`."""
+    before, all_but_first, all_but_last, last = (
+        x[(slice(None),) * axis + (part,)]
+        for part in (slice(0, 1), slice(1, None), slice(None, -1), slice(-1, None))
+    )
+    earlier = ops.concatenate([before, all_but_last], axis=axis)
+    later = ops.concatenate([all_but_first, last], axis=axis)
+    return choose(choose(earlier, x), later)
+
+
+def _skeleton(x, iterations, axes):
+    """The soft skeleton: what an opening takes away, from masks that get thinner and thinner."""
+
+    def eroded(x):
+        return functools.reduce(_lower, [_neighborhood(_lower, x, axis) for axis in axes])
+
+    def opened(thinner):
+        return functools.reduce(lambda y, axis: _neighborhood(_upper, y, axis), axes, thinner)
+
+    thinner = eroded(x)
+    skeleton = ops.relu(x - opened(thinner))
+    for _ in range(iterations):
+        x, thinner = thinner, eroded(thinner)
+        ridge = ops.relu(x - opened(thinner))
+        skeleton = skeleton + ops.relu(ridge - skeleton * ridge)
+    return skeleton
+
+
+def _unlike(a, b):
+    """One less the harmonic mean of `1 - a` and `1 - b`."""
+
+    def value(a, b):
+        total = (1 - a) + (1 - b)
+        return ops.where(total == 0, 1.0, over((1 - a) * b + (1 - b) * a, total))
+
+    def gradient(upstream, a, b):
+        total = (1 - a) + (1 - b)
+        return tuple(2 * upstream * ops.square(over(1 - other, total)) for other in (b, a))
+
+    return with_gradient(value, gradient)(a, b)
+
+
+@loss_function(
+    labels_by_encoding,
+    iterations=positive_integer,
+    **OPTIONS,
+)
+def centerline_dice(
+    y_true,
+    y_pred,
+    from_logits=False,
+    encoding="onehot",
+    iterations=3,
+    smooth=1.0,
+    absent="count",
+    background=True,
+    class_weights=None,
+    ignore_class=None,
+    axis=-1,
+    mask=None,
+):
+    """Dice of centerlines (clDice): whether the skeleton of each mask lies within the other mask.
+
+    Take it beside `dice` for vessels, roads and nerves, where an interruption matters more than the
+    width. The skeletons are soft: what an opening takes away while the mask is thinned.
+
+    Formula:
+
+        p = sigmoid(y_pred) if encoding == "multilabel" else softmax(y_pred, axis)
+        p = p if from_logits else y_pred
+        y = one_hot(y_true, size(y_pred, axis), axis) if encoding == "ids" else y_true
+        above, below = pair(smooth)
+        lines_p, lines_y = skeleton(p, iterations, axis), skeleton(y, iterations, axis)
+        p, y = pixels(p, "image", axis), pixels(y, "image", axis)
+        lines_p, lines_y = pixels(lines_p, "image", axis), pixels(lines_y, "image", axis)
+        precision = (sum(lines_p * y, axis=1) + above) / (sum(lines_p, axis=1) + below)
+        recall = (sum(lines_y * p, axis=1) + above) / (sum(lines_y, axis=1) + below)
+        miss = 1 - 2 * precision * recall / (precision + recall)
+        loss = class_mean(miss, y, absent, background, class_weights)
+
+    Args:
+        y_true: Labels, as `encoding` says.
+        y_pred: Probabilities of each class, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
+            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            logits, the last a sigmoid. Defaults to `"onehot"`.
+        iterations: How often masks are thinned, at least 1; the half-width, in pixels, of the
+            thickest structure. Defaults to `3`.
+        smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
+            denominator. Defaults to `1.0`.
+        absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
+            not, `"skip"`. Defaults to `"count"`.
+        background: Whether class 0 counts. Defaults to `True`.
+        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
+            all 1.
+        ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
+            last axes. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
+        `axis`. The loss: `(batch,)`, with `per="batch"` the same for each. No gradient flows to
+        `y_true`.
+
+    Raises:
+        TypeError: If ids are not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> y_true = [[[0], [1], [0]]]
+    >>> y_pred = [[[0.0], [0.5], [0.0]]]
+    >>> float(keras_actloss.losses.centerline_dice(y_true, y_pred, smooth=0.0)[0])
+    0.3333...
+
+    Related:
+        With `smooth=1.0` and one channel, that of the authors, and of MONAI but for 1e-4 in a
+        denominator; of more channels they take the sums over all.
+
+    Reference:
+        [Shit et al., 2021](https://arxiv.org/abs/2003.07311)
+    """
+    axis = axis % len(y_pred.shape)
+    axes = [i for i in range(1, len(y_pred.shape)) if i != axis]
+    if not axes:
+        raise ValueError(
+            f"centerline_dice: y_pred of shape {tuple(y_pred.shape)} has no axis of pixels; "
+            "give it as (batch, ..., classes)"
+        )
+    y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
+    p = probabilities(y_pred, from_logits, encoding, axis)
+    lines_p = _skeleton(p if keep is None else p * keep, iterations, axes)
+    lines_y = ops.stop_gradient(_skeleton(y, iterations, axes))
+    rows = "onehot" if encoding == "ids" else encoding
+    of_p = count(y, lines_p, False, "multilabel", "image", axis, mask)
+    of_y = count(lines_y, y_pred, from_logits, rows, "image", axis, mask)
+    values = _unlike(miss(of_p, 1.0, 1.0, 0.0, smooth), miss(of_y, 1.0, 0.0, 1.0, smooth))
+    size = sum_pixels(y, axis)
+    weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
+    return for_samples(mean_of_classes(values, weight), y_pred, mask)
+
+
+@register("losses")
+class CenterlineDice(Loss, fn=centerline_dice):
+    """Class form of `centerline_dice`."""
+
+    rank = 3
+
+    def __init__(
+        self,
+        from_logits=False,
+        encoding="onehot",
+        iterations=3,
+        smooth=1.0,
+        absent="count",
+        background=True,
+        class_weights=None,
+        ignore_class=None,
+        axis=-1,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.encoding = encoding
+        self.iterations = iterations
+        self.smooth = as_list(smooth)
+        self.absent = absent
+        self.background = background
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+        self.axis = axis
