@@ -179,6 +179,13 @@ def _below(name, low, high):
         raise ValueError(f"{name}: low must be below high, got {low!r} and {high!r}; swap them")
 
 
+def _between_neighbors(place, logits):
+    """Cross-entropy of a place among the whole numbers from 0, shared by its two neighbors."""
+    ids = ops.arange(logits.shape[-1], dtype=logits.dtype)
+    share = ops.relu(1 - ops.abs(ops.expand_dims(place, -1) - ids))
+    return categorical(share, logits, -1, True)
+
+
 @loss_function("target", low=finite, high=finite)
 def two_hot(y_true, y_pred, low=-10.0, high=10.0):
     """Cross-entropy of a number, shared by its two neighbors among evenly spaced ones.
@@ -228,9 +235,7 @@ def two_hot(y_true, y_pred, low=-10.0, high=10.0):
             f"{tuple(y_pred.shape)}"
         )
     place = (ops.clip(y_true, low, high) - low) * ((numbers - 1) / (high - low))
-    ids = ops.arange(numbers, dtype=y_pred.dtype)
-    share = ops.relu(1 - ops.abs(ops.expand_dims(place, -1) - ids))
-    return categorical(share, y_pred, -1, True)
+    return _between_neighbors(place, y_pred)
 
 
 @register("losses")
@@ -241,6 +246,60 @@ class TwoHot(Loss, fn=two_hot):
         super().__init__(**kwargs)
         self.low = low
         self.high = high
+
+
+@loss_function("target")
+def distribution_focal(y_true, y_pred):
+    """Cross-entropy of the distance to an edge of a box, shared by the two bins beside it (DFL).
+
+    Take it beside an IoU loss in detectors that predict a distribution for each of the four edges,
+    as YOLOv8 and GFL do: it sharpens the distribution around the target, which may still be flat
+    where an edge is not clear. Despite its name nothing is focused.
+
+    Formula:
+
+        bins = size(y_pred, -1)
+        place = minimum(maximum(y_true, 0), bins - 1)
+        share = maximum(1 - abs(place[..., None] - arange(bins)), 0)
+        p = exp(y_pred - max(y_pred, axis=-1, keepdims=True))
+        loss = -sum(share * log(p / sum(p, axis=-1, keepdims=True)), axis=-1)
+
+    Args:
+        y_true: Distances in widths of a bin, mostly of the feature map's stride; beyond the ends
+            they count as the ends.
+        y_pred: Logits of the distances 0, 1, 2, ... on the last axis.
+
+    Shapes:
+        `y_pred`: `(batch, ..., bins)`, such as `(batch, boxes, 4, 16)`. `y_true` and the loss:
+        `(batch, ...)`. No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.distribution_focal([1.25], [[0.0, 2.0, 1.0]])[0])
+    0.6576...
+
+    Related:
+        `two_hot` with `low=0` and `high=bins - 1`. mmdetection's `distribution_focal_loss`, and
+        Ultralytics's `DFLoss` but for its mean over the four edges and its end at `bins - 1.01`.
+        The distance is `sum(softmax(y_pred) * arange(bins))`.
+
+    Reference:
+        [Li et al., 2020](https://arxiv.org/abs/2006.04388)
+    """
+    return _between_neighbors(ops.clip(y_true, 0, y_pred.shape[-1] - 1), y_pred)
+
+
+@register("losses")
+class DistributionFocal(Loss, fn=distribution_focal):
+    """Class form of `distribution_focal`."""
+
+    targets = (0.0, math.inf)
+
+    def __init__(self, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
 
 
 @loss_function("target", low=finite, high=finite, sigma_ratio=positive)

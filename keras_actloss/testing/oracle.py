@@ -56,6 +56,22 @@ def _one_hot(ids, size, axis):
     return exact(np.moveaxis(np.eye(size)[np.asarray(ids)], -1, axis))
 
 
+def _by_class(x, axis):
+    """Rows of pixels, of each class of each sample."""
+    x = np.moveaxis(x, axis, 1)
+    return np.reshape(x, (*x.shape[:2], -1))
+
+
+def _corners(boxes, bounding_box_format):
+    """The corners of least and of greatest coordinates."""
+    first, second = boxes[..., :2], boxes[..., 2:]
+    if "center" in bounding_box_format:
+        first, second = first - second / 2, first + second / 2
+    elif bounding_box_format.endswith("wh"):
+        second = first + second
+    return np.minimum(first, second), np.maximum(first, second)
+
+
 def _halves(x, axis, gate):
     """What a gate lets through, and what opens it."""
     x = np.moveaxis(x, axis, 0)
@@ -166,8 +182,11 @@ def _namespace(rank):
         "abs": np.abs,
         "arange": lambda size: exact(np.arange(size)),
         "along": along,
+        "arctan": _each(mp.atan2),
+        "by_class": _by_class,
         "class_mean": _class_mean,
         "concatenate": np.concatenate,
+        "corners": _corners,
         "cumprod": np.cumprod,
         "cumsum": np.cumsum,
         "erf": _each(mp.erf),

@@ -1,0 +1,349 @@
+"""Lovasz losses, which follow the Jaccard index itself: its extension from masks to errors."""
+
+import math
+from typing import Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import (
+    class_id_or_none,
+    class_weights_or_none,
+    flag,
+    integer_axis,
+    one_of,
+)
+from keras_actloss.core.crossentropy import along, one_hot
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import leader, with_gradient
+from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
+from keras_actloss.core.tensors import fit
+
+# Sets of more entries are put into bins in place of an order, which is faster on every backend from
+# here on (benchmarks/lovasz.py) and changes a value by a fraction of a bin.
+SORTED = 2**15
+BINS = 2**17
+
+
+def _steps(yes, no):
+    """What one positive and one negative entry add to the Jaccard loss of all before them.
+
+    The union grows with each negative and what is left to find shrinks with each positive, from the
+    largest error down. No step is a difference of two losses, which would cancel. Where a place
+    holds several entries, a step is the mean of those with either kind first, and what all of them
+    add is exact.
+
+    Args:
+        yes: Number of positive entries at each place of the order, on the last axis.
+        no: Number of negative ones.
+    """
+    total = ops.sum(yes, axis=-1, keepdims=True)
+    left = total + yes - ops.cumsum(yes, axis=-1)
+    after = total + ops.cumsum(no, axis=-1)
+    before = after - no
+    divisor, next_divisor = ops.maximum(before, 1.0), ops.maximum(after, 1.0)
+    of_yes = 0.5 / divisor + 0.5 / next_divisor
+    of_no = (left - 0.5 * yes) / divisor / next_divisor
+    # Without a positive the largest error is the whole loss.
+    return of_yes, ops.where(before == 0, 1.0 / ops.maximum(no, 1.0), of_no)
+
+
+def _by_order(errors, places, positive, kept):
+    """The sum of the errors times their steps, by sorting: exact."""
+    order = ops.argsort(-places, axis=-1)
+    errors, positive, kept = (ops.take_along_axis(v, order, -1) for v in (errors, positive, kept))
+    of_yes, of_no = _steps(kept * positive, kept * (1 - positive))
+    return ops.sum(errors * ops.where(positive > 0, of_yes, of_no), axis=-1)
+
+
+def _by_bins(errors, places, positive, kept):
+    """The same but for the order within a bin, in a time that grows with the number of entries."""
+    sets, entries = ops.shape(errors)[:-1], ops.shape(errors)[-1]
+    rows = math.prod(sets)
+    # The last bin is for errors of 0, of which hinges have many.
+    place = ops.clip(ops.cast((1 - places) * (BINS - 1), "int32"), 0, BINS - 1)
+    place = ops.reshape(place, (rows, entries)) + BINS * ops.arange(rows, dtype="int32")[:, None]
+    place = 2 * ops.reshape(place, (-1,)) + ops.cast(ops.reshape(positive, (-1,)), "int32")
+    counts = ops.segment_sum(ops.reshape(kept, (-1,)), place, num_segments=2 * BINS * rows)
+    counts = ops.reshape(counts, (*sets, BINS, 2))
+    of_yes, of_no = _steps(counts[..., 1], counts[..., 0])
+    steps = ops.take(ops.reshape(ops.stack([of_no, of_yes], axis=-1), (-1,)), place)
+    return ops.sum(errors * ops.reshape(steps, ops.shape(errors)), axis=-1)
+
+
+def _extension(errors, positive, keep, place=lambda errors: errors):
+    """The Lovasz extension of the Jaccard loss, of sets on the last axis.
+
+    Args:
+        errors: At least 0, and 0 where `keep` is False.
+        positive: Whether an entry is in the mask, 1 or 0.
+        keep: Which entries there are, or None for all.
+        place: Increasing function from errors to numbers between 0 and 1.
+    """
+    kept = ops.ones_like(positive) if keep is None else ops.cast(keep, positive.dtype)
+    batch, entries = errors.shape[0], errors.shape[-1]
+    # A size that is not known may be small. PyTorch counts nothing of no sets.
+    small = batch == 0 or entries is None or entries <= SORTED
+    by = _by_order if small else _by_bins
+    return by(errors, place(ops.stop_gradient(errors)), positive, kept)
+
+
+def _rows(x, kept_axes):
+    """`x` with all axes but the first `kept_axes` in one."""
+    sizes = x.shape[kept_axes:]
+    size = math.prod(sizes) if None not in sizes else -1
+    return ops.reshape(x, (*ops.shape(x)[:kept_axes], size))
+
+
+@loss_function("binary", ignore_class=class_id_or_none)
+def lovasz_hinge(y_true, y_pred, ignore_class=None, mask=None):
+    """Lovasz extension of the Jaccard loss of a sample's mask, on the hinge errors of its logits.
+
+    Take it for the mask of one class where the Jaccard index (IoU) is what counts, mostly after
+    some epochs of `binary_crossentropy`: it looks at all pixels of an image at once, and errs
+    where that costs the index least. An empty mask costs the largest hinge error.
+
+    Formula:
+
+        y = where(flat(y_true) > 0, 1, 0)
+        error = maximum(1 - flat(y_pred) * (2 * y - 1), 0)
+        larger = where(error[:, None, :] > error[:, :, None], 1, 0)
+        rank = sum(larger, axis=-1)
+        union = sum(y, axis=-1)[:, None] + sum(larger * (1 - y)[:, None, :], axis=-1)
+        step = (rank + 1) / maximum(union + 1 - y, 1) - rank / maximum(union, 1)
+        loss = sum(error * step, axis=-1)
+
+    Args:
+        y_true: Labels, 1 in the mask and 0 or -1 elsewhere.
+        y_pred: Logits.
+        ignore_class: Label, often -1 or 255, whose entries are left out. Defaults to `None`.
+        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
+            Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ...)`, all entries of a sample in one set; `(batch,)` beside
+        `(batch, 1)` is the same. The loss: `(batch,)`. No gradient flows to `y_true`. Among equal
+        errors the first has the gradient of the largest.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.lovasz_hinge([[1, 0, 0]], [[2.0, -0.5, -3.0]])[0])
+    0.25
+
+    Related:
+        The authors' `lovasz_hinge` with `per_image=True`, and kornia's. With `per_image=False`, as
+        in segmentation_models_pytorch, the batch is one sample. `lovasz_softmax` for several
+        classes, or for probabilities. Of one entry, `hinge`. Beyond 32,768 entries a sample, errors
+        that share one of 131,072 bins share a step: the loss moves by less than the width of a
+        bin, `(1 + error) ** 2 / 131072`, and the gradient by some 1e-5 of itself, by 1e-3 where the
+        mask is a thousandth of the image.
+
+    Reference:
+        [Berman et al., 2018](https://arxiv.org/abs/1705.08790);
+        [Yu and Blaschko, 2015](https://arxiv.org/abs/1512.07797)
+    """
+    positive = ops.cast(ops.cast(y_true, y_pred.dtype) > 0, y_pred.dtype)
+    errors = ops.relu(1 - y_pred * (2 * positive - 1))
+    keep = None
+    if mask is not None:
+        keep = ops.broadcast_to(fit(mask, errors.shape), ops.shape(errors))
+        errors = ops.where(keep, errors, 0.0)
+        keep = _rows(keep, 1)
+    return _extension(_rows(errors, 1), _rows(positive, 1), keep, lambda e: e / (1 + e))
+
+
+@register("losses")
+class LovaszHinge(Loss, fn=lovasz_hinge):
+    """Class form of `lovasz_hinge`."""
+
+    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class
+
+
+def _softmax_errors(positive, x, axis):
+    """`|positive - softmax(x)|`; positive labels, 1 or 0, are constants."""
+
+    def shared(positive, x):
+        _, leads, others, rest = leader(x, axis)
+        weight = ops.where(leads, 1.0, others)
+        # The sum of the others is what a leader leaves, where 1 - p would cancel.
+        left = ops.where(leads, rest, 1 + (rest - others))
+        return leads, weight / (1 + rest), left / (1 + rest)
+
+    def value(shared, positive, x):
+        _, p, q = shared
+        return ops.where(positive > 0, q, p)
+
+    def gradient(upstream, shared, positive, x):
+        leads, p, _ = shared
+        slope = ops.where(positive > 0, -upstream, upstream)
+        # Beside the leader's own slope nothing cancels where it has nearly everything.
+        of_leader = amax(ops.where(leads, slope, -np.inf), axis=axis, keepdims=True)
+        beside = slope - of_leader
+        return None, p * (beside - ops.sum(p * beside, axis=axis, keepdims=True))
+
+    return with_gradient(value, gradient, shared)(positive, x)
+
+
+def _sigmoid_errors(positive, x):
+    """`|positive - sigmoid(x)|`; positive labels, 1 or 0, are constants."""
+
+    def parts(positive, x):
+        e = ops.exp(-ops.abs(x))
+        right = (x > 0) == (positive > 0)
+        return ops.where(right, e, 1.0) / (1 + e), e / (1 + e) / (1 + e)
+
+    def value(positive, x):
+        return parts(positive, x)[0]
+
+    def gradient(upstream, positive, x):
+        return None, ops.where(positive > 0, -upstream, upstream) * parts(positive, x)[1]
+
+    return with_gradient(value, gradient)(positive, x)
+
+
+def _labels(settings):
+    return "binary" if settings["encoding"] == "multilabel" else settings["encoding"]
+
+
+@loss_function(
+    _labels,
+    from_logits=flag,
+    encoding=one_of("onehot", "ids", "multilabel"),
+    absent=one_of("skip", "count"),
+    class_weights=class_weights_or_none,
+    ignore_class=class_id_or_none,
+    axis=integer_axis,
+)
+def lovasz_softmax(
+    y_true,
+    y_pred,
+    from_logits=False,
+    encoding="onehot",
+    absent="skip",
+    class_weights=None,
+    ignore_class=None,
+    axis=-1,
+    mask=None,
+):
+    """Lovasz extension of the Jaccard loss of each class, mean over the classes of a sample.
+
+    Take it for segmentation that is judged by the mean Jaccard index (mIoU), mostly after or beside
+    a cross-entropy: small objects count as much as large ones. `jaccard` is its soft relative, a
+    ratio of sums; this loss is the index itself wherever probabilities are 0 and 1.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=axis, keepdims=True) if from_logits else p
+        p = 1 / (1 + exp(-y_pred)) if from_logits and encoding == "multilabel" else p
+        y = one_hot(y_true, size(p, axis), axis) if encoding == "ids" else y_true
+        y, p = by_class(y, axis), by_class(p, axis)
+        error = where(y > 0, 1 - p, p)
+        larger = where(error[:, :, None, :] > error[:, :, :, None], 1, 0)
+        rank = sum(larger, axis=-1)
+        total = sum(y, axis=-1)
+        union = total[..., None] + sum(larger * (1 - y)[:, :, None, :], axis=-1)
+        step = (rank + 1) / maximum(union + 1 - y, 1) - rank / maximum(union, 1)
+        weight = where((total > 0) | (absent == "count"), 1, 0)
+        weight = weight * (1 if class_weights is None else along(class_weights, 0)[:, 0].T)
+        values = sum(error * step, axis=-1) * weight
+        loss = sum(values, axis=-1) / sum(weight, axis=-1)
+
+    Args:
+        y_true: Class ids, one-hot labels, or a label for each output, 1 or 0.
+        y_pred: Probabilities, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        encoding: What `y_true` holds: `"onehot"` or `"ids"` of classes that exclude each other, or
+            `"multilabel"` for outputs that do not, such as one mask. Defaults to `"onehot"`.
+        absent: What a class without a pixel in the sample does: `"skip"` leaves it out of the mean,
+            `"count"` makes its largest probability its loss. Take the latter for a single mask
+            that may be empty. Defaults to `"skip"`.
+        class_weights: Weight of each class in the mean, at least 0. Defaults to `None`, all 1.
+        ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
+        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without
+            its last axes. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, class ids
+        without `axis`. The loss: `(batch,)`. No gradient flows to `y_true`. Among equal errors the
+        first has the gradient of the largest.
+
+    Raises:
+        TypeError: If class ids are not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.lovasz_softmax
+    >>> float(loss([[0, 1]], [[[0.75, 0.25], [0.5, 0.5]]], encoding="ids")[0])
+    0.4375
+
+    Related:
+        The authors' `lovasz_softmax` with `per_image=True`, their `classes="present"` here
+        `absent="skip"` and `"all"` here `"count"`; kornia has the latter, its weights without a
+        divisor, and segmentation_models_pytorch the former, by default of the batch as one sample.
+        `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a sample, errors that share
+        one of 131,072 bins share a step: the loss moves by less than the width of a bin, and the
+        gradient by some 1e-5 of itself, by 1e-3 where a class has a thousandth of the pixels.
+
+    Reference:
+        [Berman et al., 2018](https://arxiv.org/abs/1705.08790)
+    """
+    if encoding == "ids":
+        y_true = one_hot(y_true, y_pred, axis)
+    positive = ops.cast(ops.cast(y_true, y_pred.dtype) > 0, y_pred.dtype)
+    if not from_logits:
+        errors = ops.where(positive > 0, 1 - y_pred, y_pred)
+    elif encoding == "multilabel":
+        errors = _sigmoid_errors(positive, y_pred)
+    else:
+        errors = _softmax_errors(positive, y_pred, axis)
+    keep = None
+    if mask is not None:
+        keep = ops.broadcast_to(fit(mask, errors.shape, axis=axis), ops.shape(errors))
+        errors, positive = (ops.where(keep, v, 0.0) for v in (errors, positive))
+
+    def by_class(x):
+        """`(batch, classes, pixels)`."""
+        return _rows(ops.moveaxis(x, axis, 1), 2)
+
+    sets = by_class(positive)
+    weight = ops.any(sets > 0, axis=-1) if absent == "skip" else ops.ones_like(sets[..., 0])
+    weight = ops.cast(weight, y_pred.dtype)
+    if class_weights is not None:
+        weight = weight * along(class_weights, weight, -1)
+    values = _extension(by_class(errors), sets, None if keep is None else by_class(keep))
+    mass = ops.sum(weight, axis=-1)
+    return ops.sum(values * weight, axis=-1) / ops.where(mass == 0, 1.0, mass)
+
+
+@register("losses")
+class LovaszSoftmax(Loss, fn=lovasz_softmax):
+    """Class form of `lovasz_softmax`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        encoding="onehot",
+        absent="skip",
+        class_weights=None,
+        ignore_class=None,
+        axis=-1,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.encoding = encoding
+        self.absent = absent
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+        self.axis = axis

@@ -1,0 +1,51 @@
+"""Lovasz losses against the formulas in their docstrings."""
+
+import numpy as np
+import pytest
+from accuracy import every, filled, loss_test, one_hot, reals, representable, rows
+
+from keras_actloss import losses
+
+pytestmark = pytest.mark.slow
+
+# Errors that are almost 1 or 0 are equal in float32: which is larger is left to images of moderate
+# logits, and what one far out is to sets of one pixel.
+MASK = {"from_logits": True, "encoding": "multilabel", "absent": "count"}
+
+
+def _images(scale, classes=4):
+    rng = np.random.default_rng(0)
+    return lambda dtype: representable(scale * rng.normal(size=(12, 6, classes)), dtype)
+
+
+def _probabilities(dtype):
+    e = np.exp(_images(1.5)(dtype))
+    return representable(e / e.sum(-1, keepdims=True), dtype)
+
+
+def _ids(x):
+    return (np.arange(len(x) * 6).reshape(-1, 6) * 7 // 3 % 4).astype("int32")
+
+
+def _labels(x):
+    return (np.arange(x.size).reshape(x.shape) % 3 == 0).astype("float32")
+
+
+softmax = losses.lovasz_softmax
+test_loss = loss_test(
+    {
+        "hinge": (losses.lovasz_hinge, {}, _labels, _images(2.0, 1)),
+        "hinge, one entry": (losses.lovasz_hinge, {}, filled(1.0), every(4, reals)),
+        "softmax of ids": (softmax, {"from_logits": True, "encoding": "ids"}, _ids, _images(1.5)),
+        "softmax, one pixel": (softmax, {"from_logits": True}, one_hot, every(3, rows)),
+        "probabilities of ids": (
+            softmax,
+            {"encoding": "ids", "absent": "count", "class_weights": [1.0, 2.0, 0.5, 4.0]},
+            _ids,
+            _probabilities,
+        ),
+        "sigmoid": (softmax, MASK, _labels, _images(2.0, 1)),
+        "sigmoid, one yes": (softmax, MASK, filled(1.0), every(4, reals)),
+        "sigmoid, one no": (softmax, MASK, filled(0.0), every(4, reals)),
+    }
+)
