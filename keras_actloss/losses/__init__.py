@@ -94,8 +94,8 @@ from keras_actloss.losses.hinge import (
     CategoricalHinge,
     CategoricalPerceptron,
     Hinge,
-    MultiMargin,
     MultilabelMargin,
+    MultiMargin,
     Perceptron,
     SoftMargin,
     SparseCategoricalPerceptron,
@@ -265,6 +265,8 @@ from keras_actloss.losses.tempered import (
 )
 
 __all__ = [
+    "CORAL",
+    "CORN",
     "AsymmetricBinaryCrossentropy",
     "BetaNLL",
     "BinaryCrossentropy",
@@ -272,8 +274,6 @@ __all__ = [
     "BinaryPolyCrossentropy",
     "Boundary",
     "CIoU",
-    "CORAL",
-    "CORN",
     "CRPSEnsemble",
     "CRPSGaussian",
     "CategoricalBiTemperedLogistic",
