@@ -415,7 +415,7 @@ def categorical_weighted_kappa(
 
     count = ops.maximum(ops.sum(over_batch(y)), 1)
     chance = ops.sum(over_batch(cost) / count * (over_batch(p) / count))
-    # Up to here its square, which a derivative may divide by, does not underflow.
+    # A derivative may divide by the square of it, which must not underflow.
     values = ops.sum(cost * p, axis=-1) / ops.maximum(chance, 2.0**-60)
     if log_epsilon is not None:
         values = ops.zeros_like(values) + ops.log(ops.sum(values) / count + log_epsilon)
