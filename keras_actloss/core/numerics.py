@@ -52,6 +52,12 @@ def traced_by_torch():
     return keras.backend.backend() == "torch" and sys.modules["torch"].jit.is_tracing()
 
 
+def recorded_by_torch():
+    """Whether torch records a graph, for a file or to compile: there no value is known."""
+    compiling = keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling()
+    return compiling or traced_by_torch()
+
+
 def runs_torch():
     """Whether torch runs what is called, and so its kernels serve; not where it records them."""
     return keras.backend.backend() == "torch" and not traced_by_torch()
@@ -62,8 +68,7 @@ def repeat(step, state, most):
 
     A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
     """
-    torch = keras.backend.backend() == "torch" and sys.modules["torch"]
-    if torch and (torch.compiler.is_compiling() or traced_by_torch()):
+    if recorded_by_torch():
         for _ in range(most):
             state = step(*state)
         return state
@@ -102,6 +107,9 @@ def smooth_absolute(x, beta):
 
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.
 SMALLEST = 2.0**-126
+
+# The logarithm of nothing where paths are summed: the difference of two is a number.
+LOG_ZERO = -1e30
 
 
 def positive(x):

@@ -62,9 +62,11 @@ from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, LearnedEn
 from keras_actloss.activations.stochastic import RReLU
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.parameters import LearnedActivation
+from keras_actloss.layers.crf import CRF, Viterbi, viterbi
 
 __all__ = [
     "CELU",
+    "CRF",
     "ELU",
     "GEGLU",
     "GELU",
@@ -132,4 +134,6 @@ __all__ = [
     "TanhShrink",
     "Threshold",
     "ThresholdedReLU",
+    "Viterbi",
+    "viterbi",
 ]

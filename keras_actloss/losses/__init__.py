@@ -204,6 +204,14 @@ from keras_actloss.losses.scores import (
     sparse_categorical_brier,
     sparse_categorical_nll,
 )
+from keras_actloss.losses.sequences import (
+    CTC,
+    LinearChainCRF,
+    SequenceCrossentropy,
+    ctc,
+    linear_chain_crf,
+    sequence_crossentropy,
+)
 from keras_actloss.losses.tempered import (
     CategoricalBiTemperedLogistic,
     SparseCategoricalBiTemperedLogistic,
@@ -212,6 +220,7 @@ from keras_actloss.losses.tempered import (
 )
 
 __all__ = [
+    "CTC",
     "AsymmetricBinaryCrossentropy",
     "BetaNLL",
     "BinaryCrossentropy",
@@ -248,6 +257,7 @@ __all__ = [
     "KLDivergence",
     "LabelDistributionAwareMargin",
     "LaplaceNLL",
+    "LinearChainCRF",
     "LogCosh",
     "Loss",
     "LossMetric",
@@ -268,6 +278,7 @@ __all__ = [
     "Quantile",
     "QuantileHuber",
     "ScaleInvariantLogarithmicError",
+    "SequenceCrossentropy",
     "SmoothL1",
     "SoftF1",
     "SoftMargin",
@@ -317,6 +328,7 @@ __all__ = [
     "cosine_similarity",
     "crps_ensemble",
     "crps_gaussian",
+    "ctc",
     "effective_number_weights",
     "expectile",
     "gamma_nll",
@@ -332,6 +344,7 @@ __all__ = [
     "kl_divergence",
     "label_distribution_aware_margin",
     "laplace_nll",
+    "linear_chain_crf",
     "log_cosh",
     "logit_prior",
     "margin_ranking",
@@ -351,6 +364,7 @@ __all__ = [
     "quantile",
     "quantile_huber",
     "scale_invariant_logarithmic_error",
+    "sequence_crossentropy",
     "smooth_l1",
     "soft_f1",
     "soft_margin",

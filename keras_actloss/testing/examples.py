@@ -46,9 +46,14 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     # Unless it is a setting, as the width of a wing.
     classes = (not takes(loss, "width") and loss.width) or classes
     shape = (batch, classes) if axis == -1 else (batch, 3, classes)
+    shape = {"sequence": (batch, 5, classes), "tags": (batch, 3, classes, classes)}.get(
+        loss.labels, shape
+    )
     scores = rng.normal(size=shape).astype("float32")
-    labels = [c for c in range(classes) if c != getattr(loss, "ignore_class", None)]
-    ids = rng.choice(labels, size=shape[:-1]).astype("int32")
+    left_out = (getattr(loss, "ignore_class", None), getattr(loss, "blank", -1) % classes)
+    labels = [c for c in range(classes) if c not in left_out]
+    of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
+    ids = rng.choice(labels, size=of_labels).astype("int32")
     if loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
     elif loss.labels in ("values", "target"):
@@ -56,8 +61,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         y_true = within(loss.targets, y_true).astype("float32")
     else:
         y_true = np.eye(classes, dtype="float32")[ids]
-    exclusive = loss.labels in ("onehot", "ids") and loss.predictions == (0, 1)
+    exclusive = loss.labels in ("onehot", "ids", "sequence") and loss.predictions == (0, 1)
     y_pred = _softmax(scores) if exclusive else within(loss.predictions, scores)
     if axis != -1:
         y_true, y_pred = np.moveaxis(y_true, -1, axis), np.moveaxis(y_pred, -1, axis)
-    return (ids if loss.labels == "ids" else y_true), y_pred.astype("float32")
+    return (ids if loss.labels in ("ids", "sequence", "tags") else y_true), y_pred.astype("float32")

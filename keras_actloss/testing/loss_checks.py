@@ -233,7 +233,8 @@ def check_integer_labels(loss, y_true, y_pred):
 
 def check_shape_mismatch(loss, y_true, y_pred):
     """Labels that do not fit the predictions are an error with both shapes in it."""
-    wrong = y_true[..., :1] if loss.labels != "ids" else y_true[:1].repeat(len(y_true) + 1, 0)
+    is_id = loss.labels in ("ids", "sequence", "tags")
+    wrong = y_true[:1].repeat(len(y_true) + 1, 0) if is_id else y_true[..., :1]
     try:
         loss(wrong, y_pred)
     except ValueError as error:
@@ -292,7 +293,7 @@ def check_compiled(loss, y_true, y_pred):
 def formula_arguments(loss, y_true):
     """What the names in a loss's formula stand for."""
     settings = {name: getattr(loss, name) for name in loss._settings}
-    is_id = loss.labels == "ids"
+    is_id = loss.labels in ("ids", "sequence", "tags")
     return settings | {"y_true": np.asarray(y_true, None if is_id else "float64")}
 
 
