@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Unpack
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import class_id, flag
@@ -138,9 +139,11 @@ def _labels(y_true, blank, classes, label_length):
     return ops.where(counts, y_true, blank), ops.cast(label_length, "int32")
 
 
-def _either(x, y):
-    """`log(exp(x) + exp(y))`."""
-    return ops.maximum(x, y) + ops.log1p(ops.exp(-ops.abs(x - y)))
+def _either(x, y, z):
+    """`log(exp(x) + exp(y) + exp(z))`."""
+    high, low = ops.maximum(x, y), ops.minimum(x, y)
+    top, middle = ops.maximum(high, z), ops.minimum(high, z)
+    return top + ops.log1p(ops.exp(low - top) + ops.exp(middle - top))
 
 
 def _reversed(x, axes):
@@ -156,7 +159,7 @@ def _alignments(blank) -> Callable[..., Any]:
     frame, so that the logarithms of what counts stay small and exact.
     """
 
-    def shared(labels, length, keep, x):
+    def shared(labels, length, x, *keep):
         top, leads, others, rest = leader(x, -1)
         size = 2 * ops.shape(labels)[1] + 1
         state = ops.arange(size, dtype="int32")
@@ -180,19 +183,19 @@ def _alignments(blank) -> Callable[..., Any]:
         start = ops.where(state == start, ops.cast(0, x.dtype), LOG_ZERO)
 
         def step(carry, frame):
-            weights, scale = carry
-            emitted, keep = frame
+            weights, _ = carry
+            emitted, *keep = frame
             behind = ops.pad(weights, [(0, 0), (2, 0)], constant_values=LOG_ZERO)
-            moved = _either(_either(weights, behind[:, 1:-1]), behind[:, :-2] + skips) + emitted
+            moved = _either(weights, behind[:, 1:-1], behind[:, :-2] + skips) + emitted
             scale = amax(moved, axis=-1, keepdims=True)
-            carry = (
-                ops.where(keep, moved - scale, weights),
-                ops.where(keep, scale, ops.zeros_like(scale)),
-            )
-            return carry, carry
+            moved = moved - scale
+            if keep:
+                moved = ops.where(keep[0], moved, weights)
+                scale = ops.where(keep[0], scale, ops.zeros_like(scale))
+            return (moved, scale), (moved, scale)
 
-        keep = ops.expand_dims(ops.transpose(keep), -1)
-        frames = (_reversed(emitted, (0, 2)), _reversed(keep, (0,)))
+        keep = [_reversed(ops.expand_dims(ops.transpose(k), -1), (0,)) for k in keep]
+        frames = (_reversed(emitted, (0, 2)), *keep)
         weights, scale = ops.scan(step, (start, ops.zeros_like(start[:, :1])), frames)[1]
         batch = ops.shape(x)[0]
         ends = weights[-1, :batch]
@@ -205,14 +208,15 @@ def _alignments(blank) -> Callable[..., Any]:
                 LOG_ZERO,
             )
 
-        total = _either(weight_of(last), weight_of(last - 1)) + ops.sum(scale[:, :batch, 0], axis=0)
+        total = _either(weight_of(last), weight_of(last - 1), LOG_ZERO)
+        total = total + ops.sum(scale[:, :batch, 0], axis=0)
         backwards = ops.flip(weights[:, batch:], (0, 2))
         return total, weights[:, :batch] + backwards - emitted, leads, others, rest
 
-    def value(shared, labels, length, keep, x):
+    def value(shared, *_):
         return -shared[0]
 
-    def gradient(upstream, shared, labels, length, keep, x):
+    def gradient(upstream, shared, labels, length, x, *keep):
         _, through, leads, others, rest = shared
         through = ops.transpose(ops.softmax(through, axis=-1), (1, 0, 2))
         classes = x.shape[-1]
@@ -226,25 +230,38 @@ def _alignments(blank) -> Callable[..., Any]:
             beside - rest / (1 + rest),
             ops.where(leads, 1.0, others) / (1 + rest) - target,
         )
-        return None, None, None, upstream[:, None, None] * slope
+        return None, None, upstream[:, None, None] * slope, *(None for _ in keep)
 
     return with_gradient(value, gradient, shared)
 
 
-def _of_kernel(labels, length, keep, x, blank):
-    """The same by the kernel of torch, which takes the first frames."""
-    if keep is None:
-        frames = ops.full_like(length, x.shape[1])
-    else:
-        order = ops.argsort(ops.cast(ops.logical_not(keep), "int32"), axis=-1)
-        x = ops.take_along_axis(x, ops.expand_dims(order, -1), 1)
+def _of_kernel(labels, length, x, keep, blank):
+    """The same by the kernel of torch, which takes the first frames.
+
+    In float64, which takes it no longer: in float32 it loses what a confident model still learns.
+    """
+    dtype, frames = x.dtype, ops.full_like(length, x.shape[1])
+    if keep is not None:
         frames = ops.sum(ops.cast(keep, "int32"), axis=-1)
+        known = known_values(keep)
+        if known is None or np.any(known[:, 1:] > known[:, :-1]):
+            order = ops.argsort(ops.cast(ops.logical_not(keep), "int32"), axis=-1)
+            x = ops.take_along_axis(x, ops.expand_dims(order, -1), 1)
     repeats = ops.logical_and(labels[:, 1:] == labels[:, :-1], labels[:, 1:] != blank)
-    needed = length + ops.sum(ops.cast(repeats, "int32"), axis=-1)
-    possible = needed <= frames
-    length = ops.where(possible, length, 0)
-    value = ops.ctc_loss(labels, x, length, ops.maximum(frames, 1), mask_index=blank)
-    return ops.where(possible, value, -LOG_ZERO)
+    possible = length + ops.sum(ops.cast(repeats, "int32"), axis=-1) <= frames
+    length, frames = ops.where(possible, length, 0), ops.maximum(frames, 1)
+    x, bar = ops.cast(x, "float64"), 1e12
+    lowest = known_values(ops.amin(ops.stop_gradient(x)))
+    if lowest is None or lowest < -bar:  # Of infinity the kernel makes NaN.
+        x = ops.clip(x, -bar, bar)
+    value = ops.ctc_loss(labels, x, length, frames, mask_index=blank)
+    possible = ops.logical_and(possible, value < bar / 2)
+    return ops.where(possible, ops.cast(value, dtype), math.inf)
+
+
+def _has_kernel(x):
+    torch = keras.backend.backend() == "torch" and not recorded_by_torch()
+    return torch and x.device.type in ("cpu", "cuda") and 0 not in x.shape
 
 
 @loss_function("sequence", from_logits=flag, blank=class_id, zero_infinity=flag)
@@ -332,12 +349,11 @@ def ctc(
         keep = early if keep is None else ops.logical_and(keep, early)
     if keep is not None:
         y_pred = ops.where(ops.expand_dims(keep, -1), y_pred, 0.5)
-    x = ops.maximum(y_pred, LOG_ZERO) if from_logits else ops.log(positive(y_pred))
-    if keras.backend.backend() == "torch" and not recorded_by_torch() and 0 not in x.shape:
-        value = _of_kernel(labels, length, keep, x, blank)
+    x = y_pred if from_logits else ops.log(positive(y_pred))
+    if _has_kernel(x):
+        value = _of_kernel(labels, length, x, keep, blank)
     else:
-        every = ops.ones(ops.shape(x)[:2], dtype="bool")
-        value = _alignments(blank)(labels, length, every if keep is None else keep, x)
+        value = _alignments(blank)(labels, length, x, *([] if keep is None else [keep]))
     impossible = value > -LOG_ZERO / 2
     value = ops.where(impossible, 0.0 if zero_infinity else math.inf, value)
     return value if keep is None else ops.where(ops.any(keep, axis=-1), value, 0.0)
