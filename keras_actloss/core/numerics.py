@@ -52,12 +52,6 @@ def traced_by_torch():
     return keras.backend.backend() == "torch" and sys.modules["torch"].jit.is_tracing()
 
 
-def recorded_by_torch():
-    """Whether torch records a graph, for a file or to compile: there no value is known."""
-    compiling = keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling()
-    return compiling or traced_by_torch()
-
-
 def runs_torch():
     """Whether torch runs what is called, and so its kernels serve; not where it records them."""
     return keras.backend.backend() == "torch" and not traced_by_torch()
@@ -68,7 +62,8 @@ def repeat(step, state, most):
 
     A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
     """
-    if recorded_by_torch():
+    torch = keras.backend.backend() == "torch" and sys.modules["torch"]
+    if torch and (torch.compiler.is_compiling() or traced_by_torch()):
         for _ in range(most):
             state = step(*state)
         return state

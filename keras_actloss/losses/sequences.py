@@ -4,16 +4,15 @@ import math
 from collections.abc import Callable
 from typing import Any, Unpack
 
-import keras
 import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import class_id, flag
 from keras_actloss.core.crossentropy import OPTIONS, of_sparse
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, leader, positive, recorded_by_torch, with_gradient
+from keras_actloss.core.numerics import LOG_ZERO, leader, positive, runs_torch, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import check_range, fit, known_values, mean
@@ -235,12 +234,21 @@ def _alignments(blank) -> Callable[..., Any]:
     return with_gradient(value, gradient, shared)
 
 
-def _of_kernel(labels, length, x, keep, blank):
-    """The same by the kernel of torch, which takes the first frames.
+def _by_kernel(blank) -> Callable[..., Any]:
+    """The same by the kernel of torch, where labels fit into the first frames."""
+    return with_gradient(
+        lambda shared, *_: shared[0],
+        lambda upstream, shared, *_: (None, None, None, upstream[:, None, None] * shared[1]),
+        lambda labels, length, frames, x: ctc_of_torch(x, labels, length, frames, blank),
+    )
 
-    In float64, which takes it no longer: in float32 it loses what a confident model still learns.
-    """
-    dtype, frames = x.dtype, ops.full_like(length, x.shape[1])
+
+def _has_kernel(x):
+    return runs_torch() and x.device.type in ("cpu", "cuda") and 0 not in x.shape
+
+
+def _of_first_frames(labels, length, x, keep, blank):
+    frames = ops.full_like(length, x.shape[1])
     if keep is not None:
         frames = ops.sum(ops.cast(keep, "int32"), axis=-1)
         known = known_values(keep)
@@ -248,20 +256,9 @@ def _of_kernel(labels, length, x, keep, blank):
             order = ops.argsort(ops.cast(ops.logical_not(keep), "int32"), axis=-1)
             x = ops.take_along_axis(x, ops.expand_dims(order, -1), 1)
     repeats = ops.logical_and(labels[:, 1:] == labels[:, :-1], labels[:, 1:] != blank)
-    possible = length + ops.sum(ops.cast(repeats, "int32"), axis=-1) <= frames
-    length, frames = ops.where(possible, length, 0), ops.maximum(frames, 1)
-    x, bar = ops.cast(x, "float64"), 1e12
-    lowest = known_values(ops.amin(ops.stop_gradient(x)))
-    if lowest is None or lowest < -bar:  # Of infinity the kernel makes NaN.
-        x = ops.clip(x, -bar, bar)
-    value = ops.ctc_loss(labels, x, length, frames, mask_index=blank)
-    possible = ops.logical_and(possible, value < bar / 2)
-    return ops.where(possible, ops.cast(value, dtype), math.inf)
-
-
-def _has_kernel(x):
-    torch = keras.backend.backend() == "torch" and not recorded_by_torch()
-    return torch and x.device.type in ("cpu", "cuda") and 0 not in x.shape
+    fits = length + ops.sum(ops.cast(repeats, "int32"), axis=-1) <= frames
+    length, frames = ops.where(fits, length, 0), ops.maximum(frames, 1)
+    return ops.where(fits, _by_kernel(blank)(labels, length, frames, x), math.inf)
 
 
 @loss_function("sequence", from_logits=flag, blank=class_id, zero_infinity=flag)
@@ -351,10 +348,10 @@ def ctc(
         y_pred = ops.where(ops.expand_dims(keep, -1), y_pred, 0.5)
     x = y_pred if from_logits else ops.log(positive(y_pred))
     if _has_kernel(x):
-        value = _of_kernel(labels, length, x, keep, blank)
+        value = _of_first_frames(labels, length, x, keep, blank)
     else:
         value = _alignments(blank)(labels, length, x, *([] if keep is None else [keep]))
-    impossible = value > -LOG_ZERO / 2
+    impossible = value > UNLIKELY
     value = ops.where(impossible, 0.0 if zero_infinity else math.inf, value)
     return value if keep is None else ops.where(ops.any(keep, axis=-1), value, 0.0)
 
