@@ -137,6 +137,9 @@ ACTIVATIONS = [
     layers.XIELU(alpha_p_initializer=-0.5, alpha_n_initializer=0.5, beta=0.25),
 ]
 
+# Layers that are no activations, with tests of their own.
+HEADS = [layers.CRF(), layers.Viterbi()]
+
 LOSSES = [
     losses.AsymmetricBinaryCrossentropy(),
     losses.AsymmetricBinaryCrossentropy(

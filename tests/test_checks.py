@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from catalogue import ACTIVATIONS, LOSSES
+from catalogue import ACTIVATIONS, HEADS, LOSSES
 
 from keras_actloss import layers, losses, testing
 from keras_actloss.core.registry import CATALOGUE
@@ -28,7 +28,7 @@ def test_activation(layer, check):
 
 
 def test_every_class_is_in_the_catalogue():
-    checked = {type(thing).__name__ for thing in ACTIVATIONS + LOSSES}
+    checked = {type(thing).__name__ for thing in ACTIVATIONS + LOSSES + HEADS}
     classes = [*CATALOGUE["layers"].values(), *CATALOGUE["losses"].values()]
     assert checked == {cls.__name__ for cls in classes if isinstance(cls, type)}
 
