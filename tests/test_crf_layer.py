@@ -22,7 +22,7 @@ def _layer(**settings):
 
 
 def _log_likelihood(x, tags, transitions, first, last):
-    """As pytorch-crf 0.7.2 and, with `use_boundary`, TensorFlow Addons 0.23 write it."""
+    """With scores of the first and last tag as pytorch-crf, or without as TensorFlow Addons."""
     alpha, score = first + x[0], first[tags[0]] + x[0, tags[0]]
     for t in range(1, len(x)):
         alpha = np.logaddexp.reduce(alpha[:, None] + transitions, axis=0) + x[t]

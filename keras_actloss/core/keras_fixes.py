@@ -4,6 +4,7 @@ The tests in `tests/test_keras_fixes.py` fail when a fix is no longer needed.
 """
 
 import weakref
+from typing import Any
 
 import keras
 import numpy as np
@@ -128,4 +129,4 @@ def _ctc_of_torch():
     return op
 
 
-ctc_of_torch = _ctc_of_torch() if keras.backend.backend() == "torch" else None
+ctc_of_torch: Any = _ctc_of_torch() if keras.backend.backend() == "torch" else None

@@ -81,8 +81,8 @@ class CRF(ActivationLayer):
         self.transition_constraint = keras.constraints.get(transition_constraint)
         self.boundary_constraint = keras.constraints.get(boundary_constraint)
 
-    def build(self, input_shape):
-        tags = self._tags(input_shape)
+    def build(self, input_shape=None):
+        tags = self._tags(input_shape or ())
         self.transitions = self._learn("transitions", (tags, tags), "transition")
         if self.use_boundary:
             self.first = self._learn("first", (tags,), "boundary")

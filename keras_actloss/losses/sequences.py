@@ -475,7 +475,7 @@ def linear_chain_crf(y_true, y_pred, mask=None):
 
     Shapes:
         `y_true`: `(batch, steps)`. `y_pred`: `(batch, steps, tags, tags)`, which takes `tags` times
-        the memory of scores of single tags; another three times as much while training. The loss:
+        the memory of scores of single tags, and as much again for the gradient. The loss:
         `(batch,)`.
 
     Raises:
@@ -496,7 +496,7 @@ def linear_chain_crf(y_true, y_pred, mask=None):
         sequence by the mask.
 
     Reference:
-        [Lafferty et al., 2001](https://repository.upenn.edu/handle/20.500.14332/6188),
+        [Lafferty et al., 2001](https://repository.upenn.edu/cis_papers/159),
         [Lample et al., 2016](https://arxiv.org/abs/1603.01360)
     """
     if len(y_pred.shape) != 4 or y_pred.shape[-1] != y_pred.shape[-2]:
