@@ -50,7 +50,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         loss.labels, shape
     )
     scores = rng.normal(size=shape).astype("float32")
-    left_out = (getattr(loss, "ignore_class", None), getattr(loss, "blank", -1) % classes)
+    blank = getattr(loss, "blank", None)
+    left_out = (getattr(loss, "ignore_class", None), None if blank is None else blank % classes)
     labels = [c for c in range(classes) if c not in left_out]
     of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
     ids = rng.choice(labels, size=of_labels).astype("int32")
