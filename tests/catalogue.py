@@ -139,8 +139,8 @@ ACTIVATIONS = [
     layers.XIELU(alpha_p_initializer=-0.5, alpha_n_initializer=0.5, beta=0.25),
 ]
 
-# Layers with weights that are no activations.
-HEADS = [layers.OrdinalDense(4)]
+# Layers that are no activations, with tests of their own.
+HEADS = [layers.CRF(), layers.OrdinalDense(4), layers.Viterbi()]
 
 LOSSES = [
     losses.AsymmetricBinaryCrossentropy(),
@@ -251,6 +251,8 @@ LOSSES = [
     losses.DIoU(),
     losses.DIoU(bounding_box_format="xywh"),
     losses.DistributionFocal(),
+    losses.CTC(),
+    losses.CTC(from_logits=True, blank=-1, zero_infinity=True),
     losses.Expectile(),
     losses.Expectile(expectiles=[0.2, 0.7, 0.9]),
     losses.FocalTversky(),
@@ -298,6 +300,7 @@ LOSSES = [
     ),
     losses.LaplaceNLL(),
     losses.LaplaceNLL(full=True),
+    losses.LinearChainCRF(),
     losses.LogCosh(),
     losses.LovaszHinge(),
     losses.LovaszHinge(ignore_class=-1),
@@ -335,6 +338,14 @@ LOSSES = [
     losses.QuantileHuber(quantiles=0.8),
     losses.QuantileHuber(quantiles=np.array([0.1, 0.5, 0.9]), delta=0.5),
     losses.ScaleInvariantLogarithmicError(variance_focus=0.85),
+    losses.SequenceCrossentropy(),
+    losses.SequenceCrossentropy(
+        from_logits=True,
+        label_smoothing=0.1,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+        ignore_class=-1,
+        average_across_timesteps=False,
+    ),
     losses.SmoothL1(beta=0.0),
     losses.SmoothL1(beta=0.3),
     losses.SoftF1(),

@@ -15,6 +15,7 @@ import keras_actloss
 from keras_actloss import plot, testing
 from keras_actloss.core import regions
 from keras_actloss.core.crossentropy import OPTIONS
+from keras_actloss.core.functions import INPUTS
 from keras_actloss.core.registry import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
@@ -33,8 +34,11 @@ CLASSES = [
 ]
 OTHERS = [
     keras_actloss.get,
+    keras_actloss.layers.CRF,
     keras_actloss.layers.ActivationLayer,
     keras_actloss.layers.OrdinalDense,
+    keras_actloss.layers.Viterbi,
+    keras_actloss.layers.viterbi,
     keras_actloss.losses.Loss,
     keras_actloss.losses.LossMetric,
     keras_actloss.losses.WeightedSum,
@@ -91,7 +95,7 @@ def test_arguments_are_described_with_their_defaults(function):
 @pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
 def test_at_most_six_settings(function):
     """Of its own: the options that losses of labels have in common are learned once."""
-    settings = set(inspect.signature(function).parameters) - {"x", "y_true", "y_pred", "mask"}
+    settings = set(inspect.signature(function).parameters) - set(INPUTS)
     shared = set(regions.OPTIONS) - {"smooth"} if "encoding" in settings else set(OPTIONS)
     own = settings - shared
     assert len(own) <= (6 if own == settings or "encoding" in settings else 3)

@@ -114,3 +114,16 @@ def test_torch_cannot_compile_a_gradient_of_three_tensors():
     x.requires_grad = True
     (gradient,) = torch.autograd.grad(compiled(keras_fixes.custom_gradient)(x).sum(), x)
     assert gradient.tolist() == [2, 2]
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
+def test_ctc_cannot_be_compiled():
+    import torch
+
+    def loss(log_p, labels, length):
+        return torch.nn.functional.ctc_loss(log_p, labels, length, length)
+
+    log_p, labels = torch.zeros(3, 2, 4), torch.ones((2, 1), dtype=torch.int32)
+    compiled = torch.compile(loss, fullgraph=True, backend="eager")
+    with pytest.raises(torch._dynamo.exc.Unsupported):
+        compiled(log_p, labels, torch.ones(2, dtype=torch.int32))

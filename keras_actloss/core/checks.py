@@ -153,6 +153,11 @@ def axes(name, value):
         integer_axis(name, axis)
 
 
+def class_id(name, value):
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} must be an integer class id, got {value!r}")
+
+
 def class_id_or_none(name, value):
     if value is not None and (isinstance(value, bool) or not isinstance(value, numbers.Integral)):
         raise TypeError(f"{name} must be an integer class id or None, got {value!r}")

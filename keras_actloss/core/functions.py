@@ -14,7 +14,7 @@ from keras_actloss.core.registry import register
 # A decorated function keeps its signature in the eyes of type checkers.
 Function = TypeVar("Function", bound=Callable)
 
-INPUTS = ("x", "y_true", "y_pred", "mask", "training")
+INPUTS = ("x", "y_true", "y_pred", "label_length", "input_length", "mask", "training")
 
 
 def settings_of(fn):
@@ -57,7 +57,7 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
             if ignore_class is not None:
                 valid = tensors.not_ignored(y_true, kind(settings), ignore_class, axis)
                 keep = tensors.both(valid, keep, kind(settings), axis)
-            if keep is not None:
+            if keep is not None and kind(settings) != "sequence":  # A mask of frames, not labels.
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
             if takes_mask:
                 settings["mask"] = keep

@@ -4,6 +4,7 @@ The tests in `tests/test_keras_fixes.py` fail when a fix is no longer needed.
 """
 
 import weakref
+from typing import Any
 
 import keras
 import numpy as np
@@ -82,3 +83,50 @@ def recomputed(*tensors):
     from jax.lax import optimization_barrier
 
     return optimization_barrier(tensors)
+
+
+# No sum of logarithms is as large unless one of nothing is in it.
+UNLIKELY = 1e11
+
+
+def _ctc_of_torch():
+    """`(x, labels, length, frames, blank)` -> the losses of logits, and their gradients.
+
+    Torch cannot record its kernel of CTC in a graph that it compiles, and makes NaN of what is
+    infinite. It is handed how far each class is behind the leader of its frame, which is told from
+    certainty by what the others weigh: a confident model still learns.
+    """
+    import torch
+
+    def ctc(
+        x: torch.Tensor,
+        labels: torch.Tensor,
+        length: torch.Tensor,
+        frames: torch.Tensor,
+        blank: int,
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        behind = x.transpose(0, 1).contiguous().clamp(-1e12, 1e12)
+        top, leader = behind.max(-1, keepdim=True)
+        behind -= top
+        targets = (labels, frames, length)
+        value, weights = torch.ops.aten._ctc_loss(behind, *targets, blank, False)
+        slope = torch.ops.aten._ctc_loss_backward(
+            torch.ones_like(value), behind, *targets, value, weights, blank, False
+        )
+        others = behind.exp_().scatter_(-1, leader, 0)
+        rest = others.sum(-1, keepdim=True)
+        # The slope is that of `behind`: the exponential less what alignments want of a class.
+        wanted = (others - slope).scatter_(-1, leader, 0)
+        of_leader = wanted.sum(-1, keepdim=True) - rest / (1 + rest)
+        slope = others.div_(1 + rest).sub_(wanted).scatter_(-1, leader, of_leader)
+        counts = (torch.arange(len(rest), device=x.device)[:, None] < frames)[..., None]
+        slope.masked_fill_(~counts | (value > UNLIKELY)[:, None], 0)
+        value = value + torch.where(counts, rest.log1p(), 0).sum((0, 2))
+        return value, slope.transpose(0, 1).contiguous()
+
+    op = torch.library.custom_op("keras_actloss::ctc", ctc, mutates_args=())
+    op.register_fake(lambda x, *_: (x.new_empty(x.shape[:1]), x.new_empty(x.shape)))
+    return op
+
+
+ctc_of_torch: Any = _ctc_of_torch() if keras.backend.backend() == "torch" else None

@@ -112,6 +112,9 @@ def smooth_absolute(x, beta):
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.
 SMALLEST = 2.0**-126
 
+# The logarithm of nothing where paths are summed: the difference of two is a number.
+LOG_ZERO = -1e30
+
 
 def positive(x):
     """`x`, at least the smallest normal number."""

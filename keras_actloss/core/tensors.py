@@ -9,6 +9,7 @@ from keras import ops
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
 IDS = ("ids", "ranks")
+SEQUENCES = ("sequence", "tags")
 
 
 def dtype_of(x):
@@ -157,11 +158,10 @@ def _class_ids(y_true, name, strict):
     return ops.cast(y_true, "int32")
 
 
-def _check_range(ids, predictions, labels, ignore_class, name):
+def check_range(ids, num_classes, ignore_class, name):
     values = known_values(ids)
-    if values is None or predictions is None:
+    if values is None or num_classes is None:
         return
-    num_classes = classes_of(labels, predictions)
     wrong = (values < 0) | (values >= num_classes)
     if ignore_class is not None:
         wrong &= values != ignore_class
@@ -175,7 +175,7 @@ def _check_range(ids, predictions, labels, ignore_class, name):
 
 def classes_of(labels, predictions):
     """How many classes as many predictions tell apart."""
-    return predictions + (labels == "ranks")
+    return None if predictions is None else predictions + (labels == "ranks")
 
 
 def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
@@ -185,8 +185,10 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         y_true: Labels.
         y_pred: Predictions, a tensor of the dtype to compute in.
         labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
-            `"ids"`, `"ranks"` (ids of one class more than there are predictions) or `"target"`
-            (one number beside several predictions on the last axis).
+            `"ids"`, `"ranks"` (ids of one class more than there are predictions), `"target"`
+            (one number beside several predictions on the last axis), `"tags"` (ids beside
+            predictions with two axes more) or `"sequence"` (ids with a length of their own, beside
+            a batch of frames).
         axis: The class axis of `y_pred`, for `"onehot"`, `"ids"` and `"ranks"`.
         ignore_class: A class id that may lie outside the range.
         name: The loss, for messages.
@@ -197,9 +199,10 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
     """
     pred_shape = tuple(y_pred.shape)
     class_axis = labels == "onehot" or labels in IDS
-    two_axes = class_axis or labels == "target"
+    sequence = labels in SEQUENCES
+    two_axes = class_axis or sequence or labels == "target"
     if len(pred_shape) < 1 + two_axes:
-        other = "class axis" if class_axis else "axis of predictions"
+        other = "class axis" if class_axis or sequence else "axis of predictions"
         wanted = f"a batch and a {other}" if two_axes else "a batch axis"
         raise ValueError(
             f"{name}: y_pred of shape {pred_shape} needs {wanted}; add one with y_pred[None]"
@@ -222,6 +225,14 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
                 if labels == "ranks"
                 else "; one-hot labels belong to the loss without 'sparse' in its name"
             )
+    elif sequence:
+        y_true = _class_ids(y_true, name, strict)
+        expected = pred_shape[:-2] if labels == "tags" else (pred_shape[0], *y_true.shape[-1:])
+        remedy = (
+            "class ids have the shape of y_pred without its last two axes"
+            if labels == "tags"
+            else "give a row of class ids for each sample"
+        )
     elif labels == "target":
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
         if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:
@@ -250,7 +261,8 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{pred_shape}; {remedy}"
         )
     if labels in IDS:
-        _check_range(y_true, pred_shape[axis], labels, ignore_class, name)
+        num_classes = classes_of(labels, pred_shape[axis])
+        check_range(y_true, num_classes, ignore_class, name)
     return y_true, y_pred
 
 

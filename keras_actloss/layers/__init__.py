@@ -1,22 +1,7 @@
 """Activation layers: the functions of `keras_actloss.activations` with their settings."""
 
-from keras_actloss.activations.exponential import (
-    CELU,
-    ELU,
-    SELU,
-    Exponential,
-    Symexp,
-    Symlog,
-)
-from keras_actloss.activations.gated import (
-    GEGLU,
-    GLU,
-    GTU,
-    Bilinear,
-    ClippedSwiGLU,
-    ReGLU,
-    SwiGLU,
-)
+from keras_actloss.activations.exponential import CELU, ELU, SELU, Exponential, Symexp, Symlog
+from keras_actloss.activations.gated import GEGLU, GLU, GTU, Bilinear, ClippedSwiGLU, ReGLU, SwiGLU
 from keras_actloss.activations.learned import (
     TLU,
     XIELU,
@@ -54,11 +39,7 @@ from keras_actloss.activations.self_gated import (
     SiLU,
     Swish,
 )
-from keras_actloss.activations.shrinkage import (
-    HardShrink,
-    SoftShrink,
-    TanhShrink,
-)
+from keras_actloss.activations.shrinkage import HardShrink, SoftShrink, TanhShrink
 from keras_actloss.activations.sigmoidal import (
     HardSigmoid,
     HardTanh,
@@ -77,32 +58,17 @@ from keras_actloss.activations.simplex import (
     Softmax,
     Softmin,
 )
-from keras_actloss.activations.smooth_rectifiers import (
-    ShiftedSoftplus,
-    Softplus,
-    Squareplus,
-)
-from keras_actloss.activations.sparse_simplex import (
-    Entmax,
-    Entmax15,
-    LearnedEntmax,
-    Sparsemax,
-)
-from keras_actloss.activations.stochastic import (
-    RReLU,
-)
-from keras_actloss.core.layer import (
-    ActivationLayer,
-)
-from keras_actloss.core.parameters import (
-    LearnedActivation,
-)
-from keras_actloss.layers.ordinal import (
-    OrdinalDense,
-)
+from keras_actloss.activations.smooth_rectifiers import ShiftedSoftplus, Softplus, Squareplus
+from keras_actloss.activations.sparse_simplex import Entmax, Entmax15, LearnedEntmax, Sparsemax
+from keras_actloss.activations.stochastic import RReLU
+from keras_actloss.core.layer import ActivationLayer
+from keras_actloss.core.parameters import LearnedActivation
+from keras_actloss.layers.crf import CRF, Viterbi, viterbi
+from keras_actloss.layers.ordinal import OrdinalDense
 
 __all__ = [
     "CELU",
+    "CRF",
     "ELU",
     "GEGLU",
     "GELU",
@@ -172,4 +138,6 @@ __all__ = [
     "TanhShrink",
     "Threshold",
     "ThresholdedReLU",
+    "Viterbi",
+    "viterbi",
 ]

@@ -267,6 +267,14 @@ from keras_actloss.losses.segmentation import (
     generalized_dice,
     matthews_correlation,
 )
+from keras_actloss.losses.sequences import (
+    CTC,
+    LinearChainCRF,
+    SequenceCrossentropy,
+    ctc,
+    linear_chain_crf,
+    sequence_crossentropy,
+)
 from keras_actloss.losses.tempered import (
     CategoricalBiTemperedLogistic,
     SparseCategoricalBiTemperedLogistic,
@@ -277,6 +285,7 @@ from keras_actloss.losses.tempered import (
 __all__ = [
     "CORAL",
     "CORN",
+    "CTC",
     "AsymmetricBinaryCrossentropy",
     "BetaNLL",
     "BinaryBrier",
@@ -331,6 +340,7 @@ __all__ = [
     "KLDivergence",
     "LabelDistributionAwareMargin",
     "LaplaceNLL",
+    "LinearChainCRF",
     "LogCosh",
     "Loss",
     "LossMetric",
@@ -354,6 +364,7 @@ __all__ = [
     "Quantile",
     "QuantileHuber",
     "ScaleInvariantLogarithmicError",
+    "SequenceCrossentropy",
     "SmoothL1",
     "SoftF1",
     "SoftMargin",
@@ -418,6 +429,7 @@ __all__ = [
     "cosine_similarity",
     "crps_ensemble",
     "crps_gaussian",
+    "ctc",
     "dice",
     "diou",
     "distribution_focal",
@@ -441,6 +453,7 @@ __all__ = [
     "kl_divergence",
     "label_distribution_aware_margin",
     "laplace_nll",
+    "linear_chain_crf",
     "log_cosh",
     "logit_prior",
     "lovasz_hinge",
@@ -464,6 +477,7 @@ __all__ = [
     "quantile",
     "quantile_huber",
     "scale_invariant_logarithmic_error",
+    "sequence_crossentropy",
     "smooth_l1",
     "soft_f1",
     "soft_margin",

@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 
-from keras_actloss.core.tensors import IDS, classes_of
+from keras_actloss.core.tensors import IDS, SEQUENCES, classes_of
 from keras_actloss.testing.report import NotApplicable
 
 
@@ -47,10 +47,16 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     # Unless it is a setting, as the width of a wing.
     classes = (not takes(loss, "width") and loss.width) or classes
     shape = (batch, classes) if axis == -1 and loss.rank < 3 else (batch, 3, classes)
+    shape = {"sequence": (batch, 5, classes), "tags": (batch, 3, classes, classes)}.get(
+        loss.labels, shape
+    )
     scores = rng.normal(size=shape).astype("float32")
     num_classes = classes_of(loss.labels, classes)
-    labels = [c for c in range(num_classes) if c != getattr(loss, "ignore_class", None)]
-    ids = rng.choice(labels, size=shape[:-1]).astype("int32")
+    blank = getattr(loss, "blank", None)
+    left_out = (getattr(loss, "ignore_class", None), None if blank is None else blank % classes)
+    labels = [c for c in range(num_classes) if c not in left_out]
+    of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
+    ids = rng.choice(labels, size=of_labels).astype("int32")
     if loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
     elif loss.labels in ("values", "target"):
@@ -58,8 +64,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
         y_true = within(loss.targets, y_true).astype("float32")
     else:
         y_true = np.eye(num_classes, dtype="float32")[ids]
-    exclusive = loss.labels in ("onehot", "ids") and loss.predictions == (0, 1)
+    exclusive = loss.labels in ("onehot", "ids", "sequence") and loss.predictions == (0, 1)
     y_pred = _softmax(scores) if exclusive else within(loss.predictions, scores)
     if axis != -1:
         y_true, y_pred = np.moveaxis(y_true, -1, axis), np.moveaxis(y_pred, -1, axis)
-    return (ids if loss.labels in IDS else y_true), y_pred.astype("float32")
+    return (ids if loss.labels in IDS + SEQUENCES else y_true), y_pred.astype("float32")

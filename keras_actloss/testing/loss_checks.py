@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.tensors import IDS
+from keras_actloss.core.tensors import IDS, SEQUENCES
 from keras_actloss.testing.backend import array, compiled, value_and_gradient
 from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
 from keras_actloss.testing.report import NotApplicable, ensure
@@ -234,7 +234,8 @@ def check_integer_labels(loss, y_true, y_pred):
 
 def check_shape_mismatch(loss, y_true, y_pred):
     """Labels that do not fit the predictions are an error with both shapes in it."""
-    wrong = y_true[..., :1] if loss.labels not in IDS else y_true[:1].repeat(len(y_true) + 1, 0)
+    is_id = loss.labels in IDS + SEQUENCES
+    wrong = y_true[:1].repeat(len(y_true) + 1, 0) if is_id else y_true[..., :1]
     try:
         loss(wrong, y_pred)
     except ValueError as error:
@@ -296,7 +297,7 @@ def check_compiled(loss, y_true, y_pred):
 def formula_arguments(loss, y_true):
     """What the names in a loss's formula stand for."""
     settings = {name: getattr(loss, name) for name in loss._settings}
-    is_id = loss.labels in IDS
+    is_id = loss.labels in IDS + SEQUENCES
     return settings | {"y_true": np.asarray(y_true, None if is_id else "float64")}
 
 

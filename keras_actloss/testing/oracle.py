@@ -7,6 +7,7 @@ differences at a working precision that leaves fifty digits after every cancella
 
 import functools
 import inspect
+import itertools
 
 import numpy as np
 
@@ -176,6 +177,26 @@ def _skeleton(x, iterations, axis):
     return skeleton
 
 
+def _spelled(p, labels, blank):
+    """What all rows of one class a frame weigh that spell the labels of a sample."""
+
+    blank, frames = blank % p.shape[-1], np.arange(p.shape[1])
+
+    def spelled(row):
+        merged = [c for i, c in enumerate(row) if i == 0 or c != row[i - 1]]
+        return tuple(c for c in merged if c != blank)
+
+    rows = list(itertools.product(range(p.shape[-1]), repeat=p.shape[1]))
+    words = [spelled(row) for row in rows]
+
+    def weight(p, word):
+        found = [row for row, other in zip(rows, words, strict=True) if word == other]
+        return sum(np.prod(p[frames, row]) for row in found)
+
+    samples = zip(p, map(tuple, labels), strict=True)
+    return np.array([weight(*sample) for sample in samples], dtype=object)
+
+
 def _namespace(rank):
     def along(weights, axis):
         shape = [1] * rank
@@ -221,6 +242,7 @@ def _namespace(rank):
         "size": np.size,
         "softmax": _softmax,
         "sort": np.sort,
+        "spelled": _spelled,
         "split": np.split,
         "sqrt": _each(mp.sqrt),
         "sum": np.sum,

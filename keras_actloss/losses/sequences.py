@@ -1,0 +1,516 @@
+"""Losses of sequences: a label a step, labels without an alignment, tags that form a chain."""
+
+import math
+from collections.abc import Callable
+from typing import Any, Unpack
+
+import numpy as np
+from keras import ops
+
+from keras_actloss.core.checks import class_id, flag
+from keras_actloss.core.crossentropy import OPTIONS, of_sparse
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import LOG_ZERO, leader, positive, runs_torch, with_gradient
+from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
+from keras_actloss.core.tensors import check_range, fit, known_values, mean
+
+
+@loss_function(
+    "ids",
+    average_across_timesteps=flag,
+    **{name: check for name, check in OPTIONS.items() if name != "axis"},
+)
+def sequence_crossentropy(
+    y_true,
+    y_pred,
+    from_logits=False,
+    label_smoothing=0.0,
+    class_weights=None,
+    ignore_class=None,
+    average_across_timesteps=True,
+    mask=None,
+):
+    """Cross-entropy of a sequence of class ids, one value a sequence.
+
+    Take it for models of sequences where each sequence is one sample: weighed, reported or compared
+    as a whole. Where each step counts the same, however long its sequence is, take
+    `sparse_categorical_crossentropy`, whose mean over a masked batch is over its steps.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=-1, keepdims=True)
+        y = one_hot(y_true, size(y_pred, -1), -1) * (1 - label_smoothing)
+        y = y + label_smoothing / size(y_pred, -1)
+        w = 1 if class_weights is None else along(class_weights, -1)
+        steps = flat(-sum(w * xlogy(y, p), axis=-1))
+        loss = mean(steps, axis=-1) if average_across_timesteps else sum(steps, axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        class_weights: One weight a class, or `None` for 1. Defaults to `None`.
+        ignore_class: Id, often -1 or -100, whose steps are left out. Defaults to `None`.
+        average_across_timesteps: Whether the value is the mean over the steps that count; if not,
+            it is their sum, minus the logarithm of the sequence's probability. Defaults to `True`.
+        mask: Boolean, `True` where a step counts; shape of `y_true`, or `(batch,)`. Defaults to
+            `None`.
+
+    Shapes:
+        `y_pred`: `(batch, steps, classes)`. `y_true`: `(batch, steps)`. The loss: `(batch,)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an option or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.sequence_crossentropy
+    >>> float(loss([[0, 1, -1]], [[[0.5, 0.5], [0.1, 0.9], [0.3, 0.7]]], ignore_class=-1)[0])
+    0.3992...
+
+    Related:
+        `SequenceLoss` of TensorFlow Addons with `average_across_timesteps=True` and
+        `average_across_batch=False`, for weights of 0 and 1; the sum is
+        `torch.nn.functional.cross_entropy` with `reduction="none"`, summed over the steps. Addons
+        averages over both by default: that is `SparseCategoricalCrossentropy` of a masked batch.
+
+    Reference:
+        [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215)
+    """
+    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, -1, class_weights)
+    if len(values.shape) == 1:  # Sequences of one step.
+        values = ops.expand_dims(values, -1)
+    mask = None if mask is None else fit(mask, values.shape)
+    if average_across_timesteps:
+        return mean(values, mask)
+    return ops.sum(values if mask is None else ops.where(mask, values, 0.0), axis=-1)
+
+
+@register("losses")
+class SequenceCrossentropy(Loss, fn=sequence_crossentropy):
+    """Class form of `sequence_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        class_weights=None,
+        ignore_class=None,
+        average_across_timesteps=True,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+        self.average_across_timesteps = average_across_timesteps
+
+
+def _first(length, size):
+    """Where the first `length` of `size` entries are, of each sample."""
+    length = ops.cast(ops.convert_to_tensor(length), "int32")
+    return ops.arange(size, dtype="int32") < ops.expand_dims(length, -1)
+
+
+def _labels(y_true, blank, classes, label_length):
+    """The labels of each sample with blanks behind them, and how many there are."""
+    labels = ops.logical_and(y_true >= 0, y_true != blank)
+    if label_length is None:
+        label_length = ops.sum(ops.cast(labels, "int32"), axis=-1)
+    counts = _first(label_length, ops.shape(y_true)[1])
+    ids, known = known_values(y_true), known_values(counts)
+    if ids is not None and known is not None:
+        wrong = known & ((ids < 0) | (ids == blank) | (ids >= classes))
+        if wrong.any():
+            raise ValueError(
+                f"ctc: y_true has the id {int(ids[wrong][0])} among the labels, but labels run "
+                f"from 0 to {classes - 1} without blank={blank}; negative ids and the blank pad "
+                "the end of a row, and label_length tells where it is"
+            )
+    return ops.where(counts, y_true, blank), ops.cast(label_length, "int32")
+
+
+def _either(x, y, z):
+    """`log(exp(x) + exp(y) + exp(z))`."""
+    high, low = ops.maximum(x, y), ops.minimum(x, y)
+    top, middle = ops.maximum(high, z), ops.minimum(high, z)
+    return top + ops.log1p(ops.exp(low - top) + ops.exp(middle - top))
+
+
+def _reversed(x, axes):
+    """`x`, and behind it along the batch of axis -2 the same backwards."""
+    return ops.concatenate([x, ops.flip(x, axes)], axis=-2)
+
+
+def _alignments(blank) -> Callable[..., Any]:
+    """Minus the logarithm of what all alignments weigh together, by dynamic programming.
+
+    A sample walks through the states blank, label, blank, ..., label, blank. It is walked from both
+    ends at once: an end is a sample of its own. What the best state weighs is taken out of each
+    frame, so that the logarithms of what counts stay small and exact.
+    """
+
+    def shared(labels, length, x, *keep):
+        top, leads, others, rest = leader(x, -1)
+        size = 2 * ops.shape(labels)[1] + 1
+        state = ops.arange(size, dtype="int32")
+        last = 2 * ops.expand_dims(length, -1)
+        between = ops.reshape(
+            ops.stack([ops.full_like(labels, blank), labels], axis=-1),
+            (ops.shape(labels)[0], size - 1),
+        )
+        path = ops.pad(between, [(0, 0), (0, 1)], constant_values=blank)
+        shape = (*ops.shape(x)[:2], size)
+        emitted = ops.take_along_axis(x, ops.broadcast_to(path[:, None], shape), -1)
+        emitted = ops.maximum(emitted - top - ops.log1p(rest), LOG_ZERO)
+        emitted = ops.where(ops.expand_dims(state <= last, 1), emitted, LOG_ZERO)
+        emitted = ops.transpose(emitted, (1, 0, 2))
+
+        path = _reversed(path, (1,))
+        before = ops.pad(path, [(0, 0), (2, 0)], constant_values=blank)[:, :-2]
+        skips = ops.logical_and(path != blank, path != before)
+        skips = ops.where(skips, ops.cast(0, x.dtype), LOG_ZERO)
+        start = ops.concatenate([ops.zeros_like(last), size - 1 - last], axis=0)
+        start = ops.where(state == start, ops.cast(0, x.dtype), LOG_ZERO)
+
+        def step(carry, frame):
+            weights, _ = carry
+            emitted, *keep = frame
+            behind = ops.pad(weights, [(0, 0), (2, 0)], constant_values=LOG_ZERO)
+            moved = _either(weights, behind[:, 1:-1], behind[:, :-2] + skips) + emitted
+            scale = amax(moved, axis=-1, keepdims=True)
+            moved = moved - scale
+            if keep:
+                moved = ops.where(keep[0], moved, weights)
+                scale = ops.where(keep[0], scale, ops.zeros_like(scale))
+            return (moved, scale), (moved, scale)
+
+        keep = [_reversed(ops.expand_dims(ops.transpose(k), -1), (0,)) for k in keep]
+        frames = (_reversed(emitted, (0, 2)), *keep)
+        weights, scale = ops.scan(step, (start, ops.zeros_like(start[:, :1])), frames)[1]
+        batch = ops.shape(x)[0]
+        ends = weights[-1, :batch]
+
+        def weight_of(index):
+            found = state == index
+            return ops.where(
+                ops.any(found, axis=-1),
+                ops.sum(ops.where(found, ends, 0.0), axis=-1),
+                LOG_ZERO,
+            )
+
+        total = _either(weight_of(last), weight_of(last - 1), LOG_ZERO)
+        total = total + ops.sum(scale[:, :batch, 0], axis=0)
+        backwards = ops.flip(weights[:, batch:], (0, 2))
+        return total, weights[:, :batch] + backwards - emitted, leads, others, rest
+
+    def value(shared, *_):
+        return -shared[0]
+
+    def gradient(upstream, shared, labels, length, x, *keep):
+        _, through, leads, others, rest = shared
+        through = ops.transpose(ops.softmax(through, axis=-1), (1, 0, 2))
+        classes = x.shape[-1]
+        target = ops.matmul(through[:, :, 1::2], ops.one_hot(labels, classes, dtype=x.dtype))
+        blanks = ops.sum(through[:, :, ::2], axis=-1, keepdims=True)
+        target = target + blanks * ops.one_hot(blank, classes, dtype=x.dtype)
+        # Of a leader by what the others weigh, which its own two weights would cancel.
+        beside = ops.sum(ops.where(leads, 0.0, target), axis=-1, keepdims=True)
+        slope = ops.where(
+            ops.logical_and(leads, rest < 1),
+            beside - rest / (1 + rest),
+            ops.where(leads, 1.0, others) / (1 + rest) - target,
+        )
+        return None, None, upstream[:, None, None] * slope, *(None for _ in keep)
+
+    return with_gradient(value, gradient, shared)
+
+
+def _by_kernel(blank) -> Callable[..., Any]:
+    """The same by the kernel of torch, where labels fit into the first frames."""
+    return with_gradient(
+        lambda shared, *_: shared[0],
+        lambda upstream, shared, *_: (None, None, None, upstream[:, None, None] * shared[1]),
+        lambda labels, length, frames, x: ctc_of_torch(x, labels, length, frames, blank),
+    )
+
+
+def _has_kernel(x):
+    return runs_torch() and x.device.type in ("cpu", "cuda") and 0 not in x.shape
+
+
+def _of_first_frames(labels, length, x, keep, blank):
+    frames = ops.full_like(length, x.shape[1])
+    if keep is not None:
+        frames = ops.sum(ops.cast(keep, "int32"), axis=-1)
+        known = known_values(keep)
+        if known is None or np.any(known[:, 1:] > known[:, :-1]):
+            order = ops.argsort(ops.cast(ops.logical_not(keep), "int32"), axis=-1)
+            x = ops.take_along_axis(x, ops.expand_dims(order, -1), 1)
+    repeats = ops.logical_and(labels[:, 1:] == labels[:, :-1], labels[:, 1:] != blank)
+    fits = length + ops.sum(ops.cast(repeats, "int32"), axis=-1) <= frames
+    length, frames = ops.where(fits, length, 0), ops.maximum(frames, 1)
+    return ops.where(fits, _by_kernel(blank)(labels, length, frames, x), math.inf)
+
+
+@loss_function("sequence", from_logits=flag, blank=class_id, zero_infinity=flag)
+def ctc(
+    y_true,
+    y_pred,
+    from_logits=False,
+    blank=0,
+    zero_infinity=False,
+    label_length=None,
+    input_length=None,
+    mask=None,
+):
+    """Connectionist temporal classification: labels in order, at frames that nobody has told.
+
+    Take it for speech, handwriting and other recordings with a transcript that is shorter than
+    they are. Each frame predicts a class or the blank; what costs is that no alignment spells the
+    labels, once repeats are merged and blanks dropped. Keras fixes the blank to 0, counts the
+    labels that are not 0 and takes all frames.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=-1, keepdims=True)
+        loss = -log(spelled(p, y_true, blank))
+
+    where `spelled` sums the products of all rows of one class a frame that spell the labels.
+
+    Args:
+        y_true: Labels, integers from 0 without the blank. A row ends with its first negative id or
+            blank; without labels it spells silence, blanks alone.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`. A
+            probability of 0 counts as the smallest normal number.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        blank: The class that stands for no label; a negative one counts from the last. Defaults to
+            `0`.
+        zero_infinity: Whether labels that do not fit into the frames, with a blank between
+            repeated ones, cost 0. If not, they cost infinity; their gradient is 0 either way.
+            Defaults to `False`.
+        label_length: Number of labels of each sample, where padding does not tell. Defaults to
+            `None`.
+        input_length: Number of frames of each sample, the first of all. Defaults to `None`.
+        mask: Boolean, `True` where a frame counts, `(batch, frames)` or `(batch,)`; also between
+            others. A sample without frames costs 0. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, frames, classes)`. `y_true`: `(batch, labels)`. The loss: `(batch,)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an id is out of range or the blank stands among labels, `blank` is no class,
+            or the shapes do not fit.
+
+    Example:
+
+    >>> p = [[[0.5, 0.5], [0.5, 0.5]]]
+    >>> float(keras_actloss.losses.ctc([[1]], p)[0])  # 3 of 4 rows: 01, 10 and 11
+    0.2876...
+
+    Related:
+        `torch.nn.functional.ctc_loss` of the log-softmax with `reduction="none"`; its mean divides
+        each value by the number of labels. `optax.ctc_loss` and `keras.losses.CTC` of logits,
+        where labels fit.
+
+    Reference:
+        [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891)
+    """
+    if len(y_pred.shape) != 3:
+        raise ValueError(
+            f"ctc: y_pred of shape {tuple(y_pred.shape)} needs the axes (batch, frames, classes)"
+        )
+    classes = y_pred.shape[-1]
+    if not -classes <= blank < classes:
+        raise ValueError(
+            f"ctc: blank must be one of the {classes} classes of y_pred, got {blank}; give the "
+            "last layer a unit for it"
+        )
+    blank = blank % classes
+    labels, length = _labels(y_true, blank, classes, label_length)
+    keep = None
+    if mask is not None:
+        keep = ops.broadcast_to(fit(mask, y_pred.shape[:2]), ops.shape(y_pred)[:2])
+    if input_length is not None:
+        early = _first(input_length, ops.shape(y_pred)[1])
+        keep = early if keep is None else ops.logical_and(keep, early)
+    if keep is not None:
+        y_pred = ops.where(ops.expand_dims(keep, -1), y_pred, 0.5)
+    x = y_pred if from_logits else ops.log(positive(y_pred))
+    if _has_kernel(x):
+        value = _of_first_frames(labels, length, x, keep, blank)
+    else:
+        value = _alignments(blank)(labels, length, x, *([] if keep is None else [keep]))
+    impossible = value > UNLIKELY
+    value = ops.where(impossible, 0.0 if zero_infinity else math.inf, value)
+    return value if keep is None else ops.where(ops.any(keep, axis=-1), value, 0.0)
+
+
+@register("losses")
+class CTC(Loss, fn=ctc):
+    """Class form of `ctc`; a Keras mask tells which frames count, padding which labels."""
+
+    def __init__(
+        self, from_logits=False, blank=0, zero_infinity=False, **kwargs: Unpack[LossArguments]
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.blank = blank
+        self.zero_infinity = zero_infinity
+
+
+def _steps(x):
+    """`(batch, steps, ...)` as `(steps, batch, ...)`."""
+    return ops.swapaxes(x, 0, 1)
+
+
+def _log_sum(x, axis):
+    """Log-sum-exp over an axis, less its largest entry over the rest, and that one."""
+    top, _, _, rest = leader(x, axis)
+    total = ops.squeeze(top + ops.log1p(rest), axis)
+    scale = amax(total, axis=-1, keepdims=True)
+    return total - scale, scale
+
+
+def _chain_parts(tags, keep, x):
+    """Scores beside those of the true path, with steps first, and what is summed up to each step.
+
+    Beside the true path a confident chain costs what the others weigh: nothing large cancels.
+    """
+    size = x.shape[-1]
+    x = ops.maximum(_steps(x), LOG_ZERO)
+    tags, keep = _steps(tags), ops.expand_dims(_steps(keep), -1)
+
+    def follow(last, step):
+        tag, keep = step
+        return ops.where(keep[:, 0], tag, last), last
+
+    _, before = ops.scan(follow, ops.zeros_like(tags[0]), (tags, keep))
+    place = ops.expand_dims(before * size + tags, -1)
+    flat = ops.reshape(x, (*ops.shape(x)[:2], size * size))
+    true = ops.where(keep, ops.take_along_axis(flat, place, -1), 0.0)
+    barred = ops.any(true < LOG_ZERO / 2, axis=(0, 2))
+    true = ops.where(true < LOG_ZERO / 2, 0.0, true)
+    x = x - ops.expand_dims(true, -1)
+
+    def forward(carry, step):
+        weights, scale = carry
+        x, keep = step
+        total, scale = _log_sum(ops.expand_dims(weights, -1) + x, 1)
+        carry = ops.where(keep, total, weights), ops.where(keep, scale, 0.0)
+        return carry, carry
+
+    # Whatever comes first comes from tag 0.
+    start = ops.where(ops.arange(size) == 0, ops.cast(0, x.dtype), LOG_ZERO)
+    start = ops.broadcast_to(start, ops.shape(x)[1:3])
+    weights, scale = ops.scan(forward, (start, ops.zeros_like(start[:, :1])), (x, keep))[1]
+    return x, keep, place, barred, start, weights, scale
+
+
+def _chain_value(parts, tags, keep, x):
+    *_, barred, _, weights, scale = parts
+    top, _, _, rest = leader(weights[-1], -1)
+    value = (top + ops.log1p(rest))[:, 0] + ops.sum(scale[..., 0], axis=0)
+    return ops.where(barred, math.inf, value)
+
+
+def _chain_gradient(upstream, parts, tags, keep, x):
+    x, keep, place, _, start, weights, _ = parts
+
+    def backward(weights, step):
+        x, keep = step
+        total, _ = _log_sum(x + ops.expand_dims(weights, 1), 2)
+        return ops.where(keep, total, weights), weights
+
+    _, after = ops.scan(backward, ops.zeros_like(start), (x, keep), reverse=True)
+    before = ops.concatenate([start[None], weights[:-1]], axis=0)
+    pairs = ops.expand_dims(before, -1) + x + ops.expand_dims(after, 2)
+    pairs = ops.reshape(pairs, (*ops.shape(pairs)[:2], x.shape[-1] ** 2))
+    pairs = ops.softmax(pairs, axis=-1)
+    true = ops.arange(x.shape[-1] ** 2, dtype="int32") == place
+    others = ops.where(true, 0.0, pairs)
+    # Of the true pair by what the others weigh, where its own probability less 1 would cancel.
+    slope = ops.where(true, -ops.sum(others, axis=-1, keepdims=True), others)
+    slope = ops.reshape(ops.where(keep, slope, 0.0), ops.shape(x))
+    return None, None, upstream[:, None, None, None] * _steps(slope)
+
+
+_chain: Callable[..., Any] = with_gradient(_chain_value, _chain_gradient, _chain_parts)
+
+
+@loss_function("tags")
+def linear_chain_crf(y_true, y_pred, mask=None):
+    """Negative log-likelihood of a sequence of tags in a linear-chain conditional random field.
+
+    Take it behind `layers.CRF` for tagging where tags depend on their neighbors, as in named
+    entities. Whole sequences compete: `y_pred` holds the score of each tag beside each tag that
+    may stand before it, so that the loss needs no weights of the layer.
+
+    Formula:
+
+        weights, score, tag = y_pred[:, 0, 0], 0, 0 * y_true[:, 0]
+        for t in range(size(y_true, 1)):
+            if t > 0:
+                weights = log(sum(exp(weights[:, :, None] + y_pred[:, t]), axis=1))
+            score = score + y_pred[range(len(y_true)), t, tag, y_true[:, t]]
+            tag = y_true[:, t]
+        loss = log(sum(exp(weights), axis=1)) - score
+
+    Args:
+        y_true: Tags, class ids from 0.
+        y_pred: Scores: `y_pred[:, t, i, j]` of tag `j` at step `t` after tag `i`. Before the first
+            step stands tag 0. Minus infinity bars a pair of tags.
+        mask: Boolean, `True` where a step counts, `(batch, steps)` or `(batch,)`. Steps left out,
+            also between others, are as if they were not there. Defaults to `None`.
+
+    Shapes:
+        `y_true`: `(batch, steps)`. `y_pred`: `(batch, steps, tags, tags)`, which takes `tags` times
+        the memory of scores of single tags, and as much again for the gradient. The loss:
+        `(batch,)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If a tag is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> scores = np.zeros((1, 3, 2, 2))  # 8 paths of equal score
+    >>> float(keras_actloss.losses.linear_chain_crf([[0, 1, 1]], scores)[0])
+    2.0794...
+
+    Related:
+        Where no score depends on the tag before, the sum of `sparse_categorical_crossentropy` over
+        the steps. Minus `crf_log_likelihood` of TensorFlow Addons, and minus the `CRF` of
+        pytorch-crf with `reduction="none"`, both of the scores that `layers.CRF` makes. There is no
+        `ignore_class`: mask what does not count before the layer, which finds the ends of a
+        sequence by the mask.
+
+    Reference:
+        [Lafferty et al., 2001](https://repository.upenn.edu/cis_papers/159),
+        [Lample et al., 2016](https://arxiv.org/abs/1603.01360)
+    """
+    if len(y_pred.shape) != 4 or y_pred.shape[-1] != y_pred.shape[-2]:
+        raise ValueError(
+            f"linear_chain_crf: y_pred of shape {tuple(y_pred.shape)} needs the axes (batch, steps,"
+            " tags, tags); end the model in layers.CRF"
+        )
+    check_range(y_true, y_pred.shape[-1], None, "linear_chain_crf")
+    keep = ops.ones(ops.shape(y_true), "bool")
+    if mask is not None:
+        keep = ops.logical_and(keep, fit(mask, y_true.shape))
+    return _chain(y_true, keep, y_pred)
+
+
+@register("losses")
+class LinearChainCRF(Loss, fn=linear_chain_crf):
+    """Class form of `linear_chain_crf`; a Keras mask tells which steps count."""

@@ -1,0 +1,275 @@
+"""What goes wrong with losses of sequences elsewhere, and plain loops."""
+
+import itertools
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actloss import layers, losses
+from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
+
+pytestmark = pytest.mark.slow
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(4, 6, 4)).astype("float32")
+LABELS = np.array([[1, 2, -1], [1, 1, 2], [3, -1, -1], [-1, -1, -1]])
+CTC = losses.CTC(from_logits=True, reduction="none")
+SCORES = RNG.normal(size=(3, 5, 3, 3)).astype("float32") * 2
+TAGS = RNG.integers(0, 3, (3, 5))
+HOLES = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
+
+
+def _log_softmax(x):
+    x = np.float64(x)
+    return (
+        x
+        - x.max(-1, keepdims=True)
+        - np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1))[..., None]
+    )
+
+
+def _ctc(labels, x, blank=0):
+    """All rows of one class a frame that spell the labels."""
+    log_p = _log_softmax(x)
+    total = 0.0
+    for row in itertools.product(range(x.shape[-1]), repeat=len(x)):
+        if [c for c, _ in itertools.groupby(row) if c != blank] == list(labels):
+            total += np.exp(sum(log_p[t, c] for t, c in enumerate(row)))
+    return -np.log(total) if total else np.inf
+
+
+def _masked(x, mask):
+    x = ops.convert_to_tensor(x)
+    x._keras_mask = ops.convert_to_tensor(mask)
+    return x
+
+
+def test_ctc_counts_alignments():
+    expected = [_ctc([c for c in row if c >= 0], x) for row, x in zip(LABELS, X, strict=True)]
+    np.testing.assert_allclose(CTC(LABELS, X), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("blank", [1, -1])
+def test_ctc_takes_any_blank(blank):
+    """Keras's is 0, and so class 0 is no label there."""
+    moved = np.insert(X[..., 1:], blank % 4, X[..., 0], axis=-1)
+    ids = np.delete(np.arange(4), blank % 4)
+    labels = np.where(LABELS < 0, -7, ids[LABELS - 1])
+    got = losses.CTC(from_logits=True, blank=blank, reduction="none")(labels, moved)
+    np.testing.assert_allclose(got, CTC(LABELS, X), rtol=1e-6)
+
+
+def test_ctc_tells_the_length_by_padding_or_as_told():
+    expected = CTC(LABELS, X)
+    np.testing.assert_allclose(CTC(np.where(LABELS < 0, 0, LABELS), X), expected, rtol=1e-6)
+    filled = np.where(LABELS < 0, 2, LABELS)
+    lengths = (LABELS >= 0).sum(-1)
+    told = losses.ctc(filled, X, from_logits=True, label_length=lengths)
+    np.testing.assert_allclose(told, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_ctc_leaves_out_masked_frames(holes):
+    """Keras takes all frames."""
+    mask = np.array([1, 0, 1, 1, 0, 1] if holes else [1, 1, 1, 1, 0, 0], bool)
+    spoilt = np.where(mask[:, None], X, np.nan)
+    expected = value_and_gradient(lambda x: CTC(LABELS, x), X[:, mask])
+    batch = np.tile(mask, (4, 1))
+    told = {"mask": batch} if holes else {"input_length": [4] * 4}
+    value, gradient = value_and_gradient(
+        lambda x: losses.ctc(LABELS, x, from_logits=True, **told), spoilt
+    )
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, mask], expected[1], rtol=1e-5, atol=1e-7)
+    assert np.all(gradient[:, ~mask] == 0)
+    np.testing.assert_allclose(CTC(LABELS, _masked(spoilt, batch)), expected[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("run", [value_and_gradient, compiled_value_and_gradient])
+def test_ctc_of_labels_that_do_not_fit(run):
+    """1e5 on JAX, infinity with a gradient of NaN on torch, 708 on TensorFlow."""
+    x = X[:, :3]  # One frame too few for 1, blank, 1, 2.
+    labels = ops.convert_to_tensor(LABELS)
+    value, gradient = run(lambda x: CTC(labels, x), x)
+    assert value[1] == np.inf and np.all(np.isfinite(value[[0, 2, 3]]))
+    assert np.all(gradient[1] == 0) and np.all(np.isfinite(gradient))
+    assert np.all(np.any(gradient[[0, 2, 3]] != 0, axis=(1, 2)))
+    zero = losses.CTC(from_logits=True, zero_infinity=True)
+    value, gradient = run(lambda x: zero(labels, x), x)
+    assert np.isfinite(value) and np.all(np.isfinite(gradient)) and np.all(gradient[1] == 0)
+
+
+def test_ctc_without_labels_or_frames():
+    silence = -_log_softmax(X)[..., 0].sum(-1)
+    for labels in (np.full((4, 2), -1), np.zeros((4, 0), "int32")):
+        np.testing.assert_allclose(CTC(labels, X), silence, rtol=1e-6)
+    one = CTC([[1], [2], [3], [-1]], X[:, :1])
+    np.testing.assert_allclose(one, -_log_softmax(X)[range(4), 0, [1, 2, 3, 0]], rtol=1e-6)
+    none = losses.ctc(LABELS, X, from_logits=True, input_length=[0] * 4)
+    assert np.all(np.array(none) == 0)
+
+
+def test_ctc_of_barred_classes():
+    """A class of logit minus infinity costs infinity where it is asked for, and nothing else."""
+    x = X.copy()
+    x[..., 3] = -np.inf
+    value, gradient = value_and_gradient(lambda x: CTC(LABELS, x), x)
+    assert value[2] == np.inf and np.all(gradient[2] == 0)
+    assert np.all(np.isfinite(value[[0, 1, 3]])) and np.all(np.isfinite(gradient))
+
+
+@pytest.mark.parametrize(
+    ("labels", "settings", "named"),
+    [
+        ([[1, 0, 2]] * 4, {}, "the id 0"),
+        ([[1, 9, 2]] * 4, {}, "the id 9"),
+        (LABELS, {"blank": 4}, "blank must be one of the 4"),
+        (LABELS, {"label_length": [3] * 4}, "the id -1"),
+        (LABELS[:3], {}, r"\(3, 3\) does not fit"),
+    ],
+)
+def test_ctc_refuses(labels, settings, named):
+    with pytest.raises(ValueError, match=named):
+        losses.ctc(np.array(labels), X, from_logits=True, **settings)
+
+
+def _ctc_in_a_loop(labels, x):
+    """Value and gradient by forward and backward sums of probabilities in float64."""
+    log_p = _log_softmax(x)
+    path = [0]
+    for label in labels.tolist():
+        path += [label, 0]
+    emitted = log_p[:, path]
+    frames, size = emitted.shape
+
+    def walk(emitted, path):
+        weights = np.full((frames, size), -np.inf)
+        weights[0, :2] = emitted[0, :2]
+        for t in range(1, frames):
+            for s in range(size):
+                skip = s > 1 and path[s] != 0 and path[s] != path[s - 2]
+                terms = weights[t - 1, [s] + [s - 1] * (s > 0) + [s - 2] * skip]
+                weights[t, s] = np.logaddexp.reduce(terms) + emitted[t, s]
+        return weights
+
+    ahead = walk(emitted, path)
+    back = walk(emitted[::-1, ::-1], path[::-1])[::-1, ::-1]
+    through = ahead + back - emitted
+    total = np.logaddexp.reduce(through[0])
+    gradient = np.exp(log_p)
+    for s, c in enumerate(path):
+        gradient[:, c] -= np.exp(through[:, s] - total)
+    return -total, gradient
+
+
+@pytest.mark.parametrize("lead", [0, 5, 20])
+def test_ctc_of_many_frames_in_a_loop(lead):
+    """What adds up in 200 frames: values to 8 ULP, slopes to 1e-5 of the largest."""
+    rng, labels = np.random.default_rng(lead), np.array([3, 1, 1, 4, 2] * 4)
+    x = rng.normal(size=(200, 6)).astype("float32")
+    for t in range(200):
+        s = t * (2 * len(labels) + 1) // 200
+        x[t, labels[s // 2] if s % 2 else 0] += lead
+    value, gradient = value_and_gradient(lambda x: CTC(labels[None], x), x[None])
+    expected, slope = _ctc_in_a_loop(labels, x)
+    # Torch's kernel adds logarithms in float32.
+    by_kernel = keras.backend.backend() == "torch"
+    np.testing.assert_allclose(value[0], expected, rtol=1e-6, atol=1e-6 * by_kernel)
+    atol = (1e-3 if by_kernel else 1e-5) * np.abs(slope).max()
+    np.testing.assert_allclose(gradient[0], slope, rtol=1e-4, atol=atol)
+
+
+def _paths(scores, keep):
+    """All paths through the steps that count, with what each scores."""
+    steps = np.flatnonzero(keep)
+    for path in itertools.product(range(scores.shape[-1]), repeat=len(steps)):
+        before = (0, *path[:-1])
+        yield path, sum(scores[t, i, j] for t, i, j in zip(steps, before, path, strict=True))
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 5), bool), HOLES], ids=["all", "holes"])
+def test_chain_enumerates_paths(mask):
+    """Value, gradient and best path; a Keras mask may have holes and may pad on the left."""
+    truth, slope = [], np.zeros(SCORES.shape)
+    for b in range(3):
+        paths = list(_paths(np.float64(SCORES[b]), mask[b]))
+        weights = np.exp([score for _, score in paths])
+        asked = tuple(TAGS[b, mask[b]])
+        truth.append(np.log(weights.sum()) - dict(paths)[asked])
+        for (path, _), p in zip(paths, weights / weights.sum(), strict=True):
+            p = p - (path == asked)
+            before = (0, *path[:-1])
+            for t, i, j in zip(np.flatnonzero(mask[b]), before, path, strict=True):
+                slope[b, t, i, j] += p
+    spoilt = np.where(mask[..., None, None], SCORES, np.nan)
+    tags = np.where(mask, TAGS, -1)
+    loss = losses.LinearChainCRF(reduction="none")
+    value, gradient = value_and_gradient(
+        lambda x: losses.linear_chain_crf(tags, x, mask=mask), spoilt
+    )
+    np.testing.assert_allclose(value, truth, rtol=2e-6)
+    np.testing.assert_allclose(gradient, slope, rtol=2e-5, atol=1e-7)
+    np.testing.assert_allclose(loss(tags, _masked(spoilt, mask)), truth, rtol=2e-6)
+    found, score = layers.viterbi(spoilt, mask)
+    for b in range(3):
+        best, of_best = max(_paths(np.float64(SCORES[b]), mask[b]), key=lambda pair: pair[1])
+        assert tuple(np.array(found)[b, mask[b]]) == best
+        assert np.all(np.array(found)[b, ~mask[b]] == -1)
+        assert float(score[b]) == pytest.approx(of_best, rel=1e-5)
+
+
+def test_a_confident_chain_still_learns():
+    """A difference of two large sums would be 0, or below."""
+    scores = np.zeros((1, 4, 2, 2), "float32")
+    scores[..., 1] = 30
+    value, gradient = value_and_gradient(
+        lambda x: losses.linear_chain_crf([[1, 1, 1, 1]], x), scores
+    )
+    assert value[0] == pytest.approx(4 * np.exp(-30), rel=1e-5)
+    assert gradient[0, 0, 0, 1] == pytest.approx(-np.exp(-30), rel=1e-5)
+
+
+def test_barred_pairs_of_tags():
+    scores = SCORES.copy()
+    scores[:, 1:, 0, 1] = -np.inf
+    tags = np.array([[0, 1, 1, 1, 1], [0, 0, 2, 1, 0], [2, 1, 2, 0, 2]])
+    value, gradient = value_and_gradient(lambda x: losses.linear_chain_crf(tags, x), scores)
+    assert value[0] == np.inf and np.all(np.isfinite(value[1:]))
+    assert np.all(np.isfinite(gradient)) and np.all(gradient[1:, 1:, 0, 1] == 0)
+    assert np.all(np.isfinite(np.array(layers.viterbi(scores)[1])))
+
+
+def test_a_chain_refuses_other_shapes():
+    with pytest.raises(ValueError, match=r"end the model in layers\.CRF"):
+        losses.linear_chain_crf([[0, 1]], np.zeros((1, 2, 3, 2)))
+    with pytest.raises(ValueError, match="class id 3"):
+        losses.linear_chain_crf(TAGS + 1, SCORES)
+    with pytest.raises(ValueError, match=r"\(3, 4\).*\(3, 5, 3, 3\)"):
+        losses.LinearChainCRF()(TAGS[:, :4], SCORES)
+
+
+STEPS = RNG.normal(size=(3, 4, 5)).astype("float32")
+IDS = np.array([[0, 1, -1, -1], [2, 3, 4, 1], [-1, -1, -1, -1]])
+
+
+@pytest.mark.parametrize("average", [True, False])
+def test_a_sequence_is_the_mean_or_the_sum_of_its_steps(average):
+    """A Keras mask over steps is ignored by losses that reduce them elsewhere."""
+    steps = np.array(
+        losses.sparse_categorical_crossentropy(IDS, STEPS, from_logits=True, ignore_class=-1)
+    )
+    counts = (IDS >= 0).sum(-1)
+    expected = steps.sum(-1) / (np.maximum(counts, 1) if average else 1)
+    ignoring = losses.SequenceCrossentropy(
+        from_logits=True, ignore_class=-1, average_across_timesteps=average, reduction="none"
+    )
+    masking = losses.SequenceCrossentropy(
+        from_logits=True, average_across_timesteps=average, reduction="none"
+    )
+    np.testing.assert_allclose(ignoring(IDS, STEPS), expected, rtol=1e-6)
+    got = masking(np.maximum(IDS, 0), _masked(STEPS, IDS >= 0))
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+    ignoring.reduction = "mean"
+    assert float(ignoring(IDS, STEPS)) == pytest.approx(expected[:2].mean(), rel=1e-6)
