@@ -158,10 +158,11 @@ def _class_ids(y_true, name, strict):
     return ops.cast(y_true, "int32")
 
 
-def check_range(ids, num_classes, ignore_class, name):
+def check_range(ids, predictions, labels, ignore_class, name):
     values = known_values(ids)
-    if values is None or num_classes is None:
+    if values is None or predictions is None:
         return
+    num_classes = classes_of(labels, predictions)
     wrong = (values < 0) | (values >= num_classes)
     if ignore_class is not None:
         wrong &= values != ignore_class
@@ -175,7 +176,7 @@ def check_range(ids, num_classes, ignore_class, name):
 
 def classes_of(labels, predictions):
     """How many classes as many predictions tell apart."""
-    return None if predictions is None else predictions + (labels == "ranks")
+    return predictions + (labels == "ranks")
 
 
 def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
@@ -261,8 +262,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{pred_shape}; {remedy}"
         )
     if labels in IDS:
-        num_classes = classes_of(labels, pred_shape[axis])
-        check_range(y_true, num_classes, ignore_class, name)
+        check_range(y_true, pred_shape[axis], labels, ignore_class, name)
     return y_true, y_pred
 
 

@@ -504,7 +504,7 @@ def linear_chain_crf(y_true, y_pred, mask=None):
             f"linear_chain_crf: y_pred of shape {tuple(y_pred.shape)} needs the axes (batch, steps,"
             " tags, tags); end the model in layers.CRF"
         )
-    check_range(y_true, y_pred.shape[-1], None, "linear_chain_crf")
+    check_range(y_true, y_pred.shape[-1], "tags", None, "linear_chain_crf")
     keep = ops.ones(ops.shape(y_true), "bool")
     if mask is not None:
         keep = ops.logical_and(keep, fit(mask, y_true.shape))
