@@ -103,9 +103,12 @@ class Loss(Configured, keras.losses.Loss):
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
     ):
-        super().__init__(
-            name=name or _snake_case(type(self).__name__), reduction=reduction, dtype=dtype
-        )
+        super().__init__(name=name or self._default_name(), reduction=reduction, dtype=dtype)
+
+    def _default_name(self):
+        """The class's name in snake case; a function of the same name knows its words, as IoU's."""
+        name, of_fn = type(self).__name__, getattr(self.fn, "__name__", "")
+        return of_fn if of_fn.replace("_", "") == name.lower() else _snake_case(name)
 
     def call(self, y_true, y_pred, mask=None):
         """One value a sample, from inputs that fit each other."""
