@@ -308,7 +308,9 @@ LOSSES = [
     losses.LovaszSoftmax(
         from_logits=True, encoding="ids", class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1
     ),
-    losses.LovaszSoftmax(from_logits=True, encoding="multilabel", absent="count", axis=1),
+    losses.LovaszSoftmax(
+        from_logits=True, encoding="multilabel", per="batch", absent="count", axis=1
+    ),
     losses.MarginRanking(margin=1.5),
     losses.MatthewsCorrelation(),
     losses.MatthewsCorrelation(from_logits=True, encoding="ids", smooth=0.5, per="image", axis=1),

@@ -6,18 +6,19 @@ from typing import Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    flag,
-    integer_axis,
-    one_of,
-)
-from keras_actloss.core.crossentropy import along, one_hot
+from keras_actloss.core.checks import class_id_or_none
+from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient
+from keras_actloss.core.regions import (
+    OPTIONS,
+    for_samples,
+    labels_by_encoding,
+    mean_of_classes,
+    weights_of_classes,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit
@@ -209,31 +210,23 @@ def _sigmoid_errors(positive, x):
     return with_gradient(value, gradient)(positive, x)
 
 
-def _labels(settings):
-    return "binary" if settings["encoding"] == "multilabel" else settings["encoding"]
+_TAKEN = ("from_logits", "encoding", "per", "absent", "class_weights", "ignore_class", "axis")
 
 
-@loss_function(
-    _labels,
-    from_logits=flag,
-    encoding=one_of("onehot", "ids", "multilabel"),
-    absent=one_of("skip", "count"),
-    class_weights=class_weights_or_none,
-    ignore_class=class_id_or_none,
-    axis=integer_axis,
-)
+@loss_function(labels_by_encoding, **{name: OPTIONS[name] for name in _TAKEN})
 def lovasz_softmax(
     y_true,
     y_pred,
     from_logits=False,
     encoding="onehot",
+    per="image",
     absent="skip",
     class_weights=None,
     ignore_class=None,
     axis=-1,
     mask=None,
 ):
-    """Lovasz extension of the Jaccard loss of each class, mean over the classes of a sample.
+    """Lovasz extension of the Jaccard loss of each class, mean over the classes.
 
     Take it for segmentation that is judged by the mean Jaccard index (mIoU), mostly after or beside
     a cross-entropy: small objects count as much as large ones. `jaccard` is its soft relative, a
@@ -245,7 +238,7 @@ def lovasz_softmax(
         p = p / sum(p, axis=axis, keepdims=True) if from_logits else p
         p = 1 / (1 + exp(-y_pred)) if from_logits and encoding == "multilabel" else p
         y = one_hot(y_true, size(p, axis), axis) if encoding == "ids" else y_true
-        y, p = by_class(y, axis), by_class(p, axis)
+        y, p = by_class(y, per, axis), by_class(p, per, axis)
         error = where(y > 0, 1 - p, p)
         larger = where(error[:, :, None, :] > error[:, :, :, None], 1, 0)
         rank = sum(larger, axis=-1)
@@ -263,7 +256,9 @@ def lovasz_softmax(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` or `"ids"` of classes that exclude each other, or
             `"multilabel"` for outputs that do not, such as one mask. Defaults to `"onehot"`.
-        absent: What a class without a pixel in the sample does: `"skip"` leaves it out of the mean,
+        per: Whether the pixels of each `"image"` or of the whole `"batch"` are one set. Defaults to
+            `"image"`.
+        absent: What a class without a labeled pixel does: `"skip"` leaves it out of the mean,
             `"count"` makes its largest probability its loss. Take the latter for a single mask
             that may be empty. Defaults to `"skip"`.
         class_weights: Weight of each class in the mean, at least 0. Defaults to `None`, all 1.
@@ -274,8 +269,8 @@ def lovasz_softmax(
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, class ids
-        without `axis`. The loss: `(batch,)`. No gradient flows to `y_true`. Among equal errors the
-        first has the gradient of the largest.
+        without `axis`. The loss: `(batch,)`, with `per="batch"` the same for each. No gradient
+        flows to `y_true`. Among equal errors the first has the gradient of the largest.
 
     Raises:
         TypeError: If class ids are not of an integer dtype.
@@ -290,9 +285,9 @@ def lovasz_softmax(
     Related:
         The authors' `lovasz_softmax` with `per_image=True`, their `classes="present"` here
         `absent="skip"` and `"all"` here `"count"`; kornia has the latter, its weights without a
-        divisor, and segmentation_models_pytorch the former, by default of the batch as one sample.
-        `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a sample, errors that share
-        one of 131,072 bins share a step: the loss moves by less than the width of a bin, and the
+        divisor, and segmentation_models_pytorch the former, by default with `per="batch"`.
+        `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a set, errors that share one
+        of 131,072 bins share a step: the loss moves by less than the width of a bin, and the
         gradient by some 1e-5 of itself, by 1e-3 where a class has a thousandth of the pixels.
 
     Reference:
@@ -313,17 +308,16 @@ def lovasz_softmax(
         errors, positive = (ops.where(keep, v, 0.0) for v in (errors, positive))
 
     def by_class(x):
-        """`(batch, classes, pixels)`."""
-        return _rows(ops.moveaxis(x, axis, 1), 2)
+        """`(images, classes, pixels)`; a batch is one image."""
+        if per == "image":
+            return _rows(ops.moveaxis(x, axis, 1), 2)
+        return _rows(ops.moveaxis(x, axis, 0), 1)[None]
 
     sets = by_class(positive)
-    weight = ops.any(sets > 0, axis=-1) if absent == "skip" else ops.ones_like(sets[..., 0])
-    weight = ops.cast(weight, y_pred.dtype)
-    if class_weights is not None:
-        weight = weight * along(class_weights, weight, -1)
+    size = ops.sum(sets, axis=-1)
+    weight = weights_of_classes(size, y_pred, absent, True, class_weights, axis)
     values = _extension(by_class(errors), sets, None if keep is None else by_class(keep))
-    mass = ops.sum(weight, axis=-1)
-    return ops.sum(values * weight, axis=-1) / ops.where(mass == 0, 1.0, mass)
+    return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
 
 @register("losses")
@@ -334,6 +328,7 @@ class LovaszSoftmax(Loss, fn=lovasz_softmax):
         self,
         from_logits=False,
         encoding="onehot",
+        per="image",
         absent="skip",
         class_weights=None,
         ignore_class=None,
@@ -343,6 +338,7 @@ class LovaszSoftmax(Loss, fn=lovasz_softmax):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.encoding = encoding
+        self.per = per
         self.absent = absent
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class

@@ -61,12 +61,6 @@ def _one_hot(ids, size, axis):
     return exact(np.moveaxis(np.eye(size)[np.asarray(ids)], -1, axis))
 
 
-def _by_class(x, axis):
-    """Rows of pixels, of each class of each sample."""
-    x = np.moveaxis(x, axis, 1)
-    return np.reshape(x, (*x.shape[:2], -1))
-
-
 def _corners(boxes, bounding_box_format):
     """The corners of least and of greatest coordinates."""
     first, second = boxes[..., :2], boxes[..., 2:]
@@ -124,6 +118,11 @@ def _pixels(x, per, axis):
     x = np.moveaxis(x, axis, -1)
     x = x.reshape(len(x), -1, x.shape[-1])
     return x if per == "image" else np.tile(x.reshape(1, -1, x.shape[-1]), (len(x), 1, 1))
+
+
+def _by_class(x, per, axis):
+    """Rows of pixels of each class, for each sample."""
+    return np.moveaxis(_pixels(x, per, axis), -1, 1)
 
 
 def _class_weights(y, absent, background, class_weights):
