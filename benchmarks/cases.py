@@ -270,6 +270,80 @@ def loss_contenders(name):
     return y_true, y_pred, contenders
 
 
+def _plain_dice(y, p):
+    """The sums of SMP and MONAI, with an axis of pixels."""
+    y, p = (ops.reshape(x, (ops.shape(x)[0], -1, x.shape[-1])) for x in (y, p))
+    both = ops.sum(y * p, axis=1)
+    return 1 - ops.mean((2 * both + 1) / (ops.sum(y, axis=1) + ops.sum(p, axis=1) + 1), axis=-1)
+
+
+def _plain_giou(y, p):
+    """The definition, for corners in order."""
+
+    def area(low, high):
+        sides = ops.relu(high - low)
+        return sides[..., 0] * sides[..., 1]
+
+    (y_low, y_high), (p_low, p_high) = ((x[..., :2], x[..., 2:]) for x in (y, p))
+    both = area(ops.maximum(y_low, p_low), ops.minimum(y_high, p_high))
+    union = area(y_low, y_high) + area(p_low, p_high) - both
+    hull = area(ops.minimum(y_low, p_low), ops.maximum(y_high, p_high))
+    return 1 - both / union + (hull - union) / hull
+
+
+def _ctc_peer():
+    if BACKEND == "torch":
+        f, torch = importlib.import_module("torch.nn.functional"), importlib.import_module("torch")
+
+        def of_torch(y, p):
+            frames, labels = torch.full((len(p),), p.shape[1]), torch.full((len(y),), y.shape[1])
+            log_p = f.log_softmax(p, -1).transpose(0, 1)
+            return f.ctc_loss(log_p, y, frames, labels, reduction="none")
+
+        return {"peer": of_torch}
+    if BACKEND == "jax":
+        ctc = importlib.import_module("optax").losses.ctc_loss
+        return {"peer": lambda y, p: ctc(p, ops.zeros(p.shape[:2]), y, ops.zeros(y.shape))}
+    return {}
+
+
+@functools.cache
+def structured_cases():
+    """Name -> labels, predictions and contender -> function of both, where samples have a shape."""
+    rng = np.random.default_rng(0)
+    cases = {}
+    for classes in (1, 4, 20):
+        p = rng.random((8, 512, 512, classes), dtype="float32")
+        y = (p > rng.random(p.shape, dtype="float32")).astype("float32")
+        if classes > 1:
+            p /= p.sum(-1, keepdims=True)
+            y = np.eye(classes, dtype="float32")[p.argmax(-1)]
+        cases[f"dice, {classes} classes"] = (
+            y,
+            p,
+            {
+                "ours": losses.Dice(encoding="onehot" if classes > 1 else "multilabel"),
+                "keras": keras.losses.Dice(axis=(1, 2)),
+                "peer": _plain_dice,
+            },
+        )
+    corners = np.sort(rng.random((2, 10_000, 2, 2), dtype="float32"), axis=-2)
+    y, p = corners.reshape(2, 10_000, 4)
+    cases["giou, 10,000 boxes"] = y, p, {"ours": losses.GIoU(), "plain": _plain_giou}
+    y = rng.integers(1, 64, (32, 30)).astype("int32")
+    p = rng.normal(size=(32, 200, 64)).astype("float32")
+    cases["ctc, 200 frames"] = (
+        y,
+        p,
+        {
+            "ours": losses.CTC(from_logits=True),
+            "keras": keras.losses.CTC(),
+            **_ctc_peer(),
+        },
+    )
+    return cases
+
+
 FIT_ACTIVATIONS = [
     "relu",
     "leaky_relu",

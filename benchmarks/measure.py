@@ -128,17 +128,22 @@ def all_runs(mode):
             name,
             lambda c=contenders: {who: forward_and_backward(f, x, xla) for who, f in c.items()},
         )
+
+    def loss_runs(y_true, y_pred, contenders):
+        y_true = keras.ops.convert_to_tensor(y_true)
+        return {
+            who: forward_and_backward(lambda p, f=f: f(y_true, p), y_pred, xla)
+            for who, f in contenders.items()
+        }
+
     for name in cases.loss_cases():
-
-        def loss_runs(name=name):
-            y_true, y_pred, contenders = cases.loss_contenders(name)
-            y_true = keras.ops.convert_to_tensor(y_true)
-            return {
-                who: forward_and_backward(lambda p, f=f: f(y_true, p), y_pred, xla)
-                for who, f in contenders.items()
-            }
-
-        yield "loss, 4 million predictions", name, loss_runs
+        yield (
+            "loss, 4 million predictions",
+            name,
+            lambda name=name: loss_runs(*cases.loss_contenders(name)),
+        )
+    for name, case in cases.structured_cases().items():
+        yield "loss of images, boxes, sequences", name, lambda case=case: loss_runs(*case)
     for name, runs in fit_runs(xla):
         yield "20 steps of fit", name, runs
 
