@@ -213,13 +213,10 @@ def _count_each(x, y, keep, axis, from_logits, negatives):
         p, q = _sigmoid(x) if from_logits else (x, 1 - x)
         return p, q, (kept[0] if kept else 1) - y
 
-    def diagonal(a, b):
-        return ops.diagonal(_products(a, b, axis), axis1=1, axis2=2)
-
     def value(shared, x, y, *kept):
         p, q, no = shared
         pairs = [(p, y), (p, no), (q, y)] + [(q, no)] * negatives
-        return ops.stack([diagonal(*pair) for pair in pairs])
+        return ops.stack([sum_pixels(a * b, axis) for a, b in pairs])
 
     def gradient(upstream, shared, x, y, *kept):
         p, q, no = shared
