@@ -126,7 +126,7 @@ def cosine_embedding(y_true, y_pred, margin=0.0):
         (u, *of_a), (v, *of_b), cosine = shared
         slope = ops.where(label > 0, -1.0, ops.where(cosine > margin, 1.0, 0.0))
         # Of a vector of zeros the factor is 0.
-        slope = ops.where(of_a[1] * of_b[1] == 0, 0.0, slope)
+        slope = ops.where(ops.minimum(of_a[1], of_b[1]) == 0, 0.0, slope)
         slope = ops.expand_dims(upstream, -1) * slope
         # What of each is across the other, from their chord, or that to the opposite.
         sign = ops.where(cosine < 0, -1.0, 1.0)
