@@ -19,6 +19,8 @@ MODES = {
 }
 if keras.backend.backend() != "torch":  # where Keras refuses it
     MODES["two steps at once"] = {"steps_per_execution": 2}
+# What to compile again and again; torch generates and compiles C++, for half a minute each time.
+FAST = "no jit" if keras.backend.backend() == "torch" else "jit"
 
 
 def _one_logit(output, logit):
@@ -84,7 +86,7 @@ def test_a_softmax_and_its_logits_cost_the_same(logits):
 @pytest.mark.parametrize(
     ("policy", "mode"),
     [("float32", mode) for mode in MODES]
-    + [(policy, "jit") for policy in ("mixed_float16", "mixed_bfloat16", "float64")],
+    + [(policy, FAST) for policy in ("mixed_float16", "mixed_bfloat16", "float64")],
 )
 def test_a_network_learns(policy, mode):
     keras.config.set_dtype_policy(policy)
