@@ -414,6 +414,8 @@ class OrdinalSoftmax(_OneMore, fn=ordinal_softmax):
 
 def _products(x, axis):
     """The product of the entries up to each, in ops that every exporter knows."""
+    if x.shape[axis] is None:
+        return ops.cumprod(x, axis=axis)
     index, done = [slice(None)] * len(x.shape), 1
     while done < x.shape[axis]:
         index[axis] = slice(-done)
@@ -435,7 +437,7 @@ def conditional_softmax(x, axis=-1):
 
     Args:
         x: Tensor of logits, one less along `axis` than there are levels.
-        axis: Axis of the levels, whose size must be known. Defaults to `-1`.
+        axis: Axis of the levels. Defaults to `-1`.
 
     Shapes:
         Any with at least one axis; the output has the dtype of `x` and is longer by 1 along `axis`.
