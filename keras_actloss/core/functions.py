@@ -69,9 +69,11 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
                 return ops.where(keep, values, ops.zeros_like(values))
 
             logits = tensors.get_logits(y_pred)
+            exclusive = kind(settings) in ("onehot", "ids")
+            if exclusive and y_pred.shape[axis] == 1:
+                logits = None  # Not of a softmax, which of one class would be 1.
             if logits is None or settings.get("from_logits", True):
                 return values(y_pred)
-            exclusive = kind(settings) in ("onehot", "ids")
             made = tensors.made_of_logits(y_pred, logits, axis, exclusive)
             of_logits = functools.partial(values, from_logits=True)
             return tensors.either(made, of_logits, logits, values, y_pred)

@@ -67,8 +67,6 @@ def made_of_logits(y_pred, logits, axis, exclusive):
     functions may give the same, as two logits of 0: then there is nothing to be had from logits,
     and the probabilities themselves are right whatever made them.
     """
-    if exclusive and y_pred.shape[axis] == 1:  # Of one class a softmax would be 1.
-        return ops.zeros((), "bool")
     functions = [lambda x: ops.softmax(x, axis=axis), ops.sigmoid]
     own, other = functions if exclusive else reversed(functions)
     fits = ops.all(_made(y_pred, logits, own, 2.0))
