@@ -21,6 +21,7 @@ from pathlib import Path
 import keras
 import numpy as np
 from matplotlib.figure import Figure
+from progress import Progress
 from sklearn.datasets import load_diabetes
 from sklearn.model_selection import KFold
 
@@ -49,19 +50,6 @@ def build_model():
     )
     model.compile(keras.optimizers.Adam(0.02), loss=losses.Quantile(quantiles=QUANTILES))
     return model
-
-
-class Progress(keras.callbacks.Callback):
-    """One bar for all trainings, where Keras has one for each epoch."""
-
-    def __init__(self, trainings, epochs):
-        super().__init__()
-        self.bar = keras.utils.Progbar(trainings * epochs, unit_name="epoch")
-        self.done = 0
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.done += 1
-        self.bar.update(self.done)
 
 
 def predict_unseen(x, y, epochs):

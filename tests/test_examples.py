@@ -19,7 +19,8 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
         ("uncertainty", "the network"),
     ],
 )
-def test_example(name, row, tmp_path, capsys):
+def test_example(name, row, tmp_path, capsys, monkeypatch):
+    monkeypatch.syspath_prepend(EXAMPLES)  # as for a script, whose neighbors are at hand
     main = runpy.run_path(str(EXAMPLES / f"{name}.py"))["main"]
     # Whether the numbers are those of its docstring is told by its exit code, after more epochs.
     assert main(["--out", str(tmp_path), "--epochs", "2"]) in (0, 1)
