@@ -126,6 +126,11 @@ def above_zero(x):
     return ops.where(x < SMALLEST, 2.0**-14, x)
 
 
+def over(x, y):
+    """`x / y`, 0 where `y` is 0."""
+    return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
+
+
 def reciprocal(x):
     """`1 / x`, and at 0 a bounded value: times the zero slope of a saturated unit it is not NaN.
 

@@ -15,7 +15,7 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.crossentropy import along
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import exp_near, runs_torch, sigmoid_sides, with_gradient
+from keras_actloss.core.numerics import exp_near, over, runs_torch, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
 # What y_true holds, as `tensors.prepare` knows it.
@@ -49,11 +49,6 @@ OPTIONS = {
     "ignore_class": class_id_or_none,
     "axis": integer_axis,
 }
-
-
-def over(x, y):
-    """`x / y`, 0 where `y` is 0."""
-    return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
 
 
 def _sigmoid(x):

@@ -17,15 +17,10 @@ from keras_actloss.core.crossentropy import (
 )
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import power, reciprocal, with_gradient
+from keras_actloss.core.numerics import over, power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, mean
-
-
-def _over(x, y):
-    """`x / y`, 0 where `y` is 0."""
-    return ops.where(y == 0, 0.0, x / ops.where(y == 0, 1.0, y))
 
 
 def _focused(x, y, gamma, from_logits, where=None):
@@ -52,7 +47,7 @@ def _focused(x, y, gamma, from_logits, where=None):
         of_power = ops.where(where[0], of_power, 0.0) if where else of_power
         of_loss = miss if from_logits else miss * reciprocal(p) * reciprocal(q)
         # Where the loss is infinite, of the power there is nothing left: 0, not 0 times infinity.
-        slope = of_loss + of_power * _over(ops.minimum(loss, 2.0**126), miss)
+        slope = of_loss + of_power * over(ops.minimum(loss, 2.0**126), miss)
         return upstream * (focus * slope), *[None for _ in (y, *where)]
 
     tensors = (x, y) if where is None else (x, y, where)
@@ -77,7 +72,7 @@ def _shifted(x, gamma, clip, from_logits):
 
     def gradient(upstream, x):
         p, q, u, rest, focus, loss = parts(x)
-        slope = ops.where(u > 0, focus * (gamma * _over(loss, u) + 1 / rest), 0.0)
+        slope = ops.where(u > 0, focus * (gamma * over(loss, u) + 1 / rest), 0.0)
         return upstream * slope * (p * q if from_logits else 1.0)
 
     return with_gradient(value, gradient)(x)
@@ -431,13 +426,13 @@ def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class
 
     def value(x, y):
         *_, wrong, total, _ = parts(x, y)
-        return ops.squeeze(_over(wrong, total), axis)
+        return ops.squeeze(over(wrong, total), axis)
 
     def gradient(upstream, x, y):
         p, q, no, wrong, total, hits = parts(x, y)
         upstream = ops.expand_dims(upstream, axis)
-        slope = no * _over(hits, total) - y * _over(total + wrong, total)
-        slope = _over(slope, total)
+        slope = no * over(hits, total) - y * over(total + wrong, total)
+        slope = over(slope, total)
         return upstream * (slope * (p * q) if from_logits else slope), None
 
     keep = None

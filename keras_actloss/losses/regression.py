@@ -9,7 +9,7 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import all_of, finite, integer_axis, positive, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import absolute, direction, reciprocal, with_gradient
+from keras_actloss.core.numerics import absolute, direction, over, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
@@ -83,7 +83,7 @@ def _root(g, keep, focus):
     def gradient(upstream, kept, g):
         count, center, around, root = kept
         upstream = ops.reshape(upstream, ops.shape(root)) / count
-        slope = ops.where(root == 0, 0.0, 1 / ops.where(root == 0, 1.0, root))
+        slope = over(1.0, root)
         return ops.where(keep, upstream * slope * (around + (1 - focus) * center), 0.0)
 
     return with_gradient(value, gradient, moments)(g)

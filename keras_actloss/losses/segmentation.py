@@ -18,7 +18,7 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import over, with_gradient
 from keras_actloss.core.regions import (
     OPTIONS,
     count,
@@ -28,7 +28,6 @@ from keras_actloss.core.regions import (
     labels_of,
     mean_of_classes,
     miss,
-    over,
     probabilities,
     sum_pixels,
     weights_of_classes,
