@@ -30,6 +30,7 @@ from keras_actloss.core.numerics import (
     positive,
     power,
     reciprocal,
+    sigmoid_sides,
     with_gradient,
 )
 from keras_actloss.core.tensors import mean
@@ -93,10 +94,7 @@ def _sides(x):
 
 def both_sides(x, from_logits):
     """The probabilities of yes and no, each to the last digit."""
-    if not from_logits:
-        return x, 1 - x
-    likely, unlikely = _sides(x)
-    return ops.where(x > 0, likely.p, unlikely.p), ops.where(x > 0, unlikely.p, likely.p)
+    return sigmoid_sides(x) if from_logits else (x, 1 - x)
 
 
 def logistic(x, y, curve=None):
