@@ -299,11 +299,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
 
     def shared(ids, x, *low):
-        classes = ops.arange(x.shape[axis], dtype="int32")
-        shape = [1] * len(x.shape)
-        shape[axis] = -1
+        label = is_label(ids, x, axis)
         ids = ops.expand_dims(ids, axis)
-        label = ops.reshape(classes, shape) == ids
         # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
         ids = ops.where(ids < 0, x.shape[axis], ids)
         own = ops.take_along_axis(x, ids, axis)
@@ -344,6 +341,14 @@ def along(numbers, x, axis, what="class_weights", of="classes"):
     shape = [1] * len(x.shape)
     shape[axis] = -1
     return ops.reshape(numbers, shape)
+
+
+def is_label(ids, x, axis):
+    """Where `x` has the class of its id."""
+    shape = [1] * len(x.shape)
+    shape[axis] = -1
+    classes = ops.reshape(ops.arange(x.shape[axis], dtype="int32"), shape)
+    return classes == ops.expand_dims(ids, axis)
 
 
 def one_hot(ids, x, axis):

@@ -13,7 +13,7 @@ from keras_actloss.core.checks import (
     integer_axis,
     one_of,
 )
-from keras_actloss.core.crossentropy import along
+from keras_actloss.core.crossentropy import along, is_label
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import exp_near, over, runs_torch, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
@@ -98,17 +98,10 @@ def probabilities(y_pred, from_logits, encoding, axis):
     return with_gradient(lambda p, x: p + 0, of_softmax, lambda x: _softmax(x, axis))(y_pred)
 
 
-def _classes(x, axis):
-    """The number of each class, along `axis`."""
-    shape = [1] * len(x.shape)
-    shape[axis] = -1
-    return ops.reshape(ops.arange(x.shape[axis], dtype="int32"), shape)
-
-
 def labels_of(y_true, y_pred, encoding, axis, mask=None):
     """Labels as numbers from 0 to 1 of the shape of `y_pred`, and what `mask` keeps, or None."""
     if encoding == "ids":
-        y_true = ops.expand_dims(y_true, axis) == _classes(y_pred, axis)
+        y_true = is_label(y_true, y_pred, axis)
     y = ops.cast(y_true, y_pred.dtype)
     if mask is None:
         return y, None
