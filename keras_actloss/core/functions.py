@@ -51,13 +51,13 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
 
         def prepared(y_true, y_pred, mask=None, **settings):
             """The maths on inputs that `tensors.prepare` has seen."""
-            axis = settings.get("axis", -1)
+            axis, held = settings.get("axis", -1), kind(settings)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
             if ignore_class is not None:
-                valid = tensors.not_ignored(y_true, kind(settings), ignore_class, axis)
-                keep = tensors.both(valid, keep, kind(settings), axis)
-            if keep is not None and kind(settings) != "sequence":  # A mask of frames, not labels.
+                valid = tensors.not_ignored(y_true, held, ignore_class, axis)
+                keep = tensors.both(valid, keep, held, axis)
+            if keep is not None and held != "sequence":  # A mask of frames, not labels.
                 y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
             if takes_mask:
                 settings["mask"] = keep
@@ -69,7 +69,7 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
                 return ops.where(keep, values, ops.zeros_like(values))
 
             logits = tensors.get_logits(y_pred)
-            exclusive = kind(settings) in ("onehot", "ids")
+            exclusive = held in ("onehot", "ids")
             if exclusive and y_pred.shape[axis] == 1:
                 logits = None  # Not of a softmax, which of one class would be 1.
             if logits is None or settings.get("from_logits", True):

@@ -18,8 +18,7 @@ from keras_actloss.core.crossentropy import along, logistic, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import leader, with_gradient
-from keras_actloss.core.numerics import positive as above_zero
+from keras_actloss.core.numerics import SMALLEST, leader, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, float_tensor
@@ -156,7 +155,7 @@ def _weights(x, from_logits):
         _, leads, others, rest = leader(x, -1)
         return leads, ops.where(leads, 1.0, others), 1 + rest
     leads = x == amax(x, axis=-1, keepdims=True)
-    return leads, x, above_zero(ops.sum(x, axis=-1, keepdims=True))
+    return leads, x, ops.maximum(ops.sum(x, axis=-1, keepdims=True), SMALLEST)
 
 
 def _sides(p):
