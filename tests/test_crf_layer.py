@@ -154,3 +154,10 @@ def test_shapes_are_known_and_wrong_ones_refused():
 def test_config(layer):
     again = type(layer).from_config(layer.get_config())
     assert again.get_config() == layer.get_config() and repr(again) == repr(layer)
+
+
+def test_sequences_of_another_length():
+    """A second length is compiled for any."""
+    tagger = keras.Sequential([layers.CRF(), layers.Viterbi()])
+    for steps in (4, 6):
+        assert tagger.predict(np.zeros((2, steps, 3)), verbose=0).shape == (2, steps)

@@ -147,23 +147,21 @@ def viterbi(potentials, mask=None):
     x = float_tensor(potentials)
     dtype = dtype_of(x)
     keep = _every(x, mask)
-    x = ops.swapaxes(ops.cast(x, wide(dtype)), 0, 1)
-    steps = ops.expand_dims(ops.swapaxes(keep, 0, 1), -1)
     same = ops.arange(x.shape[-1], dtype="int32")
+    # A step that does not count leads from each tag to itself.
+    stay = ops.where(same[:, None] == same, ops.cast(0, wide(dtype)), LOG_ZERO)
+    x = ops.where(keep[:, :, None, None], ops.cast(x, wide(dtype)), stay)
 
-    def forward(carry, step):
-        best, origin = carry
-        x, keep = step
-        reached = ops.expand_dims(best, -1) + x
-        origin = ops.where(keep, ops.cast(ops.argmax(reached, axis=1), "int32"), same)
-        carry = ops.where(keep, amax(reached, axis=1), best), origin
+    def forward(carry, x):
+        reached = ops.expand_dims(carry[0], -1) + x
+        carry = amax(reached, axis=1), ops.cast(ops.argmax(reached, axis=1), "int32")
         return carry, carry
 
     # Whatever comes first comes from tag 0.
     start = ops.where(same == 0, ops.cast(0, x.dtype), LOG_ZERO)
-    shape = ops.shape(x)[1:3]
+    shape = ops.shape(x)[0], x.shape[-1]
     state = ops.broadcast_to(start, shape), ops.broadcast_to(same, shape)
-    (best, _), (_, origins) = ops.scan(forward, state, (x, steps))
+    (best, _), (_, origins) = ops.scan(forward, state, ops.swapaxes(x, 0, 1))
 
     def backward(tag, origin):
         return ops.take_along_axis(origin, ops.expand_dims(tag, -1), -1)[:, 0], tag
