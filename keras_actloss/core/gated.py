@@ -158,7 +158,10 @@ class GatedLayer(ActivationLayer):
         if self.projection is None:
             raise ValueError(f"{name}: there are no weights to load; name units in the constructor")
         given = {"gate": gate, "value": value, "gate_bias": gate_bias, "value_bias": value_bias}
-        given = {key: None if w is None else ops.convert_to_tensor(w) for key, w in given.items()}
+        dtype = self.variable_dtype
+        given = {
+            key: None if w is None else ops.convert_to_tensor(w, dtype) for key, w in given.items()
+        }
         if not self.built:
             self.build((None, ops.shape(given["gate"])[0]))
         kernel = (self.projection.kernel.shape[0], self.units)
@@ -172,10 +175,10 @@ class GatedLayer(ActivationLayer):
                     f"{name}: {key} must have the shape {expected}, got {shape}; kernels are "
                     "(input_dim, units), and biases come with use_bias=True"
                 )
-        weights = [joined(given["value"], given["gate"], -1, self.gate)]
+        self.projection.kernel.assign(joined(given["value"], given["gate"], -1, self.gate))
         if self.use_bias:
-            weights.append(joined(given["value_bias"], given["gate_bias"], -1, self.gate))
-        self.set_weights(weights)
+            bias = joined(given["value_bias"], given["gate_bias"], -1, self.gate)
+            self.projection.bias.assign(bias)
 
     def __repr__(self):
         # Without units there are no projections to tell of.
