@@ -214,13 +214,17 @@ class LossMetric(keras.metrics.Mean):
         super().__init__(name=name or loss.name, dtype=dtype)
         self.loss = loss
 
-    def update_state(self, y_true, y_pred, sample_weight=None):
+    def of_batch(self, y_true, y_pred, sample_weight=None):
+        """The value of the loss for a batch, and the size of the batch."""
         y_pred = tensors.from_lists(y_pred)
         value = self.loss(y_true, y_pred, sample_weight)
         if keras.backend.backend() == "tensorflow":
             # Keras divides a loss by the number of replicas, for their sum to be the mean.
             value = value / tensors.replica_share(value.dtype)
-        size = ops.shape(keras.tree.flatten(y_pred)[0])[0]
+        return value, ops.shape(keras.tree.flatten(y_pred)[0])[0]
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        value, size = self.of_batch(y_true, y_pred, sample_weight)
         return super().update_state(value, sample_weight=size)
 
     def get_config(self):
