@@ -127,6 +127,8 @@ class Loss(Configured, keras.losses.Loss):
                 y_true = keras.tree.map_structure(ops.convert_to_tensor, y_true)
             if sample_weight is not None:
                 sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
+                if mask is not None and self.labels == "sequence":  # Of frames, not of labels.
+                    sample_weight = tensors.of_whole(sample_weight, mask, 1)
             # What a mask or ignore_class leaves, with the rank of the labels or lower.
             kept = self._not_ignored(y_true)
             takes_mask = mask is not None and self._takes_mask
@@ -140,6 +142,8 @@ class Loss(Configured, keras.losses.Loss):
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
                 kept = tensors.both(kept, mask, self.labels, self._class_axis)
+                if sample_weight is not None:
+                    sample_weight = tensors.of_whole(sample_weight, mask, len(values.shape))
             return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
 
     @property

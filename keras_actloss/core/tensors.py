@@ -292,6 +292,18 @@ def fit(factor, shape, name="mask", axis=-1):
     return factor
 
 
+def of_whole(weight, mask, rank):
+    """The mean weight of the steps that `mask` keeps, for values of `rank` that are of all steps.
+
+    tf_keras multiplies the weights of samples with the mask before a loss sees them.
+    """
+    while len(weight.shape) == len(mask.shape) > rank:
+        count = ops.sum(ops.cast(mask, weight.dtype), -1)
+        weight = ops.sum(ops.where(mask, weight, 0), -1) / ops.maximum(count, 1)
+        mask = ops.any(mask, -1)
+    return weight
+
+
 def both(kept, mask, labels, axis):
     """Where `kept` and `mask` are true; either may be None, and `kept` has the labels' shape."""
     if kept is None or mask is None:
