@@ -11,6 +11,7 @@ from keras_actloss.core.registry import get
 
 if TYPE_CHECKING:
     from keras_actloss import plot, testing
+    from keras_actloss import tf_keras as tf_keras
 
 attach_logits_to_tracers()
 
@@ -21,7 +22,7 @@ __all__ = ["__version__", "activations", "get", "layers", "losses", "plot", "tes
 
 def __getattr__(name):
     # A training script does not pay for importing what it does without.
-    if name in ("plot", "testing"):
+    if name in ("plot", "testing", "tf_keras"):
         import importlib
 
         return importlib.import_module(f"keras_actloss.{name}")

@@ -208,3 +208,10 @@ def test_a_lambda_as_setting():
 
     with pytest.raises(ValueError, match="lambda, which cannot be loaded safely"):
         Called(lambda x: x).get_config()
+
+
+@pytest.mark.skipif(keras.backend.backend() == "tensorflow", reason="there it is imported")
+def test_tf_keras_is_for_tensorflow():
+    backend = keras.backend.backend()
+    with pytest.raises(ImportError, match=f"got '{backend}'; set .* KERAS_BACKEND=tensorflow"):
+        import keras_actloss.tf_keras  # noqa: F401
