@@ -361,10 +361,14 @@ def test_projections_are_loaded():
     np.testing.assert_array_equal(layer.get_weights(), here.get_weights())
 
 
-def test_shapes_are_known():
+def test_shapes_are_known_and_others_refused():
     model = tf_keras.Sequential([bridge.layers.CReLU(input_shape=(3,)), tf_keras.layers.Dense(2)])
     assert model.layers[0].compute_output_shape((None, 3)) == (None, 6)
     assert tf_keras.Sequential.from_config(model.get_config()).output_shape == (None, 2)
+    dense = bridge.layers.OrdinalDense(4)
+    dense(np.ones((2, 5)))
+    with pytest.raises(ValueError, match="expected axis -1 of input shape to have value 5"):
+        dense(np.ones((2, 3)))
     again = layers.CReLU.from_config(model.layers[0].get_config())
     assert again.compute_output_shape((None, 3)) == (None, 6)
 

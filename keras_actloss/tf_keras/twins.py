@@ -109,6 +109,7 @@ class _Part(tf_keras.layers.Layer):
 
     def __init__(self, layer):
         super().__init__(name=layer.name, dtype=layer.dtype_policy.name)
+        self.built = True
         _lend(layer, self)
 
 
