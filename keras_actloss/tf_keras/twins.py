@@ -109,7 +109,7 @@ class _Part(tf_keras.layers.Layer):
 
     def __init__(self, layer):
         super().__init__(name=layer.name, dtype=layer.dtype_policy.name)
-        self.built = True
+        self.built = True  # Never called, it would be left out of a SavedModel.
         _lend(layer, self)
 
 
