@@ -19,6 +19,7 @@ IMAGES = np.random.default_rng(0).normal(size=(2, 4, 6, 3)).astype("float32")
         ((-2, -3), (1, 1, 3)),
         (3, (4, 6, 1)),
         ([], (4, 6, 3)),
+        ("all", ()),
     ],
 )
 def test_shape_of_a_weight(shared_axes, shape):
@@ -26,6 +27,11 @@ def test_shape_of_a_weight(shared_axes, shape):
     again = layers.PReLU.from_config(layer.get_config())
     np.testing.assert_allclose(array(again(IMAGES)), np.where(IMAGES > 0, IMAGES, IMAGES / 2))
     assert tuple(again.alpha.shape) == shape
+
+
+def test_shared_axes_of_another_name_are_refused():
+    with pytest.raises(ValueError, match="shared_axes must be None, axes or 'all', got 'last'"):
+        layers.PReLU(shared_axes="last")
 
 
 def test_scalar_weights():

@@ -81,4 +81,5 @@ class RReLU(ActivationLayer, fn=rrelu):
         store["seed_state"] = ops.convert_to_numpy(self.seed_generator.state)
 
     def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["seed_state"])
+        if "seed_state" in store:  # Not in the file of a model that `rrelu` was a function of.
+            self.seed_generator.state.assign(store["seed_state"])

@@ -2,6 +2,7 @@
 
 import numbers
 from collections.abc import Sequence
+from typing import Literal
 
 import keras
 import numpy as np
@@ -79,7 +80,7 @@ class LearnedActivation(ActivationLayer):
     the parameters. A weight has one entry for each channel (the last axis), whatever the other axes
     are. A constructor that takes `shared_axes` and stores it leaves the choice to the user: a
     weight then has one entry for each entry of a sample, and 1 along the axes that are named, as in
-    Keras (`[1, 2]` for an image batch with one entry a channel).
+    Keras (`[1, 2]` for an image batch with one entry a channel). With `"all"` it has one entry.
 
     Example:
 
@@ -96,7 +97,7 @@ class LearnedActivation(ActivationLayer):
     (5, 7, 3)
     """
 
-    shared_axes: int | Sequence[int] | None = None
+    shared_axes: int | Sequence[int] | Literal["all"] | None = None
 
     def __init__(self, **kwargs):
         for name in kwargs:
@@ -120,6 +121,11 @@ class LearnedActivation(ActivationLayer):
         """
         if isinstance(initializer, numbers.Real):
             initializer = keras.initializers.Constant(float(initializer))
+        if isinstance(self.shared_axes, str) and self.shared_axes != "all":
+            raise ValueError(
+                f"{type(self).__name__}: shared_axes must be None, axes or 'all', got "
+                f"{self.shared_axes!r}"
+            )
         setattr(self, f"{name}_initializer", keras.initializers.get(initializer))
         setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
         setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
@@ -127,9 +133,10 @@ class LearnedActivation(ActivationLayer):
 
     def build(self, input_shape=None):
         for name, scalar in self.learned.items():
+            one_entry = scalar or self.shared_axes == "all"
             weight = self.add_weight(
                 name=name,
-                shape=() if scalar else self._weight_shape(tuple(input_shape or ())),
+                shape=() if one_entry else self._weight_shape(tuple(input_shape or ())),
                 initializer=getattr(self, f"{name}_initializer"),
                 regularizer=getattr(self, f"{name}_regularizer"),
                 constraint=getattr(self, f"{name}_constraint"),

@@ -1,0 +1,111 @@
+"""Configs that Keras 2 wrote, in the words of Keras 3; Keras 2 reads what comes out as well."""
+
+_FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
+# Arguments that are gone, with the value that they have in any file.
+_GONE = {"time_major": False}
+_PARTS = ("initializer", "regularizer", "constraint")
+_GONE_OF_OPTIMIZERS = ("jit_compile", "is_legacy_optimizer", "decay")
+# A metric that Keras made of the name of a function.
+_OF_FUNCTION = "MeanMetricWrapper"
+
+
+def layer(node):
+    """The config of a layer or a model, without regard to those inside."""
+    config = {k: v for k, v in node["config"].items() if k not in _GONE or v != _GONE[k]}
+    dtype = config.get("dtype")
+    if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
+        config["dtype"] = dtype["config"]["name"]
+    if isinstance(config.get("layers"), list) and "output_layers" in config:
+        config = graph(config)
+    node = node | {"config": config}
+    if node.get("module") in _FUNCTIONAL:
+        node |= {"module": "keras", "class_name": "Model", "registered_name": None}
+    return node
+
+
+def graph(config):
+    """The config of a functional model, with its nodes counted as Keras 3 does.
+
+    In Keras 2 the first node of a model is its own input, and calls of it in another model count
+    from 1. Keras 3 counts them from 0, but for a functional model among the outputs.
+    """
+    layers = config["layers"]
+    calls = {layer["name"]: len(layer["inbound_nodes"]) for layer in layers}
+    functional = {layer["name"] for layer in layers if "input_layers" in layer["config"]}
+    inner = {layer["name"] for layer in layers if "layers" in layer["config"]}
+    both = [layer["inbound_nodes"] for layer in layers], config["output_layers"]
+    last = {name: max(_references(both, name), default=0) for name in inner}
+    # Others, as a sequential model without an input, have no node of their own.
+    inner = {name for name in inner if last[name] == calls[name]}
+    layers = [
+        layer | {"inbound_nodes": _less_one(layer["inbound_nodes"], inner)} for layer in layers
+    ]
+    outputs = _less_one(config["output_layers"], inner - functional)
+    return config | {"layers": layers, "output_layers": outputs}
+
+
+def _is_reference(node):
+    return isinstance(node, list) and len(node) > 2 and isinstance(node[0], str)
+
+
+def _references(node, name):
+    """The numbers of the nodes of the layer of that name which `node` refers to."""
+    if _is_reference(node):
+        return [node[1]] if node[0] == name else []
+    if isinstance(node, dict):
+        node = node.values()
+    elif not isinstance(node, (list, tuple)):
+        return []
+    return [number for item in node for number in _references(item, name)]
+
+
+def _less_one(node, names):
+    """What refers to a node of one of the layers, with 1 taken from its number."""
+    if _is_reference(node) and node[0] in names:
+        return [node[0], node[1] - 1, *node[2:]]
+    if isinstance(node, dict):
+        return {key: _less_one(value, names) for key, value in node.items()}
+    return [_less_one(item, names) for item in node] if isinstance(node, list) else node
+
+
+def parts(config):
+    """The settings of a layer, with the modules of initializers and the like."""
+
+    def named(key, value):
+        kind = key.rpartition("_")[2]
+        if kind not in _PARTS or not isinstance(value, dict) or "class_name" not in value:
+            return value
+        return _in_module(value, f"keras.{kind}s")
+
+    return {key: named(key, value) for key, value in config.items()}
+
+
+def loss(node):
+    if not isinstance(node, dict):
+        return node
+    config = {k: v for k, v in node["config"].items() if (k, v) != ("reduction", "auto")}
+    config.pop("fn", None)
+    return _in_module(node | {"config": config}, "keras.losses")
+
+
+def metric(node):
+    if not isinstance(node, dict):
+        return node
+    if node["class_name"] == _OF_FUNCTION and isinstance(node["config"].get("fn"), str):
+        return node["config"]["fn"]
+    return _in_module(node, "keras.metrics")
+
+
+def optimizer(node):
+    if not isinstance(node, dict):
+        return node
+    config = {k: v for k, v in node["config"].items() if k not in _GONE_OF_OPTIMIZERS}
+    name = node["class_name"].removeprefix("Custom>")
+    node = _in_module(node | {"class_name": name, "config": config}, "keras.optimizers")
+    if node["module"].startswith("keras.optimizers."):  # As `experimental`.
+        node["module"] = "keras.optimizers"
+    return node
+
+
+def _in_module(node, module):
+    return {"module": module, "registered_name": None, **node}
