@@ -8,7 +8,7 @@ import numpy as np
 from keras import ops
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
-IDS = ("ids", "ranks")
+IDS = ("ids", "ranks", "groups")
 SEQUENCES = ("sequence", "tags")
 
 
@@ -160,7 +160,7 @@ def _class_ids(y_true, name, strict):
 
 def check_range(ids, predictions, labels, ignore_class, name):
     values = known_values(ids)
-    if values is None or predictions is None:
+    if values is None or predictions is None or labels == "groups":
         return
     num_classes = classes_of(labels, predictions)
     wrong = (values < 0) | (values >= num_classes)
@@ -186,8 +186,9 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         y_true: Labels.
         y_pred: Predictions, a tensor of the dtype to compute in.
         labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
-            `"ids"`, `"ranks"` (ids of one class more than there are predictions), `"target"`
-            (one number beside several predictions on the last axis), `"tags"` (ids beside
+            `"ids"`, `"ranks"` (ids of one class more than there are predictions), `"groups"` (any
+            ids, alike for samples that belong together), `"target"` (one number beside several
+            predictions on the last axis), `"tags"` (ids beside
             predictions with two axes more) or `"sequence"` (ids with a length of their own, beside
             a batch of frames).
         axis: The class axis of `y_pred`, for `"onehot"`, `"ids"` and `"ranks"`.
@@ -264,6 +265,17 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
     if labels in IDS:
         check_range(y_true, pred_shape[axis], labels, ignore_class, name)
     return y_true, y_pred
+
+
+def halves(y_pred, name):
+    """Both parts of a pair that is joined on the last axis."""
+    size = y_pred.shape[-1]
+    if size % 2:
+        raise ValueError(
+            f"{name}: the last axis of y_pred holds both parts of a pair, so its size must be "
+            f"even, got {size}; join them with keras.ops.concatenate([first, second], axis=-1)"
+        )
+    return y_pred[..., : size // 2], y_pred[..., size // 2 :]
 
 
 def not_ignored(y_true, labels, ignore_class, axis):

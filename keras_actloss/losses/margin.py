@@ -9,7 +9,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import unit, with_gradient
 from keras_actloss.core.registry import register
-from keras_actloss.core.tensors import mean
+from keras_actloss.core.tensors import halves, mean
 
 
 @loss_function("binary", margin=finite)
@@ -60,16 +60,6 @@ class HingeEmbedding(Loss, fn=hinge_embedding):
         self.margin = margin
 
 
-def _halves(y_pred, name):
-    size = y_pred.shape[-1]
-    if size % 2:
-        raise ValueError(
-            f"{name}: the last axis of y_pred holds both parts of a pair, so its size must be "
-            f"even, got {size}; join them with keras.ops.concatenate([first, second], axis=-1)"
-        )
-    return y_pred[..., : size // 2], y_pred[..., size // 2 :]
-
-
 @loss_function("target", margin=finite)
 def cosine_embedding(y_true, y_pred, margin=0.0):
     """One minus the cosine of pairs that are alike, excess over a margin of the cosine of others.
@@ -111,7 +101,7 @@ def cosine_embedding(y_true, y_pred, margin=0.0):
     """
 
     def shared(label, y_pred):
-        a, b = _halves(y_pred, "cosine_embedding")
+        a, b = halves(y_pred, "cosine_embedding")
         a, b = unit(a, -1), unit(b, -1)
         return a, b, ops.sum(a[0] * b[0], -1, keepdims=True)
 

@@ -1,14 +1,16 @@
 """What each name of TensorFlow Addons (TFA) is here: the one table of `keras_actloss.migrate`."""
 
 import numbers
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
 
-class Found(NamedTuple):
+@dataclass(frozen=True)
+class Found:
     """A class of this package with its settings, in place of an object of TFA."""
 
     name: str
-    settings: dict[str, Any] = {}
+    settings: dict[str, Any] = field(default_factory=dict)
     note: str = ""
 
 
@@ -83,6 +85,13 @@ def _kappa(config, width):
     return Found("CategoricalWeightedKappa", settings)
 
 
+def _npairs(config, width):
+    raise NoCounterpart(
+        "TFA's takes the products of the embeddings, NPairs takes the embeddings; end the model in "
+        "Concatenate()([a, b]) in place of the product, and compile with NPairs()"
+    )
+
+
 def _pinball(config, width):
     tau = config.get("tau", 0.5)
     if isinstance(tau, list) and len(tau) == 1:
@@ -118,7 +127,7 @@ LOSSES = {
     "ContrastiveLoss": _margin("Contrastive"),
     "GIoULoss": _giou,
     "LiftedStructLoss": _margin("LiftedStructure"),
-    "NpairsLoss": _plain("NPairs"),
+    "NpairsLoss": _npairs,
     "NpairsMultilabelLoss": _none("n-pairs loss of several labels a sample"),
     "PinballLoss": _pinball,
     "SigmoidFocalCrossEntropy": _focal,
@@ -129,11 +138,7 @@ LOSSES = {
 }
 
 # Those that TFA gave as one number a batch, whatever the reduction: here it is the mean.
-OF_A_BATCH = {
-    "LiftedStructLoss",
-    "NpairsLoss",
-    "WeightedKappaLoss",
-}
+OF_A_BATCH = {"LiftedStructLoss", "WeightedKappaLoss"}
 
 # Functions that are compiled as losses, with TFA's defaults.
 LOSS_FUNCTIONS = {

@@ -107,9 +107,9 @@ class Rewriter:
         where, name = f"{where}, {key}", _name_in(value)
         bare = value["config"] if _is_function(value) else value
         if bare == "gelu" and self.gelu == "tanh":
-            note = 'taken for TFA\'s, the tanh form; if it was Keras\'s own, load with gelu="exact"'
+            note = "taken for TFA's, the tanh form; if it was Keras's own, load with gelu=\"exact\""
             return self._activation(value, "gelu", where, bare, note)
-        if name is None or isinstance(value, dict) and not _is_function(value):
+        if name is None or (isinstance(value, dict) and not _is_function(value)):
             return self.model(value, where)
         return self._activation(value, name, where, ADDONS + name)
 

@@ -5,7 +5,7 @@
     v/bin/python record.py
 
 Each is saved as .h5 and as .keras, and beside it as .npz what TFA computed: `x`, the predictions
-`pred` (`pred_0`, ... of several outputs) and, where it is compiled, `y` and the `loss` of the whole.
+`pred` (`pred_0`, ... of several outputs) and, where it is compiled, `y` and the `loss` of all.
 """
 
 from pathlib import Path
