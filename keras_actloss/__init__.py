@@ -10,19 +10,19 @@ from keras_actloss.core.keras_fixes import attach_logits_to_tracers
 from keras_actloss.core.registry import get
 
 if TYPE_CHECKING:
-    from keras_actloss import plot, testing
+    from keras_actloss import migrate, plot, testing
     from keras_actloss import tf_keras as tf_keras
 
 attach_logits_to_tracers()
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "activations", "get", "layers", "losses", "plot", "testing"]
+__all__ = ["__version__", "activations", "get", "layers", "losses", "migrate", "plot", "testing"]
 
 
 def __getattr__(name):
     # A training script does not pay for importing what it does without.
-    if name in ("plot", "testing", "tf_keras"):
+    if name in ("migrate", "plot", "testing", "tf_keras"):
         import importlib
 
         return importlib.import_module(f"keras_actloss.{name}")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import keras_actloss
-from keras_actloss import plot, testing
+from keras_actloss import migrate, plot, testing
 from keras_actloss.core import regions
 from keras_actloss.core.crossentropy import OPTIONS
 from keras_actloss.core.functions import INPUTS
@@ -48,6 +48,8 @@ OTHERS = [
     keras_actloss.losses.effective_number_weights,
     keras_actloss.losses.logit_prior,
     keras_actloss.losses.median_class,
+    migrate.convert,
+    migrate.load_model,
     plot.plot_activations,
     testing.check_activation,
     testing.check_loss,
@@ -113,7 +115,8 @@ def test_a_class_shows_the_sections_of_its_function(cls):
 
 
 @pytest.mark.parametrize("thing", FUNCTIONS + OTHERS, ids=_named)
-def test_examples_run(thing):
+def test_examples_run(thing, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     names = {"keras": keras, "keras_actloss": keras_actloss, "np": np}
     runner = doctest.DocTestRunner(optionflags=flags, verbose=False)

@@ -27,7 +27,8 @@ def graph(config):
     """The config of a functional model, with its nodes counted as Keras 3 does.
 
     In Keras 2 the first node of a model is its own input, and calls of it in another model count
-    from 1. Keras 3 counts them from 0, but for a functional model among the outputs.
+    from 1. Keras 3 counts them from 0, but for a functional model among the outputs. Where a model
+    has one input or output, Keras 2 has a list of one, for which Keras 3 makes a list.
     """
     layers = config["layers"]
     calls = {layer["name"]: len(layer["inbound_nodes"]) for layer in layers}
@@ -40,8 +41,12 @@ def graph(config):
     layers = [
         layer | {"inbound_nodes": _less_one(layer["inbound_nodes"], inner)} for layer in layers
     ]
-    outputs = _less_one(config["output_layers"], inner - functional)
-    return config | {"layers": layers, "output_layers": outputs}
+    ends = {
+        "input_layers": config["input_layers"],
+        "output_layers": _less_one(config["output_layers"], inner - functional),
+    }
+    one = {key: end[0] for key, end in ends.items() if isinstance(end, list) and len(end) == 1}
+    return config | {"layers": layers} | ends | one
 
 
 def _is_reference(node):

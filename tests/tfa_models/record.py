@@ -86,6 +86,16 @@ def nested():
     save("more_nested", model, x, y)
 
 
+def calls():
+    """Models that are called twice, and one as an output."""
+    x = layers.Input((3,))
+    inner = keras.Model(x, layers.Dense(3, activation=tfa.activations.lisht)(x))
+    last = keras.Sequential([layers.Input((3,)), tfa.layers.Maxout(1)])
+    x = layers.Input((3,))
+    model = keras.Model(x, [last(inner(inner(x))), inner(x)])
+    save("more_calls", model, RNG.normal(size=(8, 3)).astype("float32"))
+
+
 def boxes():
     """Boxes with their corners in order, which an untrained network does not give."""
     low, size = RNG.uniform(0, 4, (12, 2)), RNG.uniform(0.5, 4, (12, 2))
@@ -129,12 +139,13 @@ def others_of_tfa():
 def others():
     """Of layers: one that draws in training, and one that is not of this package."""
     x = RNG.normal(size=(12, 6)).astype("float32")
-    dense = layers.Dense(6, activation=tfa.activations.rrelu)
-    save("more_rrelu", keras.Sequential([layers.Input((6,)), dense, layers.Dense(2)]), x)
+    inputs = layers.Input((6,))
+    hidden = layers.Dense(6, activation=tfa.activations.rrelu)(inputs)
+    save("more_rrelu", keras.Model(inputs, layers.Dense(2)(hidden)), x)
     norm = tfa.layers.GroupNormalization(groups=3)
     save("more_group_norm", shifted(keras.Sequential([layers.Input((6,)), norm])), x)
 
 
 if __name__ == "__main__":
-    for make in (nested, boxes, pairs, quantiles, others_of_tfa, others):
+    for make in (nested, calls, boxes, pairs, quantiles, others_of_tfa, others):
         make()

@@ -1,0 +1,408 @@
+"""Models that TensorFlow Addons saved predict, cost and train here as they did there."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from keras_actloss import layers, losses, migrate
+from keras_actloss.migrate import names
+from keras_actloss.migrate.__main__ import main
+
+MODELS = Path(__file__).parent / "tfa_models"
+# What is read of a file does not depend on the backend, which only computes.
+FORMATS = ["h5", "keras"] if keras.backend.backend() == "tensorflow" else ["keras"]
+FILES = sorted(path.stem for path in MODELS.glob("*.h5"))
+GROUP_NORM = {"Addons>GroupNormalization": keras.layers.GroupNormalization}
+
+# What each file's object of TFA is here.
+EXPECTED = {
+    "act_gelu": "GELU(approximate=True)",
+    "act_hardshrink": "HardShrink()",
+    "act_lisht": "LiSHT()",
+    "act_sparsemax": "Sparsemax()",
+    "act_str_gelu": "GELU(approximate=True)",
+    "layer_GELU": "GELU(approximate=True)",
+    "layer_Maxout": "Maxout(num_units=3, axis=-1)",
+    "layer_Snake": "LearnedSnake(shared_axes='all')",
+    "layer_TLU": "TLU(affine=False, shared_axes=[])",
+    "loss_ContrastiveLoss": "Contrastive(margin=1.2)",
+    "loss_GIoULoss": "GIoU(bounding_box_format='yxyx')",
+    "loss_LiftedStructLoss": "LiftedStructure(margin=0.9)",
+    "loss_PinballLoss": "Quantile(quantiles=0.3)",
+    "loss_SigmoidFocalCrossEntropy": "WeightedSum(losses=[BinaryFocalCrossentropy(alpha=0.3, "
+    "gamma=1.5, from_logits=True)], weights=[3.0])",
+    "loss_SparsemaxLoss": "CategoricalSparsemax()",
+    "loss_WeightedKappaLoss": "CategoricalWeightedKappa(weighting='quadratic', log_epsilon=1e-06)",
+    "loss_fn_sigmoid_focal_crossentropy": "WeightedSum(losses=[BinaryFocalCrossentropy(alpha=0.25, "
+    "gamma=2.0, from_logits=False)], weights=[3.0])",
+    "more_boxes_giou": "GIoU(bounding_box_format='yxyx')",
+    "more_boxes_iou": "IoU(bounding_box_format='yxyx')",
+    "more_rrelu": "RReLU()",
+}
+# Those whose loss, or optimizer, there is not here, and a word of what to do.
+NOT_COMPILED = {
+    "loss_NpairsLoss": "Concatenate",
+    "loss_TripletSemiHardLoss": "no triplet loss",
+    "more_compiled": "optimizer=",
+    "more_pairs": "Concatenate",
+}
+# Tests of their own have these.
+OTHER_LOSS = ["loss_GIoULoss", "more_nested"]
+
+
+def _load(name, format="keras", **options):
+    return migrate.load_model(MODELS / f"{name}.{format}", return_report=True, **options)
+
+
+def _recorded(name):
+    return dict(np.load(MODELS / f"{name}.npz"))
+
+
+def _outputs(model, x):
+    return [keras.ops.convert_to_numpy(y) for y in keras.tree.flatten(model(x))]
+
+
+def _same_predictions(model, recorded):
+    y_pred = _outputs(model, recorded["x"])
+    expected = [recorded[key] for key in sorted(recorded) if key.startswith("pred")]
+    for got, wanted in zip(y_pred, expected, strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
+    return y_pred[0]
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", [name for name in FILES if name not in NOT_COMPILED])
+def test_a_file(name, format):
+    """Predictions and losses, also with sample weights, are those of TFA."""
+    model, report = _load(name, format, custom_objects=GROUP_NORM)
+    recorded = _recorded(name)
+    y_pred = _same_predictions(model, recorded)
+    for key, weight in (("loss", None), ("loss_sw", recorded.get("sw"))):
+        if key in recorded and name not in OTHER_LOSS:
+            got = float(model.loss(recorded["y"], y_pred, weight))
+            np.testing.assert_allclose(got, recorded[key], rtol=1e-5)
+    assert not report.missing
+    if name in EXPECTED:
+        (change,) = report.changes
+        assert change.new == EXPECTED[name]
+        assert change.new in str(report) and change.note in str(report)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_model_in_a_model_with_two_losses(format):
+    model, report = _load("more_nested", format)
+    recorded = _recorded("more_nested")
+    labels = {name: recorded[f"y_{name}"] for name in ("amount", "labels")}
+    found = model.evaluate(recorded["x"], labels, verbose=0, return_dict=True)
+    np.testing.assert_allclose(found["loss"], recorded["loss"], rtol=1e-5)
+    assert any("auc" in name for name in found) and any("accuracy" in name for name in found)
+    where = {change.where.split("/")[-1]: change.new for change in report.changes}
+    assert where == {
+        "dense, activation": "SoftShrink()",
+        "lstm, activation": "LiSHT()",
+        "snake": "LearnedSnake(shared_axes='all')",
+        "dense_1, activation": "TanhShrink()",
+        "tlu": "TLU(affine=True, shared_axes=[])",
+        "snake_1": "LearnedSnake(shared_axes='all')",
+        "compile, loss of amount": "Quantile(quantiles=0.2)",
+        "compile, loss of labels": "WeightedSum(losses=[BinaryFocalCrossentropy(alpha=0.4, "
+        "gamma=2.0, from_logits=False)], weights=[3.0])",
+    }
+
+
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("name", NOT_COMPILED)
+def test_what_cannot_be_compiled_says_why(name, format):
+    with pytest.warns(UserWarning, match="compile it yourself") as caught:
+        model, report = _load(name, format)
+    assert not model.compiled
+    _same_predictions(model, _recorded(name))
+    assert any(NOT_COMPILED[name] in change.note for change in report.missing)
+    assert str(report) in str(caught[0].message)
+
+
+def test_pairs_as_embeddings_cost_what_tfa_says():
+    """TFA takes the products of the embeddings; any matrix is a product of itself with another."""
+    recorded = _recorded("more_pairs")
+    pairs = np.concatenate([recorded["pred"], np.eye(12, dtype="float32")], axis=-1)
+    got = float(losses.NPairs()(recorded["y"], pairs))
+    np.testing.assert_allclose(got, recorded["loss"], rtol=1e-5)
+
+
+def test_boxes_with_the_far_corner_first_are_not_empty_here():
+    model, report = _load("loss_GIoULoss")
+    recorded = _recorded("loss_GIoULoss")
+    assert "TFA took a box with the far one first for empty" in report.changes[0].note
+    low, high = (
+        choose(recorded["pred"][:, :2], recorded["pred"][:, 2:])
+        for choose in (np.minimum, np.maximum)
+    )
+    in_order = np.concatenate([low, high], axis=-1)
+    got = [float(model.loss(recorded["y"], y)) for y in (recorded["pred"], in_order)]
+    assert got[0] == pytest.approx(got[1], rel=1e-6)
+    assert got[0] != pytest.approx(recorded["loss"], rel=1e-3)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_file_without_a_reduction_trains(format):
+    model, report = _load("loss_SigmoidFocalCrossEntropy", format)
+    recorded = _recorded("loss_SigmoidFocalCrossEntropy")
+    assert model.loss.reduction == "sum_over_batch_size"
+    assert "trained on the sum" in report.changes[0].note
+    history = model.fit(recorded["x"], recorded["y"], epochs=3, verbose=0).history["loss"]
+    np.testing.assert_allclose(history[0], recorded["loss"], rtol=1e-5)
+    assert history[2] < history[0]
+
+
+def test_one_output_is_no_list():
+    model, _ = _load("more_rrelu")
+    assert tuple(model(_recorded("more_rrelu")["x"]).shape) == (12, 2)
+
+
+def test_the_one_frequency_of_a_snake_stays_one():
+    model, _ = _load("layer_Snake")
+    snake = next(layer for layer in model.layers if isinstance(layer, layers.LearnedSnake))
+    assert tuple(snake.frequency.shape) == ()
+
+
+def test_a_bare_gelu_may_be_that_of_keras():
+    model, report = _load("act_gelu", gelu="exact")
+    assert not report.changes and model.layers[0].activation is keras.activations.gelu
+    recorded = _recorded("act_gelu")
+    off = np.abs(_outputs(model, recorded["x"])[0] - recorded["pred"]).max()
+    assert 1e-5 < off < 1e-3
+    with pytest.raises(ValueError, match="gelu must be 'tanh' or 'exact', got 'erf'"):
+        _load("act_gelu", gelu="erf")
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_layer_without_a_counterpart(format):
+    with pytest.raises(ValueError, match="GroupNormalization reads its config and weights"):
+        _load("more_group_norm", format)
+    _, report = _load("more_group_norm", format, custom_objects=GROUP_NORM)
+    assert report.changes[0].new == "of custom_objects"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_another_optimizer_and_what_is_left_of_the_metrics(format):
+    model, report = _load("more_compiled", format, optimizer="sgd")
+    assert [change.old for change in report.missing] == ["Addons>F1Score"]
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert model.loss.label_smoothing == 0.1
+    recorded = _recorded("more_compiled")
+    found = model.evaluate(recorded["x"], recorded["y"], verbose=0, return_dict=True)
+    assert sorted(found) == ["loss", "precision"]
+    np.testing.assert_allclose(found["loss"], recorded["loss"], rtol=1e-5)
+
+
+def test_the_learning_rate_is_that_of_the_file():
+    for format in FORMATS:
+        model, _ = _load("more_boxes_giou", format)
+        assert float(model.optimizer.learning_rate) == pytest.approx(0.01)
+
+
+@pytest.mark.parametrize("name", ["layer_Snake", "loss_SigmoidFocalCrossEntropy", "more_nested"])
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_clean_file(name, format, tmp_path):
+    new, x = tmp_path / "new.keras", _recorded(name)["x"]
+    report = migrate.convert(MODELS / f"{name}.{format}", new)
+    assert not report.missing
+    with zipfile.ZipFile(new) as archive:
+        assert b"Addons" not in archive.read("config.json")
+    again, before = keras.models.load_model(new), _load(name, format)[0]
+    for got, expected in zip(_outputs(again, x), _outputs(before, x), strict=True):
+        np.testing.assert_array_equal(got, expected)
+    if name != "layer_Snake":
+        assert repr(again.loss) == repr(before.loss) or set(again.loss) == set(before.loss)
+
+
+def test_converting_writes_over_nothing(tmp_path):
+    new = tmp_path / "new.keras"
+    new.write_text("precious")
+    with pytest.raises(FileExistsError, match="choose another name"):
+        migrate.convert(MODELS / "act_lisht.h5", new)
+    assert new.read_text() == "precious"
+    migrate.convert(MODELS / "act_lisht.h5", new, overwrite=True)
+    keras.models.load_model(new)
+    with pytest.raises(ValueError, match=r"must end in \.keras"):
+        migrate.convert(MODELS / "act_lisht.h5", tmp_path / "new.h5")
+
+
+# Files of early releases.
+
+
+def _edited(name, tmp_path, edit):
+    path = tmp_path / f"{name}.h5"
+    path.write_bytes((MODELS / f"{name}.h5").read_bytes())
+    with h5py.File(path, "r+") as file:
+        config = json.loads(file.attrs["model_config"])
+        edit(config["config"]["layers"])
+        file.attrs["model_config"] = json.dumps(config)
+    return path
+
+
+def test_initializers_without_modules(tmp_path):
+    def edit(parts):
+        parts[2]["config"]["frequency_initializer"] = {"class_name": "Ones", "config": {}}
+        parts[2]["config"]["batch_input_shape"] = [None, 6]
+
+    model = migrate.load_model(_edited("layer_Snake", tmp_path, edit))
+    recorded = _recorded("layer_Snake")
+    np.testing.assert_allclose(_outputs(model, recorded["x"])[0], recorded["pred"], atol=1e-6)
+
+
+def test_activations_as_strings_and_an_unknown_one(tmp_path):
+    def edit(parts):
+        parts[1]["config"]["activation"] = "Addons>lisht"
+
+    model = migrate.load_model(_edited("act_lisht", tmp_path, edit))
+    assert isinstance(model.layers[0].activation, layers.LiSHT)
+
+    def spoil(parts):
+        parts[1]["config"]["activation"] = "Addons>relish"
+
+    with pytest.raises(ValueError, match="has no activation relish"):
+        migrate.load_model(_edited("act_lisht", tmp_path, spoil))
+
+
+def test_a_policy_of_mixed_precision(tmp_path):
+    policy = {"class_name": "Policy", "config": {"name": "mixed_bfloat16"}}
+
+    def edit(parts):
+        for part in parts[1:]:
+            part["config"]["dtype"] = policy
+
+    model = migrate.load_model(_edited("layer_TLU", tmp_path, edit))
+    assert {layer.compute_dtype for layer in model.layers} == {"bfloat16"}
+    assert {layer.variable_dtype for layer in model.layers} == {"float32"}
+
+
+def test_files_that_are_no_models(tmp_path):
+    weights = tmp_path / "weights.h5"
+    with h5py.File(weights, "w") as file:
+        file.create_group("layers")
+    archive = tmp_path / "archive.keras"
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("readme", "")
+    text = tmp_path / "model.keras"
+    text.write_text("no model")
+    for path, reason in (
+        (weights, "has weights only"),
+        (archive, "has no config.json"),
+        (text, "neither a .keras file nor HDF5"),
+        (tmp_path, "a SavedModel holds a graph"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            migrate.load_model(path)
+    with pytest.raises(FileNotFoundError, match="there is no file"):
+        migrate.load_model(tmp_path / "none.h5")
+
+
+# The names of TFA 0.23 that its `register_keras_serializable` calls give, but for metrics,
+# optimizers and layers that are not activations.
+OF_TFA = {
+    "activations": "gelu hardshrink lisht mish rrelu snake softshrink sparsemax tanhshrink",
+    "layers": "GELU Maxout Snake Sparsemax TLU",
+    "losses": "ContrastiveLoss GIoULoss LiftedStructLoss NpairsLoss NpairsMultilabelLoss "
+    "PinballLoss SigmoidFocalCrossEntropy SparsemaxLoss TripletHardLoss TripletSemiHardLoss "
+    "WeightedKappaLoss",
+}
+
+
+def test_the_table_has_all_of_tfa():
+    for kind, wanted in OF_TFA.items():
+        assert sorted(getattr(names, kind.upper())) == wanted.split()
+
+
+@pytest.mark.parametrize(
+    ("tau", "expected"),
+    [([0.25], 0.25), ([0.1, 0.9], [0.1, 0.9]), ([[0.1], [0.9]], None), (0.5, 0.5)],
+)
+def test_quantiles_of_a_list(tau, expected):
+    if expected is None:
+        with pytest.raises(names.NoCounterpart, match="split the outputs"):
+            names.LOSSES["PinballLoss"]({"tau": tau}, 2)
+    else:
+        found = names.LOSSES["PinballLoss"]({"tau": tau}, 2)
+        assert losses.Quantile(**found.settings).quantiles == expected
+
+
+def test_focal_of_one_output_and_of_an_unknown_number():
+    rule = names.LOSSES["SigmoidFocalCrossEntropy"]
+    found = rule({"alpha": 0, "gamma": 0}, 1)
+    assert (found.name, found.settings["alpha"]) == ("BinaryFocalCrossentropy", None)
+    with pytest.raises(names.NoCounterpart, match="does not say how many"):
+        rule({}, None)
+
+
+# The command.
+
+
+def test_the_command(tmp_path, capsys):
+    new = tmp_path / "new.keras"
+    assert main([str(MODELS / "layer_Snake.h5"), str(new)]) == 0
+    out, err = capsys.readouterr()
+    assert "LearnedSnake(shared_axes='all')" in out
+    assert "Reading" in err and f"Wrote {new}" in err
+    assert main([str(MODELS / "layer_Snake.h5"), str(new)]) == 1
+    assert "is there already" in capsys.readouterr().err
+    loss = str(MODELS / "loss_TripletSemiHardLoss.keras")
+    assert main([loss, str(new), "--overwrite"]) == 3
+    assert "no triplet loss" in capsys.readouterr().out
+    assert main([loss, str(new), "--overwrite", "--no-compile"]) == 0
+    assert main([str(MODELS / "more_group_norm.h5"), str(tmp_path / "other.keras")]) == 1
+    assert "no counterpart" in capsys.readouterr().err
+    assert not (tmp_path / "other.keras").exists()
+    with pytest.raises(SystemExit) as usage:
+        main(["old.h5"])
+    assert usage.value.code == 2
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="one backend is enough, the fastest")
+def test_the_command_in_a_shell(tmp_path):
+    command = [sys.executable, "-m", "keras_actloss.migrate"]
+    arguments = [str(MODELS / "act_gelu.keras"), str(tmp_path / "new.keras"), "--gelu", "exact"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "The file names nothing of TensorFlow Addons.\n")
+
+
+# Keras 2.
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("keras_actloss.tf_keras") is None
+    or keras.backend.backend() != "tensorflow",
+    reason="needs keras_actloss.tf_keras, which is of TensorFlow",
+)
+@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "act_gelu",
+        "act_hardshrink",
+        "layer_Snake",
+        "layer_TLU",
+        "loss_SigmoidFocalCrossEntropy",
+        "loss_LiftedStructLoss",
+        "more_nested",
+    ],
+)
+def test_in_tf_keras(name, format, tmp_path):
+    import tf_keras
+
+    model, report = _load(name, format, tf_keras=True)
+    recorded = _recorded(name)
+    assert isinstance(model, tf_keras.Model) and not report.missing
+    expected = [recorded[key] for key in sorted(recorded) if key.startswith("pred")]
+    for got, wanted in zip(
+        tf_keras.utils.tree.flatten(model(recorded["x"])), expected, strict=True
+    ):
+        np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-6)
