@@ -175,7 +175,11 @@ ROWS = {
             note="`PenaltyReducedFocal()` divides by the peaks of a sample, and KerasCV by none",
         ),
         Row("CenterNetBoxLoss(...)", None, note="a `Huber` of its parts, the heading in bins"),
-        Row('CIoULoss("xyxy")', "CIoU()", "boxes"),
+        Row(
+            'CIoULoss("xyxy")',
+            None,
+            note="`CIoU()` is the paper's; KerasCV squares the factor 4 / pi**2 of its last term",
+        ),
         Row(
             "FocalLoss()",
             _SUMMED,
@@ -207,8 +211,8 @@ ROWS = {
             "DiceLoss()",
             _DICE,
             "classes",
-            'counted in the whole batch; ours `per="image"`, `smooth=1.0` by default. Of weights of '
-            "classes ours is the weighted mean, theirs the mean of the products",
+            'counted in the whole batch; ours has `per="image"` and `smooth=1.0` by default. With '
+            "weights of classes ours is a weighted mean, theirs the mean of the products",
         ),
         Row("DiceLoss(per_image=True)", "Dice(smooth=1e-5)", "classes", "the same"),
         Row("JaccardLoss()", _JACCARD, "classes", "as `DiceLoss`"),

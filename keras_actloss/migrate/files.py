@@ -52,16 +52,16 @@ def _read_keras(path):
 
 def _read_h5(path):
     with h5py.File(path) as file:
-        texts = [file.attrs.get(name) for name in ("model_config", "training_config")]
-    if texts[0] is None:
+        config, training = (file.attrs.get(name) for name in ("model_config", "training_config"))
+    if config is None:
         raise ValueError(
             f"{path} has weights only; build the model in code and call its load_weights"
         )
-    model, training = (None if text is None else json.loads(text) for text in texts)
-    if training is not None:
-        training["optimizer"] = training.pop("optimizer_config", None)
-        training.pop("sample_weight_mode", None)
-    return Saved(model, training, modern=False)
+    compiled = None if training is None else json.loads(training)
+    if compiled is not None:
+        compiled["optimizer"] = compiled.pop("optimizer_config", None)
+        compiled.pop("sample_weight_mode", None)
+    return Saved(json.loads(config), compiled, modern=False)
 
 
 def write(source, target, model):

@@ -84,7 +84,7 @@ def load_model(
         model = keras.models.load_model(
             clean, custom_objects=custom_objects, compile=False, safe_mode=safe_mode
         )
-    if compile and saved.compiled is not None:
+    if compile and saved.compiled:
         with keras.saving.custom_object_scope(custom_objects):
             _compile(model, saved.compiled, rewriter, optimizer)
     return (model, report) if return_report else model
@@ -103,12 +103,15 @@ def _compile(model, config, rewriter, optimizer):
     if optimizer is not None:
         config = config | {"optimizer": None}
     config = rewriter.compiled(config, _outputs(model))
-    config["optimizer"] = optimizer or config.get("optimizer")
-    losses = [change for change in report.missing if "metrics" not in change.where]
-    if losses:
-        warnings.warn(f"the model is not compiled, compile it yourself\n{report}", stacklevel=3)
-        return
-    model.compile_from_config(config)
+    if optimizer is not None:
+        config["optimizer"] = optimizer
+    if all("metrics" in change.where for change in report.missing):
+        try:
+            return model.compile_from_config(config)
+        except (TypeError, ValueError) as error:
+            reason = str(error).strip().splitlines()[0]
+            report.add("compile", "the rest", None, f"Keras cannot read it: {reason}")
+    warnings.warn(f"the model is not compiled, compile it yourself\n{report}", stacklevel=3)
 
 
 def convert(old, new, overwrite=False, **options):

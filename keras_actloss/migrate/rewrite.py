@@ -39,28 +39,21 @@ def _name_in(node):
     return found[0].removeprefix(ADDONS) if found else None
 
 
-def _below(where, config, default=""):
-    name = config.get("name") or default
+def _below(where, config, default):
+    name = config.get("name") or default or ""
     return f"{where}/{name}" if where and name else where or name
 
 
-def _entry(found, kind, module=True):
-    """The config of an object as Keras saves it; old files name no modules."""
+def _entry(found):
+    """The config of an object in the form that every loader of Keras 3 and of Keras 2 takes."""
     settings = {
-        key: [_entry(v, kind) if isinstance(v, Found) else v for v in value]
+        key: [_entry(v) if isinstance(v, Found) else v for v in value]
         if isinstance(value, list)
         else value
         for key, value in found.settings.items()
     }
-    registered = f"{PACKAGE}>{found.name}"
-    if not module:
-        return {"class_name": registered, "config": settings}
-    return {
-        "module": f"{PACKAGE}.{kind}",
-        "class_name": found.name,
-        "config": settings,
-        "registered_name": registered,
-    }
+    name = f"{PACKAGE}>{found.name}"
+    return {"class_name": name, "config": settings, "registered_name": name}
 
 
 class Rewriter:
@@ -121,8 +114,7 @@ class Rewriter:
             self.report.add(where, old, None, f"TFA 0.23 has no activation {name}")
             return node
         self.report.add(where, old, found, note)
-        # Without a module every loader takes it, also that of .h5 files in Keras 2.
-        return _entry(found, "layers", module=False)
+        return _entry(found)
 
     def _layer(self, node, name, where):
         if name not in LAYERS:
@@ -137,8 +129,8 @@ class Rewriter:
         config.pop("batch_input_shape", None)
         own = {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype")}
         self.report.add(where, ADDONS + name, Found(rule.name, own | rule.settings), rule.note)
-        found = Found(rule.name, config | rule.settings)
-        return node | _entry(found, "layers", module="module" in node)
+        kept = {key: value for key, value in node.items() if key != "module"}
+        return kept | _entry(Found(rule.name, config | rule.settings))
 
     def compiled(self, config, outputs):
         """The compile config of a `.keras` file, rewritten, without what says nothing.
@@ -195,7 +187,7 @@ class Rewriter:
             reduction = "sum_over_batch_size"
         self.report.add(where, ADDONS + name, found, note)
         kept = {"reduction": reduction, "name": config.get("name")}
-        return _entry(Found(found.name, found.settings | kept), "losses")
+        return _entry(Found(found.name, found.settings | kept))
 
     def _metric(self, node, where, outputs):
         name = _name_in(node)
