@@ -18,14 +18,14 @@ LOSSES = {
 }
 test_loss = loss_test(LOSSES)
 
-GROUPS = np.array([0, 1, 0, 2, 1, 0, 3, 2])
+GROUPS = np.array([0, 1, 0, 2, 1, 0])
 
 
 def _embeddings(scale, near):
-    """Eight embeddings of so large entries, some of which almost agree."""
+    """Six embeddings of so large entries, some of which almost agree."""
     rng = np.random.default_rng(0)
-    x = rng.normal(scale=scale, size=(8, 6))
-    x[[2, 4]] = x[[0, 1]] * (1 + near * rng.normal(size=(2, 6)))
+    x = rng.normal(scale=scale, size=(6, 4))
+    x[[2, 4]] = x[[0, 1]] * (1 + near * rng.normal(size=(2, 4)))
     return x.astype("float32")
 
 
@@ -38,7 +38,7 @@ def _truth(name, scale, near):
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize(("scale", "near"), [(1, 1e-4), (0.01, 1e-3), (30, 1e-2)])
+@pytest.mark.parametrize(("scale", "near"), [(1, 1e-4), (5, 1e-2)])
 @pytest.mark.parametrize("name", ["npairs", "lifted_structure"])
 def test_losses_of_a_batch(name, scale, near, mode):
     function, x = getattr(losses, name), _embeddings(scale, near)

@@ -285,6 +285,18 @@ def test_what_keras_cannot_read_leaves_the_model(tmp_path):
     assert not model.compiled and report.missing[0].where == "compile"
 
 
+def test_a_loss_of_the_user(tmp_path):
+    @keras.saving.register_keras_serializable("mine")
+    def error(y_true, y_pred):
+        return keras.ops.mean(keras.ops.abs(y_true - y_pred), axis=-1)
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3)])
+    model.compile("sgd", loss=error, metrics=[error])
+    model.save(tmp_path / "mine.keras")
+    again, report = migrate.load_model(tmp_path / "mine.keras", return_report=True)
+    assert again.loss is error and not report.changes
+
+
 def test_a_policy_of_mixed_precision(tmp_path):
     policy = {"class_name": "Policy", "config": {"name": "mixed_bfloat16"}}
 

@@ -13,7 +13,7 @@ import h5py
 CONFIG, WEIGHTS = "config.json", "model.weights.h5"
 
 # In the weights of a `.keras` file layers bear the names of their classes, with a number.
-_RENAMED = {"snake": "learned_snake"}
+_RENAMED = {"keras_actloss>LearnedSnake": ("snake", "learned_snake")}
 
 
 class Saved(NamedTuple):
@@ -74,21 +74,23 @@ def write(source, target, model):
 
 
 def _write_keras(source, target, model):
+    text = json.dumps(model)
+    renamed = dict(names for cls, names in _RENAMED.items() if f'"{cls}"' in text)
     with zipfile.ZipFile(source) as old, zipfile.ZipFile(target, "w") as new:
         for item in old.infolist():
             if item.filename == CONFIG:
-                new.writestr(CONFIG, json.dumps(model))
-            elif item.filename == WEIGHTS:
+                new.writestr(CONFIG, text)
+            elif item.filename == WEIGHTS and renamed:
                 with tempfile.TemporaryDirectory() as folder:
                     weights = old.extract(item, folder)
-                    _rename_layers(weights)
+                    _rename_layers(weights, renamed)
                     new.write(weights, WEIGHTS)
             else:
                 with old.open(item) as reader, new.open(item, "w", force_zip64=True) as writer:
                     shutil.copyfileobj(reader, writer)
 
 
-def _rename_layers(weights):
+def _rename_layers(weights, renamed):
     found = []
     with h5py.File(weights, "r+") as file:
         file.visit(found.append)
@@ -96,8 +98,8 @@ def _rename_layers(weights):
         for path in sorted(found, key=len, reverse=True):
             parent, _, name = path.rpartition("/")
             match = re.fullmatch(r"(\w+?)(_\d+)?", name)
-            if match and match[1] in _RENAMED and parent.endswith(_HOLDERS):
-                file.move(path, f"{parent}/{_RENAMED[match[1]]}{match[2] or ''}")
+            if match and match[1] in renamed and parent.endswith(_HOLDERS):
+                file.move(path, f"{parent}/{renamed[match[1]]}{match[2] or ''}")
 
 
 # What holds layers by their classes; the second in the files of early releases of the format.

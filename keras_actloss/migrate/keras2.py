@@ -85,8 +85,13 @@ def parts(config):
     return {key: named(key, value) for key, value in config.items()}
 
 
+def _is_object(node):
+    """Whether a config is of an object, not a name or a function."""
+    return isinstance(node, dict) and isinstance(node.get("config"), dict)
+
+
 def loss(node):
-    if not isinstance(node, dict):
+    if not _is_object(node):
         return node
     config = {k: v for k, v in node["config"].items() if (k, v) != ("reduction", "auto")}
     config.pop("fn", None)
@@ -94,7 +99,7 @@ def loss(node):
 
 
 def metric(node):
-    if not isinstance(node, dict):
+    if not _is_object(node):
         return node
     if node["class_name"] == _OF_FUNCTION and isinstance(node["config"].get("fn"), str):
         return node["config"]["fn"]
@@ -102,7 +107,7 @@ def metric(node):
 
 
 def optimizer(node):
-    if not isinstance(node, dict):
+    if not _is_object(node):
         return node
     config = {k: v for k, v in node["config"].items() if k not in _GONE_OF_OPTIMIZERS}
     name = node["class_name"].removeprefix("Custom>")

@@ -44,6 +44,12 @@ def _below(where, config, default):
     return f"{where}/{name}" if where and name else where or name
 
 
+def _plain(value):
+    """A setting; of an array its entries."""
+    is_array = isinstance(value, dict) and value.get("class_name") in ("__numpy__", "__tensor__")
+    return value["config"]["value"] if is_array else value
+
+
 def _entry(found):
     """The config of an object in the form that every loader of Keras 3 and of Keras 2 takes."""
     settings = {
@@ -169,9 +175,7 @@ class Rewriter:
         if name is None or self._given(where, name):
             return keras2.loss(node)
         config = {} if isinstance(node, str) or _is_function(node) else node["config"]
-        # What was an array.
-        values = (v["config"]["value"] if isinstance(v, dict) else v for v in config.values())
-        config = dict(zip(config, values, strict=True))
+        config = {key: _plain(value) for key, value in config.items()}
         loss, sizes = LOSS_FUNCTIONS.get(name, name), set(outputs.values())
         try:
             if loss not in LOSSES:
