@@ -105,7 +105,8 @@ def _compile(model, config, rewriter, optimizer):
     config = rewriter.compiled(config, _outputs(model))
     if optimizer is not None:
         config["optimizer"] = optimizer
-    if all("metrics" in change.where for change in report.missing):
+    needed = ("compile, loss", "compile, optimizer")
+    if not any(change.where.startswith(needed) for change in report.missing):
         try:
             return model.compile_from_config(config)
         except (TypeError, ValueError) as error:
