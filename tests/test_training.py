@@ -124,7 +124,8 @@ def test_every_loss_trains():
         name = f"output_{i}"
         y[name], x[name] = testing.example_inputs(loss)
         features[name] = keras.Input(x[name].shape[1:], name=name)
-        dense = keras.layers.Dense(x[name].shape[-1])(features[name])
+        # Not drawn: boxes that happen not to overlap have nothing to learn from.
+        dense = keras.layers.Dense(x[name].shape[-1], kernel_initializer="identity")(features[name])
         outputs[name] = ends.get(loss.predictions, layers.Sigmoid)()(dense)
         owners[name] = loss
     # One model for all, since each compiles by itself in a second. TensorFlow traces for a minute.
