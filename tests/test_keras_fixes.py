@@ -116,6 +116,25 @@ def test_torch_cannot_compile_a_gradient_of_three_tensors():
     assert gradient.tolist() == [2, 2]
 
 
+GRADIENTS = """
+import keras, warnings
+from keras_actloss.core import keras_fixes
+for custom_gradient in (keras.ops.custom_gradient, keras_fixes.custom_gradient):
+    with warnings.catch_warnings(record=True) as caught:
+        assert custom_gradient(lambda x: (2 * x, None))(1.0) == 2
+    print(len(caught))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="one backend is enough: another is started")
+def test_keras_warns_of_gradients_that_nobody_takes():
+    environment = {**os.environ, "KERAS_BACKEND": "numpy"}
+    run = subprocess.run(
+        [sys.executable, "-c", GRADIENTS], env=environment, capture_output=True, text=True
+    )
+    assert run.stdout.split() == ["1", "0"], run.stderr
+
+
 @pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
 def test_ctc_cannot_be_compiled():
     import torch

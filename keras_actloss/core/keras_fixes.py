@@ -54,8 +54,10 @@ def custom_gradient(function):
     """`keras.ops.custom_gradient`, also of three tensors in a graph that torch compiles.
 
     Torch 2.13 cannot trace an autograd function that saves exactly three tensors, none of which
-    needs a gradient.
+    needs a gradient. On the backends without gradients Keras warns of every one.
     """
+    if keras.backend.backend() in ("numpy", "openvino"):
+        return lambda *tensors: function(*tensors)[0]
     if keras.backend.backend() != "torch":
         return ops.custom_gradient(function)
 

@@ -60,10 +60,12 @@ def runs_torch():
 def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
-    A graph that torch traces cannot end on a value: there it takes the `most` steps of any input.
+    A graph of torch or OpenVINO cannot end on a value: there it takes the `most` steps of any
+    input.
     """
     torch = keras.backend.backend() == "torch" and sys.modules["torch"]
-    if torch and (torch.compiler.is_compiling() or traced_by_torch()):
+    traced = torch and (torch.compiler.is_compiling() or traced_by_torch())
+    if traced or keras.backend.backend() == "openvino":
         for _ in range(most):
             state = step(*state)
         return state
