@@ -16,7 +16,7 @@ RESULTS := $(VENV)/results
 
 export TF_CPP_MIN_LOG_LEVEL = 3
 
-.PHONY: help demo test quick check try bench exports golden pictures oldest $(BACKENDS:%=test-%)
+.PHONY: help demo test quick check try bench nightly exports golden pictures oldest $(BACKENDS:%=test-%)
 
 help: ## list the targets
 	@echo "Targets, after 'make':"
@@ -62,6 +62,9 @@ pictures: $(VENV)/test.stamp ## draw the pictures of the README
 
 exports: $(VENV)/test.stamp ## export every activation to every format (ten minutes)
 	@$(RUN) tests/exports.py $(ARGS)
+
+nightly: ## run the tests with random inputs on twenty times as many, and new ones
+	@HYPOTHESIS_PROFILE=nightly $(MAKE) --no-print-directory test ARGS="-m hypothesis $(ARGS)"
 
 golden: $(VENV)/test.stamp ## write the files of this release that later ones must load
 	@for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(RUN) tests/golden.py || exit 1; done

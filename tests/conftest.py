@@ -11,7 +11,9 @@ from hypothesis import settings
 from keras_actloss.testing import NotApplicable
 
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
-settings.load_profile("suite")
+# For `make nightly`: twenty times as many, and others each time.
+settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=500)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -125,9 +125,15 @@ def flag(name, value):
         raise TypeError(f"{name} must be True or False, got {value!r}")
 
 
+def text_or_none(name, value):
+    if not isinstance(value, (str, type(None))):
+        raise TypeError(f"{name} must be a string or None, got {value!r}")
+
+
 def one_of(*options):
     def check(name, value):
-        if value not in options:
+        # An array has no single answer to whether it is an option.
+        if not isinstance(value, (str, int, type(None))) or value not in options:
             raise ValueError(
                 f"{name} must be one of {', '.join(map(repr, options))}, got {value!r}"
             )
@@ -163,6 +169,14 @@ def class_id_or_none(name, value):
         raise TypeError(f"{name} must be an integer class id or None, got {value!r}")
 
 
+def _all_numbers(value, test):
+    """Whether it is a flat sequence of at least one number, each of which passes `test`."""
+    try:
+        return not isinstance(value, str) and len(value) > 0 and all(test(float(n)) for n in value)
+    except (TypeError, ValueError):
+        return False
+
+
 def class_weights_or_none(name, value):
     if value is None:
         return
@@ -171,11 +185,7 @@ def class_weights_or_none(name, value):
             f"{name} must be a sequence with one weight a class, got a dict; "
             "write [weights[i] for i in range(num_classes)]"
         )
-    try:
-        fine = all(0 <= float(weight) < math.inf for weight in value)
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
+    if not _all_numbers(value, lambda weight: 0 <= weight < math.inf):
         raise ValueError(
             f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
             f"got {value!r}"
@@ -183,11 +193,7 @@ def class_weights_or_none(name, value):
 
 
 def class_counts(name, value):
-    try:
-        fine = len(value) > 0 and all(0 < float(count) < math.inf for count in value)
-    except (TypeError, ValueError):
-        fine = False
-    if not fine:
+    if not _all_numbers(value, lambda count: 0 < count < math.inf):
         raise ValueError(
             f"{name} must be a flat sequence of finite numbers above 0, one a class, got {value!r}"
         )

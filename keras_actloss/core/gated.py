@@ -3,7 +3,7 @@
 import keras
 from keras import ops
 
-from keras_actloss.core.checks import positive_integer_or_none
+from keras_actloss.core.checks import flag, positive_integer_or_none
 from keras_actloss.core.functions import settings_of
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 
@@ -76,6 +76,8 @@ class GatedLayer(ActivationLayer):
     `layer.load_projections`.
     """
 
+    own_checks = {"use_bias": flag}  # noqa: RUF012
+
     def __init__(
         self,
         units=None,
@@ -102,23 +104,23 @@ class GatedLayer(ActivationLayer):
         self.axis = axis
         self.gate = gate
         self.use_bias = use_bias
-        self.kernel_initializer = kernel_initializer
-        self.bias_initializer = bias_initializer
-        self.kernel_regularizer = kernel_regularizer
-        self.bias_regularizer = bias_regularizer
-        self.kernel_constraint = kernel_constraint
-        self.bias_constraint = bias_constraint
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.bias_initializer = keras.initializers.get(bias_initializer)
+        self.kernel_regularizer = keras.regularizers.get(kernel_regularizer)
+        self.bias_regularizer = keras.regularizers.get(bias_regularizer)
+        self.kernel_constraint = keras.constraints.get(kernel_constraint)
+        self.bias_constraint = keras.constraints.get(bias_constraint)
         self.projection = None
         if units is not None:
             self.projection = keras.layers.Dense(
                 2 * units,
                 use_bias=use_bias,
-                kernel_initializer=kernel_initializer,
-                bias_initializer=bias_initializer,
-                kernel_regularizer=kernel_regularizer,
-                bias_regularizer=bias_regularizer,
-                kernel_constraint=kernel_constraint,
-                bias_constraint=bias_constraint,
+                kernel_initializer=self.kernel_initializer,
+                bias_initializer=self.bias_initializer,
+                kernel_regularizer=self.kernel_regularizer,
+                bias_regularizer=self.bias_regularizer,
+                kernel_constraint=self.kernel_constraint,
+                bias_constraint=self.bias_constraint,
                 dtype=self.dtype_policy,
                 name="projection",
             )

@@ -8,9 +8,13 @@ import keras
 from keras import ops
 
 from keras_actloss.core import tensors
+from keras_actloss.core.checks import one_of
 from keras_actloss.core.settings import Configured
 
 Reduction = Literal["sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none"] | None
+check_reduction = one_of(
+    "sum_over_batch_size", "sum", "mean", "mean_with_sample_weight", "none", None
+)
 
 
 class LossArguments(TypedDict, total=False):
@@ -104,6 +108,7 @@ class Loss(Configured, keras.losses.Loss):
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
     ):
+        check_reduction(f"{type(self).__name__}: reduction", reduction)
         super().__init__(name=name or self._default_name(), reduction=reduction, dtype=dtype)
 
     def _default_name(self):

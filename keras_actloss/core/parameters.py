@@ -9,6 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
+from keras_actloss.core.checks import axes, finite, or_none
 from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.numerics import with_gradient
@@ -72,6 +73,13 @@ def parametric(value, *slopes):
     return function
 
 
+def _axes_or_all(name, value):
+    if isinstance(value, str) and value != "all":
+        raise ValueError(f"{name} must be None, axes or 'all', got {value!r}")
+    if value not in (None, "all"):
+        axes(name, value)
+
+
 class LearnedActivation(ActivationLayer):
     """Base class of the activation layers that learn parameters of their function.
 
@@ -98,6 +106,7 @@ class LearnedActivation(ActivationLayer):
     """
 
     shared_axes: int | Sequence[int] | Literal["all"] | None = None
+    own_checks = {"shared_axes": _axes_or_all}  # noqa: RUF012
 
     def __init__(self, **kwargs):
         for name in kwargs:
@@ -120,12 +129,8 @@ class LearnedActivation(ActivationLayer):
             scalar: Whether all channels share one entry. Defaults to `False`.
         """
         if isinstance(initializer, numbers.Real):
+            finite(f"{type(self).__name__}: {name}_initializer", initializer)
             initializer = keras.initializers.Constant(float(initializer))
-        if isinstance(self.shared_axes, str) and self.shared_axes != "all":
-            raise ValueError(
-                f"{type(self).__name__}: shared_axes must be None, axes or 'all', got "
-                f"{self.shared_axes!r}"
-            )
         setattr(self, f"{name}_initializer", keras.initializers.get(initializer))
         setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
         setattr(self, f"{name}_constraint", keras.constraints.get(constraint))

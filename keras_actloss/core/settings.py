@@ -8,15 +8,7 @@ import keras
 import numpy as np
 
 from keras_actloss.core.functions import check_settings, settings_of
-
-# Objects of Keras that a setting may hold; anything else in a file must be registered.
-_KERAS_MODULES = (
-    "keras.constraints",
-    "keras.initializers",
-    "keras.layers",
-    "keras.losses",
-    "keras.regularizers",
-)
+from keras_actloss.core.reading import restored_config
 
 
 def _constructor_arguments(cls, stop):
@@ -33,24 +25,6 @@ def _constructor_arguments(cls, stop):
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return tuple(names)
-
-
-def restored_setting(owner, name, value):
-    """A setting read from a file: objects only if registered or one of Keras's building blocks."""
-    if isinstance(value, (list, tuple)):
-        return type(value)(restored_setting(owner, name, item) for item in value)
-    if not isinstance(value, dict) or "class_name" not in value:
-        return value
-    kind = value["class_name"]
-    identifier = value.get("config") if kind == "function" else value.get("registered_name")
-    registered = isinstance(identifier, str) and keras.saving.get_registered_object(identifier)
-    if kind != "__numpy__" and not registered and value.get("module") not in _KERAS_MODULES:
-        raise ValueError(
-            f"{owner}: the config's {name} names {kind!r} of module {value.get('module')!r}, which "
-            "is not registered; register it with keras.saving.register_keras_serializable and "
-            "import it before loading"
-        )
-    return keras.saving.deserialize_keras_object(value, safe_mode=True)
 
 
 def as_list(value):
@@ -92,8 +66,11 @@ class Configured:
             if name not in cls._base_arguments
         )
 
+    # For settings that are not those of `fn`, their checks; `fn` brings its own.
+    own_checks: dict[str, Callable[[str, Any], None]] = {}  # noqa: RUF012
+
     def __setattr__(self, name, value):
-        checks = getattr(self.fn, "checks", {})
+        checks = {**self.own_checks, **getattr(self.fn, "checks", {})}
         if name in checks and name in self._settings:
             check_settings(type(self).__name__, {name: checks[name]}, {name: value})
         super().__setattr__(name, value)
@@ -145,10 +122,7 @@ class Configured:
                     f"{cls.__name__}: the config has the unknown keys {unknown}; it knows "
                     f"{sorted(known)}; was it written by a newer release or another class?"
                 )
-        return {
-            name: restored_setting(cls.__name__, name, value) if name in cls._settings else value
-            for name, value in config.items()
-        }
+        return restored_config(cls.__name__, config)
 
     def __repr__(self):
         return _shown(self, {name: getattr(self, name, None) for name in self._settings})

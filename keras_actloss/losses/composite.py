@@ -5,13 +5,14 @@ import math
 from typing import Unpack
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import finite
 from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.reading import restored_config
 from keras_actloss.core.registry import PACKAGE, register
-from keras_actloss.core.settings import restored_setting
 
 _MEAN = ("sum_over_batch_size", "mean")
 
@@ -90,7 +91,12 @@ class WeightedSum(Loss):
                 f"WeightedSum: losses must be a list of at least one loss, got {losses!r}"
             )
         self.losses = [_part(loss) for loss in losses]
-        weights = [1.0] * len(losses) if weights is None else list(weights)
+        weights = [1.0] * len(losses) if weights is None else weights
+        if not isinstance(weights, (list, tuple, np.ndarray)):
+            raise TypeError(
+                f"WeightedSum: weights must be a list of one number a part, got {weights!r}"
+            )
+        weights = list(weights)
         for weight in weights:
             finite("WeightedSum: each of weights", weight)
         if len(weights) != len(losses) or not any(weights):
@@ -236,4 +242,4 @@ class LossMetric(keras.metrics.Mean):
 
     @classmethod
     def from_config(cls, config):
-        return cls(**{**config, "loss": restored_setting(cls.__name__, "loss", config["loss"])})
+        return cls(**restored_config(cls.__name__, config))
