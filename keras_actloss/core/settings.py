@@ -11,20 +11,20 @@ from keras_actloss.core.functions import check_settings, settings_of
 from keras_actloss.core.reading import restored_config
 
 
-def _constructor_arguments(cls, stop):
-    """Names of the arguments that `cls` and its ancestors below `stop` take, own ones first."""
-    names = []
-    for ancestor in cls.__mro__:
-        if ancestor is stop:
+def _constructor_parameters(cls):
+    """What the constructor takes: its own, then what its `**kwargs` hands on to the base."""
+    found = {}
+    constructors = [ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor)]
+    for ancestor in constructors:
+        own = ancestor is constructors[0]
+        parameters = list(inspect.signature(ancestor.__init__).parameters.values())[1:]
+        for p in parameters:
+            of_keras = issubclass(cls._keras_base, ancestor) and p.name not in cls._base_arguments
+            if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and not of_keras:
+                found.setdefault(p.name, p if own else p.replace(kind=p.KEYWORD_ONLY))
+        if ancestor is cls._keras_base or all(p.kind is not p.VAR_KEYWORD for p in parameters):
             break
-        if "__init__" not in vars(ancestor):
-            continue
-        parameters = inspect.signature(ancestor.__init__).parameters.values()
-        fixed = [p for p in list(parameters)[1:] if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-        names += [p.name for p in fixed if p.name not in names]
-        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-            break
-    return tuple(names)
+    return found
 
 
 def as_list(value):
@@ -60,11 +60,10 @@ class Configured:
             if not hasattr(fn, "layer"):
                 fn.layer = cls
             cls.__doc__ = _joined_doc(cls, fn)
-        cls._settings = tuple(
-            name
-            for name in _constructor_arguments(cls, cls._keras_base)
-            if name not in cls._base_arguments
-        )
+        parameters = _constructor_parameters(cls)
+        cls._settings = tuple(name for name in parameters if name not in cls._base_arguments)
+        # For readers of `help` and of Jupyter, who would see `**kwargs` otherwise.
+        cls.__signature__ = inspect.Signature(list(parameters.values()))
 
     # For settings that are not those of `fn`, their checks; `fn` brings its own.
     own_checks: dict[str, Callable[[str, Any], None]] = {}  # noqa: RUF012
