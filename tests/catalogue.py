@@ -140,7 +140,7 @@ ACTIVATIONS = [
 ]
 
 # Layers that are no activations, with tests of their own.
-HEADS = [layers.CRF(), layers.OrdinalDense(4), layers.Viterbi()]
+HEADS = [layers.CRF(), layers.OrdinalDense(4), layers.SwiGLU(units=3), layers.Viterbi()]
 
 LOSSES = [
     losses.AsymmetricBinaryCrossentropy(),
