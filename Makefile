@@ -46,6 +46,7 @@ check: $(VENV)/check.stamp ## check format, lint and types
 	@$(VENV)/bin/ruff format --check
 	@$(VENV)/bin/ruff check
 	@$(VENV)/bin/pyright --pythonpath $(RUN)
+	@$(VENV)/bin/pyright --pythonpath $(RUN) --project tests/user_code.json
 
 try: $(VENV)/test.stamp ## all checks of one object on all backends: make try NAME=Huber
 	@$(if $(NAME),,$(error name the object, as in: make try NAME=Huber))

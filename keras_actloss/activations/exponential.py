@@ -1,6 +1,6 @@
 """Activations with an exponential branch, and the symmetric logarithm with its inverse."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -28,7 +28,7 @@ def _exact_elu(alpha, scale=1.0):
 
 
 @activation(alpha=non_negative)
-def elu(x, alpha=1.0):
+def elu(x: Any, alpha=1.0) -> Any:
     """Exponential linear unit: linear right of zero, saturating at `-alpha` left of it.
 
     Take it for networks without normalization: its outputs have a mean closer to zero than those
@@ -72,7 +72,7 @@ class ELU(ActivationLayer, fn=elu):
 
 
 @activation()
-def selu(x):
+def selu(x: Any) -> Any:
     """Scaled exponential linear unit: keeps activations near mean 0 and variance 1 by itself.
 
     Take it for deep dense networks without normalization, with `lecun_normal` initial weights and
@@ -113,7 +113,7 @@ class SELU(ActivationLayer, fn=selu):
 
 
 @activation(alpha=positive)
-def celu(x, alpha=1.0):
+def celu(x: Any, alpha=1.0) -> Any:
     """Continuously differentiable ELU: its slope at zero is 1 from both sides whatever `alpha`.
 
     Take it instead of `elu` when `alpha` is not 1, where the slope of `elu` jumps.
@@ -162,7 +162,7 @@ class CELU(ActivationLayer, fn=celu):
 
 
 @activation()
-def exponential(x):
+def exponential(x: Any) -> Any:
     """Exponential function: any number to a positive one.
 
     Take it for the rate of a Poisson output or a variance, whose loss is then convex in the
@@ -201,7 +201,7 @@ class Exponential(ActivationLayer, fn=exponential):
 
 
 @activation()
-def symlog(x):
+def symlog(x: Any) -> Any:
     """Symmetric logarithm: the identity near zero, logarithmic in both tails.
 
     Take it to squash inputs or targets of unknown scale, as rewards, without losing their sign;
@@ -245,7 +245,7 @@ class Symlog(ActivationLayer, fn=symlog):
 
 
 @activation()
-def symexp(x):
+def symexp(x: Any) -> Any:
     """Symmetric exponential: the identity near zero, exponential in both tails.
 
     Take it to bring predictions of `symlog` targets back to their scale. It overflows float32

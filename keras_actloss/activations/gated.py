@@ -1,7 +1,7 @@
 """Gated activations: one half of an axis lets the other half through."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from keras import ops
 
@@ -65,7 +65,7 @@ def _gated(name, x, axis, gate, opening, through=_LINEAR):
 
 
 @activation(**_ORDER)
-def glu(x, axis=-1, gate="last"):
+def glu(x: Any, axis=-1, gate="last") -> Any:
     """Gated linear unit: one half of the input, let through by the sigmoid of the other half.
 
     Take it for convolutional and sequence models that want a linear path for the gradient; in
@@ -119,7 +119,7 @@ class GLU(GatedLayer, fn=glu):
 
 
 @activation(**_ORDER)
-def bilinear(x, axis=-1, gate="last"):
+def bilinear(x: Any, axis=-1, gate="last") -> Any:
     """Product of the two halves of the input: a gate without a curve.
 
     Take it where a nonlinearity should cost one multiplication, as in image restoration.
@@ -172,7 +172,7 @@ _TANH = _Curve(ops.tanh, ops.tanh, tanh_slope)
 
 
 @activation(**_ORDER)
-def gtu(x, axis=-1, gate="last"):
+def gtu(x: Any, axis=-1, gate="last") -> Any:
     """Gated tanh unit: the tanh of one half, let through by the sigmoid of the other half.
 
     Take it for autoregressive models of audio and images in the manner of WaveNet, whose outputs
@@ -220,7 +220,7 @@ class GTU(GatedLayer, fn=gtu):
 
 
 @activation(**_ORDER)
-def swiglu(x, axis=-1, gate="first"):
+def swiglu(x: Any, axis=-1, gate="first") -> Any:
     """Gated linear unit with SiLU for the sigmoid, the gate in front.
 
     The feed-forward unit of most language models since 2022. Look up where a checkpoint keeps the
@@ -269,7 +269,7 @@ class SwiGLU(GatedLayer, fn=swiglu):
 
 
 @activation(**_ORDER, approximate=flag)
-def geglu(x, axis=-1, gate="last", approximate=False):
+def geglu(x: Any, axis=-1, gate="last", approximate=False) -> Any:
     """Gated linear unit with GELU for the sigmoid.
 
     The feed-forward unit of T5 1.1, Gemma and diffusion transformers; beside `swiglu` it makes
@@ -336,7 +336,7 @@ _RELU = _Curve(ops.relu, lambda x: (ops.relu(x), 1.0), lambda x: (ops.cast(x > 0
 
 
 @activation(**_ORDER)
-def reglu(x, axis=-1, gate="last"):
+def reglu(x: Any, axis=-1, gate="last") -> Any:
     """Gated linear unit with ReLU for the sigmoid: the gate is shut or wide open.
 
     Take it where sparse activations pay, or where exponentials are dear.
@@ -383,7 +383,7 @@ class ReGLU(GatedLayer, fn=reglu):
 
 
 @activation(**_ORDER, alpha=positive, limit=positive)
-def swiglu_clipped(x, axis=-1, gate="interleaved", alpha=1.702, limit=7.0):
+def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) -> Any:
     """SwiGLU with both halves bounded and 1 added to the linear one, as gpt-oss has it.
 
     Take it to load such models, or where the products of `swiglu` overflow 16-bit floats. The gate

@@ -6,7 +6,7 @@ then that one learns, and the plain one holds the settings it is given.
 
 import math
 import numbers
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -15,14 +15,21 @@ from keras_actloss.core import tensors
 from keras_actloss.core.checks import integer_axis, number, or_tensor, positive_integer
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Axes,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.numerics import expm1, polynomial, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
 
 @activation(num_units=positive_integer, axis=integer_axis)
-def maxout(x, num_units, axis=-1):
+def maxout(x: Any, num_units: Any, axis=-1) -> Any:
     """Largest of several linear pieces: the maximum over groups of channels.
 
     Take it after a layer with a multiple of `num_units` channels, with dropout; it learns the
@@ -96,7 +103,7 @@ class Maxout(ActivationLayer, fn=maxout):
 
 
 @activation(alpha=or_tensor(number))
-def prelu(x, alpha):
+def prelu(x: Any, alpha: Any) -> Any:
     """Rectifier whose slope left of zero is a parameter.
 
     Take it instead of `leaky_relu` where some data is at hand to find the slope, as in image
@@ -149,10 +156,10 @@ class PReLU(LearnedActivation, fn=prelu):
 
     def __init__(
         self,
-        alpha_initializer="zeros",
-        alpha_regularizer=None,
-        alpha_constraint=None,
-        shared_axes=None,
+        alpha_initializer: Initializer = "zeros",
+        alpha_regularizer: Regularizer = None,
+        alpha_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -161,7 +168,7 @@ class PReLU(LearnedActivation, fn=prelu):
 
 
 @activation(tau=or_tensor(number), alpha=or_tensor(number))
-def tlu(x, tau, alpha=0.0):
+def tlu(x: Any, tau: Any, alpha=0.0) -> Any:
     """Thresholded linear unit: a rectifier whose floor is a parameter.
 
     Take it after a normalization that does not center, as filter response normalization, where the
@@ -216,13 +223,13 @@ class TLU(LearnedActivation, fn=tlu):
     def __init__(
         self,
         affine=False,
-        tau_initializer="zeros",
-        tau_regularizer=None,
-        tau_constraint=None,
-        alpha_initializer="zeros",
-        alpha_regularizer=None,
-        alpha_constraint=None,
-        shared_axes=None,
+        tau_initializer: Initializer = "zeros",
+        tau_regularizer: Regularizer = None,
+        tau_constraint: Constraint = None,
+        alpha_initializer: Initializer = "zeros",
+        alpha_regularizer: Regularizer = None,
+        alpha_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -236,7 +243,7 @@ class TLU(LearnedActivation, fn=tlu):
 
 
 @activation(scale=or_tensor(number), bias=or_tensor(number))
-def star_relu(x, scale=0.8944, bias=-0.4472):
+def star_relu(x: Any, scale=0.8944, bias=-0.4472) -> Any:
     """Square of the rectifier, scaled and shifted.
 
     Take it instead of `gelu` in transformers that have to be fast. The defaults give mean 0 and
@@ -297,12 +304,12 @@ class LearnedStarReLU(LearnedActivation, fn=star_relu):
 
     def __init__(
         self,
-        scale_initializer=0.8944,
-        scale_regularizer=None,
-        scale_constraint=None,
-        bias_initializer=-0.4472,
-        bias_regularizer=None,
-        bias_constraint=None,
+        scale_initializer: Initializer = 0.8944,
+        scale_regularizer: Regularizer = None,
+        scale_constraint: Constraint = None,
+        bias_initializer: Initializer = -0.4472,
+        bias_regularizer: Regularizer = None,
+        bias_constraint: Constraint = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -311,7 +318,7 @@ class LearnedStarReLU(LearnedActivation, fn=star_relu):
 
 
 @activation(alpha=or_tensor(number), gamma=or_tensor(number), beta=or_tensor(number))
-def dynamic_tanh(x, alpha=0.5, gamma=1.0, beta=0.0):
+def dynamic_tanh(x: Any, alpha=0.5, gamma=1.0, beta=0.0) -> Any:
     """Hyperbolic tangent with a learned width, gain and offset, in place of a normalization layer.
 
     Take it where a transformer has layer normalization: it needs no statistics. Large language
@@ -362,16 +369,16 @@ class DynamicTanh(LearnedActivation, fn=dynamic_tanh):
 
     def __init__(
         self,
-        alpha_initializer=0.5,
-        alpha_regularizer=None,
-        alpha_constraint=None,
-        gamma_initializer="ones",
-        gamma_regularizer=None,
-        gamma_constraint=None,
-        beta_initializer="zeros",
-        beta_regularizer=None,
-        beta_constraint=None,
-        shared_axes=None,
+        alpha_initializer: Initializer = 0.5,
+        alpha_regularizer: Regularizer = None,
+        alpha_constraint: Constraint = None,
+        gamma_initializer: Initializer = "ones",
+        gamma_regularizer: Regularizer = None,
+        gamma_constraint: Constraint = None,
+        beta_initializer: Initializer = "zeros",
+        beta_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -387,7 +394,7 @@ _ALPHA_N = math.log(math.expm1(0.3))
 
 
 @activation(alpha_p=or_tensor(number), alpha_n=or_tensor(number), beta=or_tensor(number))
-def xielu(x, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5):
+def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
     """Expanded integral of ELU: quadratic right of zero, linear far left of it.
 
     Take it instead of `squared_relu` in language models: its slope left of zero adapts by layer.
@@ -462,12 +469,12 @@ class XIELU(LearnedActivation, fn=xielu):
 
     def __init__(
         self,
-        alpha_p_initializer=_ALPHA_P,
-        alpha_p_regularizer=None,
-        alpha_p_constraint=None,
-        alpha_n_initializer=_ALPHA_N,
-        alpha_n_regularizer=None,
-        alpha_n_constraint=None,
+        alpha_p_initializer: Initializer = _ALPHA_P,
+        alpha_p_regularizer: Regularizer = None,
+        alpha_p_constraint: Constraint = None,
+        alpha_n_initializer: Initializer = _ALPHA_N,
+        alpha_n_regularizer: Regularizer = None,
+        alpha_n_constraint: Constraint = None,
         beta=0.5,
         **kwargs: Unpack[LayerArguments],
     ):

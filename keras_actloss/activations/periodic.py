@@ -1,7 +1,7 @@
 """Activations with a sine in them, for data that repeats."""
 
 import numbers
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -9,7 +9,14 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Axes,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -71,7 +78,7 @@ _snake = parametric(
 
 
 @activation(frequency=or_tensor(positive))
-def snake(x, frequency=1.0):
+def snake(x: Any, frequency=1.0) -> Any:
     """Snake: the identity with ripples, which never turns back.
 
     Take it where the target is periodic, as in audio and seasonal series: unlike `sine` it can be
@@ -125,10 +132,10 @@ class LearnedSnake(LearnedActivation, fn=snake):
 
     def __init__(
         self,
-        frequency_initializer="ones",
-        frequency_regularizer=None,
-        frequency_constraint=None,
-        shared_axes=None,
+        frequency_initializer: Initializer = "ones",
+        frequency_regularizer: Regularizer = None,
+        frequency_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -137,7 +144,7 @@ class LearnedSnake(LearnedActivation, fn=snake):
 
 
 @activation(frequency=or_tensor(positive), magnitude=or_tensor(positive))
-def snake_beta(x, frequency=1.0, magnitude=1.0):
+def snake_beta(x: Any, frequency=1.0, magnitude=1.0) -> Any:
     """Snake with ripples whose height does not depend on their frequency.
 
     Take it instead of `snake` in vocoders, with both parameters learned (`LearnedSnakeBeta`): a
@@ -191,13 +198,13 @@ class LearnedSnakeBeta(LearnedActivation, fn=snake_beta):
 
     def __init__(
         self,
-        frequency_initializer="ones",
-        frequency_regularizer=None,
-        frequency_constraint=None,
-        magnitude_initializer="ones",
-        magnitude_regularizer=None,
-        magnitude_constraint=None,
-        shared_axes=None,
+        frequency_initializer: Initializer = "ones",
+        frequency_regularizer: Regularizer = None,
+        frequency_constraint: Constraint = None,
+        magnitude_initializer: Initializer = "ones",
+        magnitude_regularizer: Regularizer = None,
+        magnitude_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -207,7 +214,7 @@ class LearnedSnakeBeta(LearnedActivation, fn=snake_beta):
 
 
 @activation(frequency=or_tensor(positive))
-def sine(x, frequency=30.0):
+def sine(x: Any, frequency=30.0) -> Any:
     """Sine of the input times a frequency.
 
     Take it for networks that represent a signal by its coordinates (SIREN), with the kernels drawn

@@ -1,6 +1,6 @@
 """Identity and rectifiers: zero or almost zero left of a threshold, growing right of it."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -12,7 +12,7 @@ from keras_actloss.core.registry import register
 
 
 @activation()
-def linear(x):
+def linear(x: Any) -> Any:
     """The input, unchanged.
 
     Take it where an interface wants an activation and none is meant, as on a regression output.
@@ -50,7 +50,7 @@ class Linear(ActivationLayer, fn=linear):
 
 
 @activation(negative_slope=non_negative, max_value=or_none(non_negative), threshold=non_negative)
-def relu(x, negative_slope=0.0, max_value=None, threshold=0.0):
+def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> Any:
     """Rectified linear unit: the positive part.
 
     The default of hidden layers. Take `leaky_relu` or `elu` where units die, a `max_value` of 6
@@ -116,7 +116,7 @@ class ReLU(ActivationLayer, fn=relu):
 
 
 @activation()
-def relu6(x):
+def relu6(x: Any) -> Any:
     """Rectifier that stops at 6: `relu` for networks that will be quantized.
 
     A bounded output spreads few bits over a known range. Take `relu` with a `max_value` for
@@ -155,7 +155,7 @@ class ReLU6(ActivationLayer, fn=relu6):
 
 
 @activation(negative_slope=non_negative)
-def leaky_relu(x, negative_slope=0.3):
+def leaky_relu(x: Any, negative_slope=0.3) -> Any:
     """Rectifier with a small slope left of zero, so that no unit is without gradient.
 
     Take it where `relu` leaves units dead, as in discriminators. The default slope is that of
@@ -215,7 +215,7 @@ def _above(x, threshold, default_value):
 
 
 @activation(threshold=number, default_value=number)
-def threshold(x, threshold=1.0, default_value=0.0):
+def threshold(x: Any, threshold=1.0, default_value=0.0) -> Any:
     """The input where it exceeds a threshold, a constant elsewhere.
 
     Take it to cut off small responses without moving the large ones; `soft_shrink` moves them and
@@ -258,7 +258,7 @@ class Threshold(ActivationLayer, fn=threshold):
 
 
 @activation(theta=non_negative)
-def thresholded_relu(x, theta=1.0):
+def thresholded_relu(x: Any, theta=1.0) -> Any:
     """Rectifier without the part below a threshold: it jumps from 0 to the threshold there.
 
     Take it for sparse codes without biases, and to load models that use the layer of that name of
@@ -302,7 +302,7 @@ class ThresholdedReLU(ActivationLayer, fn=thresholded_relu):
 
 
 @activation()
-def squared_relu(x):
+def squared_relu(x: Any) -> Any:
     """Square of the positive part.
 
     Take it in the feed-forward blocks of transformers, where it is as cheap as `relu` and its
@@ -345,7 +345,7 @@ class SquaredReLU(ActivationLayer, fn=squared_relu):
 
 
 @activation(axis=integer_axis)
-def crelu(x, axis=-1):
+def crelu(x: Any, axis=-1) -> Any:
     """Concatenated rectifier: the positive and the negative part, side by side.
 
     Take it where filters come in pairs of opposite sign, as in the first layers of an image
@@ -405,7 +405,7 @@ _parabola = with_gradient(
 
 
 @activation()
-def sparse_plus(x):
+def sparse_plus(x: Any) -> Any:
     """Softplus with a finite tail: a parabola between -1 and 1 joins 0 to the identity.
 
     Take it for a smooth rectifier without exponentials whose output is exactly 0 left of -1.
@@ -453,7 +453,7 @@ def _hard_silu_gradient(upstream, x):
 
 
 @activation()
-def hard_silu(x):
+def hard_silu(x: Any) -> Any:
     """Piecewise quadratic stand-in for `silu`, also called hard swish.
 
     Take it for networks on phones and microcontrollers, where an exponential is dear.

@@ -1,7 +1,7 @@
 """Activations that multiply their input by a smooth gate of itself: silu, gelu and their kin."""
 
 import numbers
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -9,7 +9,14 @@ from keras import ops
 from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Axes,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.numerics import polynomial, tanh_slope, with_gradient
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
@@ -90,7 +97,7 @@ _exact_lisht = with_gradient(lambda x: x * ops.tanh(x), _lisht_gradient)
 
 
 @activation()
-def silu(x):
+def silu(x: Any) -> Any:
     """Sigmoid linear unit: the input times its own sigmoid, a smooth `relu`.
 
     The default of modern convolutional networks and of the gates of language models. Take `gelu`
@@ -129,7 +136,7 @@ class SiLU(ActivationLayer, fn=silu):
 
 
 @activation(beta=or_tensor(finite))
-def swish(x, beta=1.0):
+def swish(x: Any, beta=1.0) -> Any:
     """`silu` with a gate of another steepness, fixed or learned.
 
     Between the linear `x / 2` at `beta = 0` and `relu` for large `beta`. Take `silu` for
@@ -184,10 +191,10 @@ class LearnedSwish(LearnedActivation, fn=swish):
 
     def __init__(
         self,
-        beta_initializer="ones",
-        beta_regularizer=None,
-        beta_constraint=None,
-        shared_axes=None,
+        beta_initializer: Initializer = "ones",
+        beta_regularizer: Regularizer = None,
+        beta_constraint: Constraint = None,
+        shared_axes: Axes = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -196,7 +203,7 @@ class LearnedSwish(LearnedActivation, fn=swish):
 
 
 @activation()
-def quick_gelu(x):
+def quick_gelu(x: Any) -> Any:
     """`gelu` with a logistic gate, as CLIP was trained with.
 
     Take it for weights that were trained with it. In a new network `gelu` is as good, and its
@@ -235,7 +242,7 @@ class QuickGELU(ActivationLayer, fn=quick_gelu):
 
 
 @activation(approximate=flag)
-def gelu(x, approximate=False):
+def gelu(x: Any, approximate=False) -> Any:
     """Gaussian error linear unit: the input times the normal distribution function of it.
 
     The default of transformers. The weights say which form: BERT and ViT were trained with the
@@ -283,7 +290,7 @@ class GELU(ActivationLayer, fn=gelu):
 
 
 @activation()
-def mish(x):
+def mish(x: Any) -> Any:
     """Self-regularized gate: the input times the hyperbolic tangent of its `softplus`.
 
     Take it in detectors of the YOLO family, whose weights were trained with it; elsewhere `silu`
@@ -322,7 +329,7 @@ class Mish(ActivationLayer, fn=mish):
 
 
 @activation()
-def lisht(x):
+def lisht(x: Any) -> Any:
     """Linearly scaled hyperbolic tangent: even, never negative, like a smooth `abs(x)`.
 
     Take it where the sign of a feature does not matter; unlike `silu` and `mish` it keeps large

@@ -1,6 +1,6 @@
 """Shrinkage: activations that pull small inputs to zero and keep large ones."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -27,7 +27,7 @@ def _is_native(lower, upper):
 
 
 @activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
-def hard_shrink(x, threshold=0.5, lower=None, upper=None):
+def hard_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> Any:
     """Zero inside an interval around 0, the input outside of it.
 
     Take it to drop small coefficients, of a wavelet transform say, and keep the others as they
@@ -85,7 +85,7 @@ class HardShrink(ActivationLayer, fn=hard_shrink):
 
 
 @activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
-def soft_shrink(x, threshold=0.5, lower=None, upper=None):
+def soft_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> Any:
     """The distance to an interval around 0, with its sign: zero inside, moved towards 0 outside.
 
     Take it for sparse codes, as the step that an L1 penalty calls for; `hard_shrink` leaves large
@@ -176,7 +176,7 @@ def _tanh_shrink_gradient(upstream, x):
 
 
 @activation()
-def tanh_shrink(x):
+def tanh_shrink(x: Any) -> Any:
     """What `tanh` takes away: almost zero around 0, the input moved by 1 far from it.
 
     Take it for a smooth shrinkage, between `soft_shrink` and the identity. It is right near zero,

@@ -1,6 +1,6 @@
 """S-shaped activations, smooth and piecewise linear, and the logarithm of the logistic sigmoid."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -22,7 +22,7 @@ def _tanh_gradient(upstream, x):
 
 
 @activation()
-def sigmoid(x):
+def sigmoid(x: Any) -> Any:
     """Logistic sigmoid: a logit to a probability.
 
     Take it for binary and multi-label outputs; the cross-entropies of this package recover the
@@ -62,7 +62,7 @@ class Sigmoid(ActivationLayer, fn=sigmoid):
 
 
 @activation()
-def tanh(x):
+def tanh(x: Any) -> Any:
     """Hyperbolic tangent: a sigmoid centered on zero, between -1 and 1.
 
     Take it for recurrent cells and bounded outputs.
@@ -100,7 +100,7 @@ class Tanh(ActivationLayer, fn=tanh):
 
 
 @activation()
-def log_sigmoid(x):
+def log_sigmoid(x: Any) -> Any:
     """Logarithm of the logistic sigmoid: a logit to a log-probability.
 
     Take it wherever `log(sigmoid(x))` is meant, which is minus infinity below -88.
@@ -145,7 +145,7 @@ class LogSigmoid(ActivationLayer, fn=log_sigmoid):
 
 
 @activation()
-def softsign(x):
+def softsign(x: Any) -> Any:
     """Sigmoid of algebraic operations only, between -1 and 1.
 
     Take it instead of `tanh` where units should saturate late: its slope falls off as `1 / x**2`.
@@ -188,7 +188,7 @@ class Softsign(ActivationLayer, fn=softsign):
 
 
 @activation(cap=positive)
-def softcap(x, cap):
+def softcap(x: Any, cap: Any) -> Any:
     """Soft clipping: the identity near zero, bounded by `-cap` and `cap`.
 
     Take it to keep logits in a range without the zero gradient of a hard clip: Gemma 2 caps its
@@ -239,7 +239,7 @@ class Softcap(ActivationLayer, fn=softcap):
 
 
 @activation(min_value=number, max_value=number)
-def hard_tanh(x, min_value=-1.0, max_value=1.0):
+def hard_tanh(x: Any, min_value=-1.0, max_value=1.0) -> Any:
     """The input, clipped: a tanh made of three straight lines.
 
     Take it for a bounded output that costs nothing, or to clip to a range of your own. The
@@ -293,7 +293,7 @@ class HardTanh(ActivationLayer, fn=hard_tanh):
 
 
 @activation()
-def hard_sigmoid(x):
+def hard_sigmoid(x: Any) -> Any:
     """Piecewise linear stand-in for `sigmoid`: 0 left of -3, 1 right of 3.
 
     Take it for gates on devices where an exponential is dear. Models of Keras 2 have the steeper
@@ -336,7 +336,7 @@ def _line(x):
 
 
 @activation()
-def sparse_sigmoid(x):
+def sparse_sigmoid(x: Any) -> Any:
     """Sigmoid that reaches its limits: 0 left of -1, 1 right of 1, a straight line between.
 
     Take it for probabilities that may be exactly 0 or 1, as `sparsemax` gives them for more than

@@ -1,7 +1,7 @@
 """Activations onto the probability simplex."""
 
 from collections.abc import Sequence
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 import numpy as np
@@ -61,7 +61,7 @@ def _exact_log_softmax(axis):
 
 
 @activation(axis=axes)
-def softmax(x, axis: int | Sequence[int] = -1, mask=None):
+def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
     """Softmax: logits to probabilities that sum to 1 along an axis.
 
     Take it for the output of a classifier with exclusive classes, and for attention weights with
@@ -128,7 +128,7 @@ class Softmax(ActivationLayer, fn=softmax):
 
 
 @activation(axis=axes)
-def softmin(x, axis: int | Sequence[int] = -1, mask=None):
+def softmin(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
     """Softmin: costs or distances to probabilities, the smallest of which gets the most.
 
     Take it where small is good, as in attention by distance or soft assignment to centers.
@@ -173,7 +173,7 @@ class Softmin(Softmax, fn=softmin):
 
 
 @activation(axis=integer_axis)
-def log_softmax(x, axis=-1):
+def log_softmax(x: Any, axis=-1) -> Any:
     """Logarithm of the softmax, computed without forming the probabilities.
 
     Take it where log-probabilities are wanted; `log(softmax(x))` is minus infinity where a
@@ -243,7 +243,7 @@ def _relaxed_choice(x, noisy, temperature, hard, axis, seed):
 
 
 @activation(temperature=positive, hard=flag, axis=integer_axis)
-def gumbel_softmax(x, temperature=1.0, hard=False, axis=-1, seed=None):
+def gumbel_softmax(x: Any, temperature=1.0, hard=False, axis=-1, seed: Any = None) -> Any:
     """Gumbel-softmax: a random choice among classes that has a gradient.
 
     Take it where a network samples a category, as in discrete latent variables or learned
@@ -329,7 +329,7 @@ def _padded(x, axis, fill, before=0, after=0):
 
 
 @activation(axis=integer_axis)
-def ordinal_softmax(x, axis=-1):
+def ordinal_softmax(x: Any, axis=-1) -> Any:
     """Logits of exceeding each level of an ordered scale to probabilities of the levels.
 
     Take it behind the outputs of an ordinal model (CORAL, proportional odds), where entry `k` is
@@ -424,7 +424,7 @@ def _products(x, axis):
 
 
 @activation(axis=integer_axis)
-def conditional_softmax(x, axis=-1):
+def conditional_softmax(x: Any, axis=-1) -> Any:
     """Logits of going on beyond each level of an ordered scale to probabilities of the levels.
 
     Take it behind the outputs of a CORN or continuation-ratio model, where entry `k` is the logit

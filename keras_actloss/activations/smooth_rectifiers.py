@@ -1,6 +1,6 @@
 """Smooth rectifiers: the positive part with its corner rounded off."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -12,7 +12,7 @@ from keras_actloss.core.registry import register
 
 
 @activation(beta=positive)
-def softplus(x, beta=1.0):
+def softplus(x: Any, beta=1.0) -> Any:
     """Smooth rectifier: the positive part, off by less than `0.7 / beta`.
 
     Take it for outputs that must be positive, as a scale or a rate, and instead of `relu` where
@@ -65,7 +65,7 @@ class Softplus(ActivationLayer, fn=softplus):
 
 
 @activation()
-def shifted_softplus(x):
+def shifted_softplus(x: Any) -> Any:
     """Softplus moved down by `log(2)`, so that zero stays zero.
 
     Take it for networks of atomic energies and forces, which need all derivatives of a function
@@ -109,7 +109,7 @@ class ShiftedSoftplus(ActivationLayer, fn=shifted_softplus):
 
 
 @activation(b=positive)
-def squareplus(x, b=4):
+def squareplus(x: Any, b=4) -> Any:
     """Smooth rectifier of algebraic operations only, a branch of a hyperbola.
 
     Take it instead of `softplus` where exponentials are dear; its left tail falls off as `1 / x`,

@@ -1,7 +1,7 @@
 """Activations onto the probability simplex that give exact zeros."""
 
 import numbers
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -9,13 +9,19 @@ from keras_actloss.core import simplex
 from keras_actloss.core.checks import above_one, integer_axis
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.core.registry import register
 
 
 @activation(axis=integer_axis)
-def sparsemax(x, axis=-1):
+def sparsemax(x: Any, axis=-1) -> Any:
     """Sparsemax: the point of the probability simplex that is closest to the logits.
 
     Take it instead of `softmax` where few classes or positions should get everything and the others
@@ -67,7 +73,7 @@ class Sparsemax(ActivationLayer, fn=sparsemax):
 
 
 @activation(axis=integer_axis)
-def entmax15(x, axis=-1):
+def entmax15(x: Any, axis=-1) -> Any:
     """1.5-entmax: between softmax and sparsemax, sparse and with a smooth edge.
 
     Take it instead of `softmax` for sparse attention and sparse outputs: unlike with `sparsemax`
@@ -124,7 +130,7 @@ def _above_one_or_tensor(name, value):
 
 
 @activation(alpha=_above_one_or_tensor, axis=integer_axis)
-def entmax(x, alpha=1.5, axis=-1):
+def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
     """Entmax: from softmax (`alpha` towards 1) through sparsemax (2) to a single one (infinity).
 
     Take it where the right sparsity is not known: `alpha` may be a tensor, and has a gradient. For
@@ -199,9 +205,9 @@ class LearnedEntmax(LearnedActivation, fn=entmax):
     def __init__(
         self,
         axis=-1,
-        alpha_initializer=1.5,
-        alpha_regularizer=None,
-        alpha_constraint=None,
+        alpha_initializer: Initializer = 1.5,
+        alpha_regularizer: Regularizer = None,
+        alpha_constraint: Constraint = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)

@@ -1,6 +1,6 @@
 """Activations that draw random numbers in training."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
@@ -15,7 +15,7 @@ from keras_actloss.core.registry import register
 
 
 @activation(lower=non_negative, upper=non_negative)
-def rrelu(x, lower=1 / 8, upper=1 / 3, training=False, seed=None):
+def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) -> Any:
     """Rectifier with a random slope left of zero in training, the mean slope afterwards.
 
     Take it instead of `leaky_relu` on small data sets, where the noise regularizes.

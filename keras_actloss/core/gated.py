@@ -5,7 +5,13 @@ from keras import ops
 
 from keras_actloss.core.checks import flag, positive_integer_or_none
 from keras_actloss.core.functions import settings_of
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 
 
 def halved(name, shape, axis):
@@ -49,12 +55,12 @@ class ProjectionArguments(LayerArguments, total=False):
     """What a gated layer with `units` takes for its projections, as in `keras.layers.Dense`."""
 
     use_bias: bool
-    kernel_initializer: str | keras.initializers.Initializer
-    bias_initializer: str | keras.initializers.Initializer
-    kernel_regularizer: str | keras.regularizers.Regularizer | None
-    bias_regularizer: str | keras.regularizers.Regularizer | None
-    kernel_constraint: str | keras.constraints.Constraint | None
-    bias_constraint: str | keras.constraints.Constraint | None
+    kernel_initializer: Initializer
+    bias_initializer: Initializer
+    kernel_regularizer: Regularizer
+    bias_regularizer: Regularizer
+    kernel_constraint: Constraint
+    bias_constraint: Constraint
 
 
 class GatedLayer(ActivationLayer):
@@ -84,12 +90,12 @@ class GatedLayer(ActivationLayer):
         axis=-1,
         gate="last",
         use_bias=True,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
@@ -135,6 +141,18 @@ class GatedLayer(ActivationLayer):
 
     def resized_mask(self, mask, axis):
         return ops.logical_and(*halves(mask, axis, self.gate))
+
+    def quantized_call(self, inputs):
+        return self.call(inputs)
+
+    def get_config(self):
+        config = super().get_config()
+        if self.projection is not None:
+            # Keras quantizes what has no layers inside: of this layer the projection alone.
+            config["dtype"] = keras.saving.serialize_keras_object(self.projection.dtype_policy)
+        return config
+
+    _base_get_config = get_config
 
     def compute_output_shape(self, input_shape):
         if self.units is not None:

@@ -1,10 +1,17 @@
 """The base class of the activation layers."""
 
-from typing import TypedDict
+from collections.abc import Sequence
+from typing import Literal, TypedDict
 
 import keras
 
 from keras_actloss.core.settings import Configured
+
+# What the constructors of layers with weights take.
+Initializer = str | float | keras.initializers.Initializer
+Regularizer = str | keras.regularizers.Regularizer | None
+Constraint = str | keras.constraints.Constraint | None
+Axes = int | Sequence[int] | Literal["all"] | None
 
 
 class LayerArguments(TypedDict, total=False):

@@ -121,7 +121,7 @@ class Loss(Configured, keras.losses.Loss):
         masked = {"mask": mask} if self._takes_mask else {}
         return self.apply_fn(y_true, y_pred, **masked)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> Any:
         y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
         mask = tensors.get_mask(y_pred)
         dtype = tensors.wide(self.dtype)
@@ -225,13 +225,13 @@ class Loss(Configured, keras.losses.Loss):
             mean = mean * tensors.replica_share(mean.dtype)
         return mean
 
-    def get_config(self):
+    def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dtype": self.dtype, **self.own_config()}
 
     _base_get_config = get_config
 
     @classmethod
-    def from_config(cls, config):
+    def from_config(cls, config: dict[str, Any]):
         return cls(**cls.restored(config))
 
 

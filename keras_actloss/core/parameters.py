@@ -1,8 +1,6 @@
 """Parameters of activations: numbers, tensors that broadcast to `x`, and weights of a layer."""
 
 import numbers
-from collections.abc import Sequence
-from typing import Literal
 
 import keras
 import numpy as np
@@ -11,7 +9,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, finite, or_none
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.layer import ActivationLayer
+from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import with_gradient
 
 
@@ -74,10 +72,10 @@ def parametric(value, *slopes):
 
 
 def _axes_or_all(name, value):
-    if isinstance(value, str) and value != "all":
+    if not isinstance(value, str):
+        or_none(axes)(name, value)
+    elif value != "all":
         raise ValueError(f"{name} must be None, axes or 'all', got {value!r}")
-    if value not in (None, "all"):
-        axes(name, value)
 
 
 class LearnedActivation(ActivationLayer):
@@ -105,7 +103,7 @@ class LearnedActivation(ActivationLayer):
     (5, 7, 3)
     """
 
-    shared_axes: int | Sequence[int] | Literal["all"] | None = None
+    shared_axes: Axes = None
     own_checks = {"shared_axes": _axes_or_all}  # noqa: RUF012
 
     def __init__(self, **kwargs):

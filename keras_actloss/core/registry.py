@@ -1,6 +1,7 @@
 """The names under which Keras saves what this package offers, and how to find an object by name."""
 
 import difflib
+from typing import Any
 
 import keras
 
@@ -39,7 +40,7 @@ def find(kind, name, owner):
     return names[name]
 
 
-def get(kind, name, **settings):
+def get(kind: str, name: str, **settings: Any) -> Any:
     """The layer, loss or function of this package with that name.
 
     Keras resolves strings for its own objects only, so `compile(loss="Huber")` is Keras's Huber.

@@ -1,13 +1,19 @@
 """A linear-chain conditional random field: the layer that scores, and the best path."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_actloss.core.checks import flag
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.numerics import LOG_ZERO
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of, fit, float_tensor, wide
@@ -63,12 +69,12 @@ class CRF(ActivationLayer):
     def __init__(
         self,
         use_boundary=True,
-        transition_initializer="zeros",
-        boundary_initializer="zeros",
-        transition_regularizer=None,
-        boundary_regularizer=None,
-        transition_constraint=None,
-        boundary_constraint=None,
+        transition_initializer: Initializer = "zeros",
+        boundary_initializer: Initializer = "zeros",
+        transition_regularizer: Regularizer = None,
+        boundary_regularizer: Regularizer = None,
+        transition_constraint: Constraint = None,
+        boundary_constraint: Constraint = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
@@ -125,7 +131,7 @@ class CRF(ActivationLayer):
         return (*input_shape, self._tags(input_shape))
 
 
-def viterbi(potentials, mask=None):
+def viterbi(potentials: Any, mask: Any = None) -> Any:
     """The tags of the path with the largest sum of scores, and that sum.
 
     Args:

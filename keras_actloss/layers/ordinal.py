@@ -6,7 +6,13 @@ import keras
 from keras import ops
 
 from keras_actloss.core.checks import positive_integer
-from keras_actloss.core.layer import ActivationLayer, LayerArguments
+from keras_actloss.core.layer import (
+    ActivationLayer,
+    Constraint,
+    Initializer,
+    LayerArguments,
+    Regularizer,
+)
 from keras_actloss.core.registry import register
 
 
@@ -46,12 +52,12 @@ class OrdinalDense(ActivationLayer):
     def __init__(
         self,
         num_classes,
-        kernel_initializer="glorot_uniform",
-        bias_initializer="zeros",
-        kernel_regularizer=None,
-        bias_regularizer=None,
-        kernel_constraint=None,
-        bias_constraint=None,
+        kernel_initializer: Initializer = "glorot_uniform",
+        bias_initializer: Initializer = "zeros",
+        kernel_regularizer: Regularizer = None,
+        bias_regularizer: Regularizer = None,
+        kernel_constraint: Constraint = None,
+        bias_constraint: Constraint = None,
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)

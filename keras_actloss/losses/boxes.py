@@ -1,7 +1,7 @@
 """Losses of bounding boxes, a value for each pair of a box and its target."""
 
 import math
-from typing import NamedTuple, Unpack
+from typing import Any, NamedTuple, Unpack
 
 from keras import ops
 
@@ -198,7 +198,7 @@ def _sum_of(*measures):
 
 
 @loss_function(bounding_box_format=one_of(*_FORMATS, *_SCALED))
-def iou(y_true, y_pred, bounding_box_format="xyxy"):
+def iou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """One minus the intersection over union (Jaccard index) of two boxes.
 
     Take it where boxes overlap from the start, as anchors that were matched do: boxes that do not
@@ -258,7 +258,7 @@ class IoU(Loss, fn=iou):
 
 
 @loss_function(bounding_box_format=one_of(*_FORMATS, *_SCALED))
-def giou(y_true, y_pred, bounding_box_format="xyxy"):
+def giou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """Generalized IoU loss: `iou` plus the share of the enclosing box that neither box covers.
 
     Take it where boxes may be far from their targets, as in a detector without anchors. It first
@@ -319,7 +319,7 @@ class GIoU(Loss, fn=giou):
 
 
 @loss_function(bounding_box_format=one_of(*_FORMATS))
-def diou(y_true, y_pred, bounding_box_format="xyxy"):
+def diou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """Distance IoU loss: `iou` plus the squared distance of the centers by the enclosing diagonal.
 
     Take it for boxes that may not overlap, or lie within each other: it moves a box straight to its
@@ -380,7 +380,7 @@ class DIoU(Loss, fn=diou):
 
 
 @loss_function(bounding_box_format=one_of(*_FORMATS))
-def ciou(y_true, y_pred, bounding_box_format="xyxy"):
+def ciou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """Complete IoU loss: `diou` plus the difference of the aspect ratios.
 
     Take it as the loss of boxes in a detector of the YOLO family. The aspect ratio weighs more, the

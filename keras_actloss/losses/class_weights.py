@@ -1,5 +1,7 @@
 """Weights and priors of classes from how often each occurs, to hand to a loss."""
 
+from typing import Any
+
 import numpy as np
 
 from keras_actloss.core.checks import positive_integer_or_none, within
@@ -7,7 +9,9 @@ from keras_actloss.core.checks import positive_integer_or_none, within
 _BETA = within(0, 1, "[)", "; use balanced_weights for the limit of 1")
 
 
-def class_counts(y, num_classes=None, ignore_class=None):
+def class_counts(
+    y: Any, num_classes: int | None = None, ignore_class: int | None = None
+) -> list[int]:
     """How often each class occurs in labels of any shape.
 
     Args:
@@ -58,7 +62,7 @@ def _counts(counts, name):
     return counts
 
 
-def balanced_weights(counts):
+def balanced_weights(counts: Any) -> list[float]:
     """Weights inverse to the size of the classes: each class weighs the same in total.
 
     As scikit-learn's `class_weight="balanced"`: the mean weight of a sample is 1. Take
@@ -86,7 +90,7 @@ def balanced_weights(counts):
     return (counts.sum() / (len(counts) * counts)).tolist()
 
 
-def effective_number_weights(counts, beta=0.999):
+def effective_number_weights(counts: Any, beta: float = 0.999) -> list[float]:
     """Weights inverse to the effective number of samples, `(1 - beta**n) / (1 - beta)`.
 
     Further samples of a large class add less and less, so that the weights of rare classes grow
@@ -118,7 +122,7 @@ def effective_number_weights(counts, beta=0.999):
     return (weights * len(weights) / weights.sum()).tolist()
 
 
-def logit_prior(counts):
+def logit_prior(counts: Any) -> list[float]:
     """Logarithms of the shares of the classes.
 
     Added to the logits in training, a network learns what the classes would be if all were as

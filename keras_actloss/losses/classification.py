@@ -1,6 +1,6 @@
 """Cross-entropies: binary, categorical and sparse categorical."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras_actloss.core.crossentropy import (
     OPTIONS,
@@ -16,15 +16,15 @@ from keras_actloss.core.settings import as_list
 
 @loss_function("binary", **OPTIONS)
 def binary_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of yes/no labels, mean over an axis.
 
     Take it for two classes and for multi-label outputs. It works in log space from logits, also
@@ -94,14 +94,14 @@ class BinaryCrossentropy(Loss, fn=binary_crossentropy):
 
 @loss_function("onehot", **OPTIONS)
 def categorical_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of one-hot or soft labels over exclusive classes.
 
     Take it for soft labels and one-hot data, `sparse_categorical_crossentropy` for class ids. It
@@ -172,14 +172,14 @@ class CategoricalCrossentropy(Loss, fn=categorical_crossentropy):
 
 @loss_function("ids", **OPTIONS)
 def sparse_categorical_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of class ids over exclusive classes.
 
     Take it for labels that are ids, with any number of classes and on any axis;

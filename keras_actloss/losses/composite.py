@@ -170,7 +170,7 @@ class WeightedSum(Loss):
         ]
         return sum(values[1:], values[0])
 
-    def metrics(self):
+    def metrics(self) -> "list[LossMetric]":
         """A metric for each part, named after it, for `compile(metrics=...)`.
 
         Times the weights of the parts they add up to the loss that Keras shows. Hand them to

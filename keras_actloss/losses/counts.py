@@ -1,6 +1,6 @@
 """Negative log-likelihoods of counts and of positive amounts, with the rules of `likelihood`."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -60,7 +60,7 @@ _POISSON = {
 
 
 @loss_function(from_log=flag, full=flag)
-def poisson(y_true, y_pred, from_log=False, full=False, mask=None):
+def poisson(y_true: Any, y_pred: Any, from_log=False, full=False, mask: Any = None) -> Any:
     """Poisson negative log-likelihood of counts, mean over the last axis.
 
     Take it for counts whose variance is their mean; `negative_binomial_nll` where they vary more.
@@ -151,7 +151,7 @@ def _tweedie(power, from_log):
 
 
 @loss_function(power=_POWER, from_log=flag)
-def tweedie(y_true, y_pred, power=1.5, from_log=True, mask=None):
+def tweedie(y_true: Any, y_pred: Any, power=1.5, from_log=True, mask: Any = None) -> Any:
     """Tweedie negative log-likelihood, but for its constant, mean over the last axis.
 
     Take it for amounts that are often exactly 0 and else positive, such as claims or rainfall: a
@@ -233,7 +233,7 @@ def _gamma_gradient(log_shape, shape, excess, error):
 
 
 @loss_function("target", full=flag)
-def gamma_nll(y_true, y_pred, full=False):
+def gamma_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Gamma negative log-likelihood of a predicted mean and shape.
 
     Take it for positive amounts whose deviation grows with their mean, as costs and durations;
@@ -318,7 +318,7 @@ def _negative_binomial_gradient(y, mean, count, error, both, drawn, less, more, 
 
 
 @loss_function("target", full=flag)
-def negative_binomial_nll(y_true, y_pred, full=False):
+def negative_binomial_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Negative binomial negative log-likelihood of a predicted mean and dispersion.
 
     Take it in place of `poisson` for counts that vary more than their mean: the variance is

@@ -1,7 +1,7 @@
 """Scores of whole predicted distributions: ranked probabilities, ensembles, histograms."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -31,7 +31,7 @@ def _crps_parts(y, mean, log_variance):
 
 
 @loss_function("target")
-def crps_gaussian(y_true, y_pred):
+def crps_gaussian(y_true: Any, y_pred: Any) -> Any:
     """Continuous ranked probability score of a Gaussian.
 
     Take it in place of `gaussian_nll` where outliers must not rule: it grows with the error, not
@@ -117,7 +117,7 @@ def _ensemble(fair):
 
 
 @loss_function("target", fair=flag)
-def crps_ensemble(y_true, y_pred, fair=False):
+def crps_ensemble(y_true: Any, y_pred: Any, fair=False) -> Any:
     """Continuous ranked probability score of an ensemble.
 
     Take it for models that predict several samples, as in weather forecasts: it rewards samples
@@ -187,7 +187,7 @@ def _between_neighbors(place, logits):
 
 
 @loss_function("target", low=finite, high=finite)
-def two_hot(y_true, y_pred, low=-10.0, high=10.0):
+def two_hot(y_true: Any, y_pred: Any, low=-10.0, high=10.0) -> Any:
     """Cross-entropy of a number, shared by its two neighbors among evenly spaced ones.
 
     Take it for a regression by classification: gradients do not grow with the error, and rewards of
@@ -249,7 +249,7 @@ class TwoHot(Loss, fn=two_hot):
 
 
 @loss_function("target")
-def distribution_focal(y_true, y_pred):
+def distribution_focal(y_true: Any, y_pred: Any) -> Any:
     """Cross-entropy of the distance to an edge of a box, shared by the two bins beside it (DFL).
 
     Take it beside an IoU loss in detectors that predict a distribution for each of the four edges,
@@ -303,7 +303,7 @@ class DistributionFocal(Loss, fn=distribution_focal):
 
 
 @loss_function("target", low=finite, high=finite, sigma_ratio=positive)
-def hl_gauss(y_true, y_pred, low=-10.0, high=10.0, sigma_ratio=0.75):
+def hl_gauss(y_true: Any, y_pred: Any, low=-10.0, high=10.0, sigma_ratio=0.75) -> Any:
     """Cross-entropy of a number, spread as a Gaussian over the bins of a histogram.
 
     Take it for a regression by classification, as of values in reinforcement learning: neighbors of

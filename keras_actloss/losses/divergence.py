@@ -68,7 +68,7 @@ def _kl(axis, from_logits):
 
 
 @loss_function("onehot", **_CHECKS)
-def kl_divergence(y_true, y_pred, from_logits=False, axis=-1):
+def kl_divergence(y_true: Any, y_pred: Any, from_logits=False, axis=-1) -> Any:
     """Kullback-Leibler divergence of predicted probabilities from the true ones.
 
     Take it for soft targets, as of a teacher: unlike `categorical_crossentropy`, with the same
@@ -129,7 +129,7 @@ _generalized: Callable[..., Any] = with_gradient(special.relative_entropy, _gene
 
 
 @loss_function()
-def generalized_kl_divergence(y_true, y_pred, mask=None):
+def generalized_kl_divergence(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Kullback-Leibler divergence of numbers that need not sum to 1, summed over the last axis.
 
     Take it for intensities, counts and unnormalized weights, as in the factorization of
@@ -246,7 +246,7 @@ def _of_logits(value, slope, axis):
 
 
 @loss_function("onehot", beta=_SHARE, **_CHECKS)
-def jensen_shannon(y_true, y_pred, beta=0.5, from_logits=False, axis=-1):
+def jensen_shannon(y_true: Any, y_pred: Any, beta=0.5, from_logits=False, axis=-1) -> Any:
     """Divergence of two distributions from their mixture, weighted by `beta`.
 
     Take it for the distillation of a teacher where `kl_divergence` makes the student cover all the
@@ -313,7 +313,7 @@ class JensenShannon(Loss, fn=jensen_shannon):
 
 
 @loss_function("target")
-def gaussian_kl(y_true, y_pred):
+def gaussian_kl(y_true: Any, y_pred: Any) -> Any:
     """Kullback-Leibler divergence of a predicted Gaussian from one of variance 1.
 
     The term that keeps the latent numbers of a variational autoencoder near their prior: `y_true`

@@ -1,6 +1,6 @@
 """Losses whose gradient is a projection onto the simplex less the label."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -123,13 +123,13 @@ def _entmax(y, x, alpha, axis):
 
 @loss_function("onehot", **OPTIONS)
 def categorical_sparsemax(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Sparsemax loss of one-hot or soft labels: its gradient is `sparsemax(y_pred) - y_true`.
 
     Take it to train a model whose output goes through `activations.sparsemax`, as
@@ -203,13 +203,13 @@ class CategoricalSparsemax(Loss, fn=categorical_sparsemax):
 
 @loss_function("ids", **OPTIONS)
 def sparse_categorical_sparsemax(
-    y_true,
-    y_pred,
-    ignore_class=None,
+    y_true: Any,
+    y_pred: Any,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Sparsemax loss of class ids: its gradient is `sparsemax(y_pred)`, less 1 at the label.
 
     Take it for labels that are ids; see `categorical_sparsemax`.
@@ -286,14 +286,14 @@ _ALPHA = all_of(above_one, finite)
 
 @loss_function("onehot", alpha=_ALPHA, **OPTIONS)
 def categorical_entmax(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     alpha=1.5,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Entmax loss of one-hot or soft labels: its gradient is `entmax(y_pred, alpha) - y_true`.
 
     Take it to train a model whose output goes through `activations.entmax`. With `alpha` towards 1
@@ -370,14 +370,14 @@ class CategoricalEntmax(Loss, fn=categorical_entmax):
 
 @loss_function("ids", alpha=_ALPHA, **OPTIONS)
 def sparse_categorical_entmax(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     alpha=1.5,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Entmax loss of class ids: its gradient is `entmax(y_pred, alpha)`, less 1 at the label.
 
     Take it for labels that are ids; see `categorical_entmax`.

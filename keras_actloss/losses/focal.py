@@ -1,6 +1,6 @@
 """Focal losses: cross-entropies that leave what is already right alone."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -37,16 +37,16 @@ def _focal(gamma):
 
 @loss_function("binary", **{**_CHECKS, "alpha": or_none(fraction)})
 def binary_focal_crossentropy(
-    y_true,
-    y_pred,
-    alpha=None,
+    y_true: Any,
+    y_pred: Any,
+    alpha: Any = None,
     gamma=2.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    ignore_class=None,
-    mask=None,
-):
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of yes/no labels times the missing probability to a power, mean over an axis.
 
     Take it in place of `binary_crossentropy` where easy negatives outnumber all else, as in dense
@@ -126,15 +126,15 @@ class BinaryFocalCrossentropy(Loss, fn=binary_focal_crossentropy):
 
 @loss_function("onehot", **_CHECKS)
 def categorical_focal_crossentropy(
-    y_true,
-    y_pred,
-    alpha=None,
+    y_true: Any,
+    y_pred: Any,
+    alpha: Any = None,
     gamma=2.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    ignore_class=None,
-):
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of one-hot or soft labels times the missing probability to a power.
 
     Take it in place of `categorical_crossentropy` where easy samples outnumber the others. The
@@ -208,15 +208,15 @@ class CategoricalFocalCrossentropy(Loss, fn=categorical_focal_crossentropy):
 
 @loss_function("ids", **_CHECKS)
 def sparse_categorical_focal_crossentropy(
-    y_true,
-    y_pred,
-    alpha=None,
+    y_true: Any,
+    y_pred: Any,
+    alpha: Any = None,
     gamma=2.0,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-):
+) -> Any:
     """Cross-entropy of class ids times the missing probability to a power.
 
     Take it in place of `sparse_categorical_crossentropy` where easy samples outnumber the others,

@@ -1,7 +1,7 @@
 """Losses over the hardest entries of each sample: online hard example mining."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -44,15 +44,15 @@ def _mean_of_largest(values, fraction, mask):
 
 @loss_function("binary", fraction=positive_fraction, **OPTIONS)
 def top_k_binary_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
     fraction=0.1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Binary cross-entropy of the hardest entries of each sample only.
 
     Online hard example mining (OHEM): take it for the pixels of an image or the anchors of a
@@ -129,16 +129,16 @@ class TopKBinaryCrossentropy(Loss, fn=top_k_binary_crossentropy):
 
 @loss_function("ids", fraction=positive_fraction, **OPTIONS)
 def top_k_sparse_categorical_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
     fraction=0.1,
-    class_weights=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of class ids over the hardest entries of each sample only.
 
     Online hard example mining (OHEM): take it for segmentation, where most pixels are easy and

@@ -1,6 +1,6 @@
 """Margin losses of support vector machines, and those of the perceptron, without a margin."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -37,7 +37,7 @@ def _lead_over(label, x, axis):
 
 
 @loss_function()
-def hinge(y_true, y_pred, mask=None):
+def hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """How far scores fall short of a margin of 1, mean over the last axis.
 
     Take it for maximum-margin classifiers; `binary_crossentropy` where probabilities are wanted.
@@ -85,7 +85,7 @@ class Hinge(Loss, fn=hinge):
 
 
 @loss_function()
-def squared_hinge(y_true, y_pred, mask=None):
+def squared_hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Squared shortfall of scores from a margin of 1, mean over the last axis.
 
     Take it in place of `hinge` for a smooth loss that punishes large violations more.
@@ -131,7 +131,7 @@ class SquaredHinge(Loss, fn=squared_hinge):
 
 
 @loss_function()
-def soft_margin(y_true, y_pred, mask=None):
+def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Logistic loss of scores on their own side, mean over the last axis.
 
     A `hinge` with a smooth bend: no score is ever far enough. PyTorch 2.13 gives infinity with a
@@ -179,7 +179,9 @@ class SoftMargin(Loss, fn=soft_margin):
 
 
 @loss_function("onehot", **OPTIONS)
-def categorical_hinge(y_true, y_pred, axis=-1, class_weights=None, ignore_class=None):
+def categorical_hinge(
+    y_true: Any, y_pred: Any, axis=-1, class_weights: Any = None, ignore_class: Any = None
+) -> Any:
     """How far the label's score falls short of the best other score plus 1.
 
     The multi-class hinge of Crammer and Singer. Keras 3.15 lets the label's own entry, as a 0,
@@ -244,7 +246,15 @@ class CategoricalHinge(Loss, fn=categorical_hinge):
 
 
 @loss_function("ids", p=one_of(1, 2), margin=finite, **OPTIONS)
-def multi_margin(y_true, y_pred, p=1, margin=1.0, ignore_class=None, axis=-1, class_weights=None):
+def multi_margin(
+    y_true: Any,
+    y_pred: Any,
+    p=1,
+    margin=1.0,
+    ignore_class: Any = None,
+    axis=-1,
+    class_weights: Any = None,
+) -> Any:
     """How far the label's score falls short of each other score plus a margin, mean over classes.
 
     The multi-class hinge of Weston and Watkins: every class that comes too close counts, where
@@ -318,7 +328,7 @@ class MultiMargin(Loss, fn=multi_margin):
 
 
 @loss_function("binary", ignore_class=class_id_or_none)
-def multilabel_margin(y_true, y_pred, ignore_class=None, mask=None):
+def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any = None) -> Any:
     """How far each label's score falls short of each other score plus 1, summed, over the classes.
 
     Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
@@ -382,7 +392,7 @@ class MultilabelMargin(Loss, fn=multilabel_margin):
 
 
 @loss_function()
-def perceptron(y_true, y_pred, mask=None):
+def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """How far scores lie on the wrong side of 0, mean over the last axis.
 
     Take it for a linear classifier without a margin; `hinge` asks for one. What is right by
@@ -429,7 +439,9 @@ class Perceptron(Loss, fn=perceptron):
 
 
 @loss_function("onehot", **OPTIONS)
-def categorical_perceptron(y_true, y_pred, axis=-1, class_weights=None, ignore_class=None):
+def categorical_perceptron(
+    y_true: Any, y_pred: Any, axis=-1, class_weights: Any = None, ignore_class: Any = None
+) -> Any:
     """How far the best score is ahead of the score of the label.
 
     Take it for structured or linear models without a margin; `categorical_hinge` asks for one.
@@ -492,7 +504,9 @@ class CategoricalPerceptron(Loss, fn=categorical_perceptron):
 
 
 @loss_function("ids", **OPTIONS)
-def sparse_categorical_perceptron(y_true, y_pred, ignore_class=None, axis=-1, class_weights=None):
+def sparse_categorical_perceptron(
+    y_true: Any, y_pred: Any, ignore_class: Any = None, axis=-1, class_weights: Any = None
+) -> Any:
     """How far the best score is ahead of the score of the class id.
 
     Take it for labels that are ids; see `categorical_perceptron`.

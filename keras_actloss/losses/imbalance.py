@@ -1,6 +1,6 @@
 """Losses for labels of which few are positive: by focus on mistakes, or by overlap."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -82,18 +82,18 @@ def _shifted(x, gamma, clip, from_logits):
     "binary", gamma_negative=non_negative, gamma_positive=non_negative, clip=share, **OPTIONS
 )
 def asymmetric_binary_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     gamma_negative=4.0,
     gamma_positive=1.0,
     clip=0.05,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Asymmetric loss (ASL) of multi-label outputs, mean over an axis.
 
     Take it instead of `binary_crossentropy` where most labels of a sample are 0: negatives are
@@ -184,7 +184,9 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
 
 
 @loss_function(from_logits=flag, alpha=non_negative, gamma=non_negative)
-def varifocal(y_true, y_pred, from_logits=False, alpha=0.75, gamma=2.0, mask=None):
+def varifocal(
+    y_true: Any, y_pred: Any, from_logits=False, alpha=0.75, gamma=2.0, mask: Any = None
+) -> Any:
     """Cross-entropy of scores between 0 and 1 in which only negatives are focused.
 
     Take it for a detector's classification score that is trained towards the IoU of its box:
@@ -243,7 +245,7 @@ class Varifocal(Loss, fn=varifocal):
 
 
 @loss_function(from_logits=flag, beta=non_negative)
-def quality_focal(y_true, y_pred, from_logits=False, beta=2.0, mask=None):
+def quality_focal(y_true: Any, y_pred: Any, from_logits=False, beta=2.0, mask: Any = None) -> Any:
     """Cross-entropy of scores between 0 and 1, focused by how far they are off.
 
     Take it for a detector's score that stands for class and quality at once, with the IoU as its
@@ -298,7 +300,9 @@ class QualityFocal(Loss, fn=quality_focal):
 
 
 @loss_function(from_logits=flag, alpha=non_negative, beta=non_negative)
-def penalty_reduced_focal(y_true, y_pred, from_logits=False, alpha=2.0, beta=4.0, mask=None):
+def penalty_reduced_focal(
+    y_true: Any, y_pred: Any, from_logits=False, alpha=2.0, beta=4.0, mask: Any = None
+) -> Any:
     """Focal loss of a heat map with a Gaussian around each peak, a sample's sum over its peaks.
 
     Take it for detectors that find objects as points, such as CornerNet and CenterNet: `y_true` is
@@ -370,7 +374,15 @@ class PenaltyReducedFocal(Loss, fn=penalty_reduced_focal):
 
 
 @loss_function("binary", smooth=non_negative, **OPTIONS)
-def soft_f1(y_true, y_pred, from_logits=False, smooth=1.0, axis=-1, ignore_class=None, mask=None):
+def soft_f1(
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    smooth=1.0,
+    axis=-1,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """One minus the F1 score of probabilities, with the counts of a sample along an axis.
 
     Take it for multi-label outputs that are judged by F1, mostly after or beside

@@ -60,7 +60,7 @@ def _gaussian_of_variance(y_true, y_pred, name, constant):
 
 
 @loss_function("target", from_log=flag, full=flag)
-def gaussian_nll(y_true, y_pred, from_log=True, full=False):
+def gaussian_nll(y_true: Any, y_pred: Any, from_log=True, full=False) -> Any:
     """Gaussian negative log-likelihood of a predicted mean and variance.
 
     Take it for a regression that also says how sure it is. Where the means of hard samples are not
@@ -119,7 +119,7 @@ class GaussianNLL(Loss, fn=gaussian_nll):
 
 
 @loss_function("target", beta=non_negative, full=flag)
-def beta_nll(y_true, y_pred, beta=0.5, full=False):
+def beta_nll(y_true: Any, y_pred: Any, beta=0.5, full=False) -> Any:
     """Gaussian negative log-likelihood, weighted by a power of the predicted variance.
 
     Take it in place of `gaussian_nll` where that one calls hard samples noise and stops learning
@@ -185,7 +185,7 @@ def _laplace_gradient(log_scale, distance, signed, rest):
 
 
 @loss_function("target", full=flag)
-def laplace_nll(y_true, y_pred, full=False):
+def laplace_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Laplace negative log-likelihood of a predicted location and scale.
 
     Take it in place of `gaussian_nll` for heavier tails: the location learned is the median, the
@@ -278,7 +278,7 @@ def _student_t(df):
 
 
 @loss_function("target", df=positive, full=flag)
-def student_t_nll(y_true, y_pred, df=4.0, full=False):
+def student_t_nll(y_true: Any, y_pred: Any, df=4.0, full=False) -> Any:
     """Negative log-likelihood of Student's t distribution of a predicted location and scale.
 
     Take it in place of `gaussian_nll` for targets with outliers, which move neither location nor
@@ -370,7 +370,7 @@ _mixture: Callable[..., Any] = with_gradient(_mixture_value, _mixture_gradient, 
 
 
 @loss_function("target", full=flag)
-def mixture_density_nll(y_true, y_pred, full=False):
+def mixture_density_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Negative log-likelihood of a mixture of Gaussians.
 
     Take it where several answers are right, as in inverse problems, and their mean is not one.

@@ -1,7 +1,7 @@
 """Cross-entropies for classes that are not equally frequent."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -57,16 +57,16 @@ def _adjusted(x, class_prior, tau, from_logits, axis):
 
 @loss_function("onehot", **_ADJUSTED)
 def categorical_logit_adjusted_crossentropy(
-    y_true,
-    y_pred,
-    class_prior,
+    y_true: Any,
+    y_pred: Any,
+    class_prior: Any,
     tau=1.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of predictions to which the frequencies of the classes are added in training.
 
     Take it for long-tailed classes where rare ones count as much as frequent ones: the model learns
@@ -151,16 +151,16 @@ class CategoricalLogitAdjustedCrossentropy(Loss, fn=categorical_logit_adjusted_c
 
 @loss_function("ids", **_ADJUSTED)
 def sparse_categorical_logit_adjusted_crossentropy(
-    y_true,
-    y_pred,
-    class_prior,
+    y_true: Any,
+    y_pred: Any,
+    class_prior: Any,
     tau=1.0,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of ids, with the frequencies of the classes added to the predictions.
 
     Take it for long-tailed classes where rare ones count as much as frequent ones; see
@@ -254,16 +254,16 @@ def _behind(x, label, counts, max_margin, scale, axis):
 
 @loss_function("onehot", **_MARGIN)
 def categorical_label_distribution_aware_margin(
-    y_true,
-    y_pred,
-    class_counts,
+    y_true: Any,
+    y_pred: Any,
+    class_counts: Any,
     max_margin=0.5,
     scale=30.0,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of labels whose score must lead by a margin, wider for rare classes.
 
     Take it for labels that are one-hot; see `label_distribution_aware_margin`. The margin is that
@@ -347,16 +347,16 @@ class CategoricalLabelDistributionAwareMargin(Loss, fn=categorical_label_distrib
 
 @loss_function("ids", **_MARGIN)
 def label_distribution_aware_margin(
-    y_true,
-    y_pred,
-    class_counts,
+    y_true: Any,
+    y_pred: Any,
+    class_counts: Any,
     max_margin=0.5,
     scale=30.0,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of class ids whose own score must lead by a margin, wider for rare classes.
 
     Take it for long-tailed classes with normalized scores, cosines between features and the weights

@@ -1,7 +1,7 @@
 """Lovasz losses, which follow the Jaccard index itself: its extension from masks to errors."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -100,7 +100,7 @@ def _rows(x, kept_axes):
 
 
 @loss_function("binary", ignore_class=class_id_or_none)
-def lovasz_hinge(y_true, y_pred, ignore_class=None, mask=None):
+def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any = None) -> Any:
     """Lovasz extension of the Jaccard loss of a sample's mask, on the hinge errors of its logits.
 
     Take it for the mask of one class where the Jaccard index (IoU) is what counts, mostly after
@@ -215,17 +215,17 @@ _TAKEN = ("from_logits", "encoding", "per", "absent", "class_weights", "ignore_c
 
 @loss_function(labels_by_encoding, **{name: OPTIONS[name] for name in _TAKEN})
 def lovasz_softmax(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     per="image",
     absent="skip",
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """Lovasz extension of the Jaccard loss of each class, mean over the classes.
 
     Take it for segmentation that is judged by the mean Jaccard index (mIoU), mostly after or beside

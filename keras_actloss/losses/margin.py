@@ -1,6 +1,6 @@
 """Margins of pairs: of their distance, of two embeddings and of two scores."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -13,7 +13,7 @@ from keras_actloss.core.tensors import halves, mean
 
 
 @loss_function("binary", margin=finite)
-def hinge_embedding(y_true, y_pred, margin=1.0, mask=None):
+def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     """Distance of pairs that are alike, shortfall from a margin of others, mean over the last axis.
 
     Take it where the model gives the distance of a pair; `cosine_embedding` where it gives both
@@ -61,7 +61,7 @@ class HingeEmbedding(Loss, fn=hinge_embedding):
 
 
 @loss_function("target", margin=finite)
-def cosine_embedding(y_true, y_pred, margin=0.0):
+def cosine_embedding(y_true: Any, y_pred: Any, margin=0.0) -> Any:
     """One minus the cosine of pairs that are alike, excess over a margin of the cosine of others.
 
     Take it to train embeddings whose length means nothing. PyTorch's CosineEmbeddingLoss, exact
@@ -142,7 +142,7 @@ class CosineEmbedding(Loss, fn=cosine_embedding):
 
 
 @loss_function("target", margin=finite)
-def margin_ranking(y_true, y_pred, margin=0.0):
+def margin_ranking(y_true: Any, y_pred: Any, margin=0.0) -> Any:
     """How far the better of two scores falls short of the other plus a margin.
 
     Take it to learn an order from comparisons: one network scores both, and the scores are joined.

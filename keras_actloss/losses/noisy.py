@@ -1,6 +1,6 @@
 """Classification losses that bear wrong labels."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras_actloss.core.checks import non_negative, positive_fraction
 from keras_actloss.core.crossentropy import OPTIONS, Curve, of_binary, of_categorical, of_sparse
@@ -29,16 +29,16 @@ def _symmetric(alpha, beta):
 
 @loss_function("binary", **_GENERALIZED)
 def binary_generalized_cross_entropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     q=0.5,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of yes/no labels that stays below `1 / q`, mean over an axis.
 
     Take it where labels are wrong now and then: a label far from what the model says hardly pulls.
@@ -113,15 +113,15 @@ class BinaryGeneralizedCrossEntropy(Loss, fn=binary_generalized_cross_entropy):
 
 @loss_function("onehot", **_GENERALIZED)
 def categorical_generalized_cross_entropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     q=0.5,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of one-hot or soft labels that stays below `1 / q`.
 
     Take it where labels are wrong now and then: a label far from what the model says hardly pulls.
@@ -198,15 +198,15 @@ class CategoricalGeneralizedCrossEntropy(Loss, fn=categorical_generalized_cross_
 
 @loss_function("ids", **_GENERALIZED)
 def sparse_categorical_generalized_cross_entropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     q=0.5,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of class ids that stays below `1 / q`.
 
     Take it where ids are wrong now and then: a label far from what the model says hardly pulls.
@@ -284,17 +284,17 @@ class SparseCategoricalGeneralizedCrossEntropy(
 
 @loss_function("binary", **_SYMMETRIC)
 def binary_symmetric_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     alpha=0.1,
     beta=4.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of yes/no labels plus that of the labels under the predictions.
 
     Take it where labels are wrong now and then: the reverse part is bounded and dominates, the
@@ -373,16 +373,16 @@ class BinarySymmetricCrossentropy(Loss, fn=binary_symmetric_crossentropy):
 
 @loss_function("onehot", **_SYMMETRIC)
 def categorical_symmetric_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     alpha=0.1,
     beta=4.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of one-hot labels plus that of the labels under the predictions.
 
     Take it where labels are wrong now and then: the reverse part is bounded and dominates, the
@@ -462,16 +462,16 @@ class CategoricalSymmetricCrossentropy(Loss, fn=categorical_symmetric_crossentro
 
 @loss_function("ids", **_SYMMETRIC)
 def sparse_categorical_symmetric_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     alpha=0.1,
     beta=4.0,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of class ids plus that of the ids under the predictions.
 
     Take it where ids are wrong now and then; see `categorical_symmetric_crossentropy`.

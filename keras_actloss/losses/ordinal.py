@@ -1,6 +1,6 @@
 """Losses of classes in an order, where a far class is a worse mistake than a near one."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -30,7 +30,9 @@ def _levels(y_true, y_pred):
 
 
 @loss_function("ranks", importance_weights=class_weights_or_none, ignore_class=class_id_or_none)
-def coral(y_true, y_pred, importance_weights=None, ignore_class=None):
+def coral(
+    y_true: Any, y_pred: Any, importance_weights: Any = None, ignore_class: Any = None
+) -> Any:
     """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
 
     Take it for ages, grades and stars behind `layers.OrdinalDense`, whose levels share one score.
@@ -91,7 +93,7 @@ class CORAL(Loss, fn=coral):
 
 
 @loss_function("ranks", ignore_class=class_id_or_none)
-def corn(y_true, y_pred, ignore_class=None):
+def corn(y_true: Any, y_pred: Any, ignore_class: Any = None) -> Any:
     """Cross-entropy of whether the class lies above each level that it has reached (CORN).
 
     Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
@@ -195,7 +197,9 @@ _EMD = {"from_logits": flag, "axis": integer_axis, "ignore_class": class_id_or_n
 
 
 @loss_function("onehot", **_EMD)
-def categorical_squared_emd(y_true, y_pred, from_logits=False, axis=-1, ignore_class=None):
+def categorical_squared_emd(
+    y_true: Any, y_pred: Any, from_logits=False, axis=-1, ignore_class: Any = None
+) -> Any:
     """Squared earth mover's distance of the probabilities of ordered classes from their labels.
 
     Take it for distributions over grades, such as the votes on a photo, and for ordered classes
@@ -256,7 +260,9 @@ class CategoricalSquaredEMD(Loss, fn=categorical_squared_emd):
 
 
 @loss_function("ids", **_EMD)
-def sparse_categorical_squared_emd(y_true, y_pred, from_logits=False, ignore_class=None, axis=-1):
+def sparse_categorical_squared_emd(
+    y_true: Any, y_pred: Any, from_logits=False, ignore_class: Any = None, axis=-1
+) -> Any:
     """Squared earth mover's distance of the probabilities of ordered classes from class ids.
 
     Take it for ordered classes behind an ordinary softmax, where `sparse_categorical_crossentropy`
@@ -339,14 +345,14 @@ _KAPPA = {
 
 @loss_function("onehot", **_KAPPA)
 def categorical_weighted_kappa(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     weighting="quadratic",
-    log_epsilon=None,
-    ignore_class=None,
-    mask=None,
-):
+    log_epsilon: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """One minus Cohen's weighted kappa of a batch, from the probabilities of ordered classes.
 
     Take it to train on the score itself, as in grading by several raters, with large batches of all
@@ -444,14 +450,14 @@ class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
 
 @loss_function("ids", **_KAPPA)
 def sparse_categorical_weighted_kappa(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     weighting="quadratic",
-    log_epsilon=None,
-    mask=None,
-):
+    log_epsilon: Any = None,
+    mask: Any = None,
+) -> Any:
     """One minus Cohen's weighted kappa of a batch of class ids, from probabilities of the classes.
 
     Take it to train on the score itself, with large batches of all classes; see
@@ -531,7 +537,7 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
         self.log_epsilon = log_epsilon
 
 
-def median_class(probabilities, axis=-1):
+def median_class(probabilities: Any, axis=-1) -> Any:
     """The class to predict from the probabilities of ordered classes: their median.
 
     No other has a smaller expected distance from the true one. It is the number of levels that the

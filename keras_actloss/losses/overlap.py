@@ -1,6 +1,6 @@
 """Losses of the overlap of masks: ratios of what is found, wrongly there and missed."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras_actloss.core.checks import all_of, finite, non_negative, positive
 from keras_actloss.core.functions import loss_function
@@ -22,19 +22,19 @@ from keras_actloss.core.settings import as_list
 
 @loss_function(labels_by_encoding, **OPTIONS)
 def dice(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     smooth=1.0,
     per="image",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """One minus the Dice coefficient of each class, mean over the classes of an image.
 
     Take it for masks that are judged by overlap, often beside a cross-entropy: however few its
@@ -143,19 +143,19 @@ class Dice(Loss, fn=dice):
 
 @loss_function(labels_by_encoding, **OPTIONS)
 def jaccard(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     smooth=1.0,
     per="image",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """One minus the Jaccard index (IoU) of each class, mean over the classes of an image.
 
     Take it instead of `dice` where masks are judged by intersection over union: of the same counts
@@ -259,8 +259,8 @@ class Jaccard(Loss, fn=jaccard):
     **OPTIONS,
 )
 def tversky(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     alpha=0.5,
@@ -269,11 +269,11 @@ def tversky(
     per="image",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """One minus the Tversky index of each class: Dice with a price for either kind of mistake.
 
     Take it where missed pixels cost more than false ones, such as small lesions: a larger `beta`
@@ -384,8 +384,8 @@ class Tversky(Loss, fn=tversky):
     **OPTIONS,
 )
 def focal_tversky(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     alpha=0.3,
@@ -395,11 +395,11 @@ def focal_tversky(
     per="image",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """A power of the Tversky loss of each class, mean over the classes of an image.
 
     Take it where some classes are learned and small ones are not: a `gamma` above 1 turns to the

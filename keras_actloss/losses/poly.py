@@ -1,6 +1,6 @@
 """Poly-1 losses: cross-entropies whose leading term is tuned."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -40,16 +40,16 @@ def _poly(epsilon):
 
 @loss_function("binary", **_CHECKS)
 def binary_poly_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     epsilon=2.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of yes/no labels plus the missing probability, mean over an axis.
 
     Take it in place of `binary_crossentropy` to tune how hard the loss pushes: `epsilon` above 0
@@ -126,15 +126,15 @@ class BinaryPolyCrossentropy(Loss, fn=binary_poly_crossentropy):
 
 @loss_function("onehot", **_CHECKS)
 def categorical_poly_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     epsilon=2.0,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Cross-entropy of one-hot or soft labels plus the missing probability.
 
     Take it in place of `categorical_crossentropy` to tune how hard the loss pushes. The paper tunes
@@ -209,15 +209,15 @@ class CategoricalPolyCrossentropy(Loss, fn=categorical_poly_crossentropy):
 
 @loss_function("ids", **_CHECKS)
 def sparse_categorical_poly_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     epsilon=2.0,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Cross-entropy of class ids plus the missing probability.
 
     Take it in place of `sparse_categorical_crossentropy` to tune how hard the loss pushes; see

@@ -1,7 +1,7 @@
 """Losses of quantiles and their kin, one or several in a head."""
 
 import numbers
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -41,7 +41,7 @@ def _errors(y_true, y_pred, levels, name):
 
 
 @loss_function(_labels_by("quantiles"), quantiles=fractions)
-def quantile(y_true, y_pred, quantiles=0.5, mask=None):
+def quantile(y_true: Any, y_pred: Any, quantiles=0.5, mask: Any = None) -> Any:
     """Pinball loss, whose best prediction is a quantile of the target, mean over the last axis.
 
     Take it for forecasts with an interval, several quantiles in one head; they may cross. With
@@ -103,7 +103,7 @@ class Quantile(Loss, fn=quantile):
 
 
 @loss_function(_labels_by("expectiles"), expectiles=fractions)
-def expectile(y_true, y_pred, expectiles=0.5, mask=None):
+def expectile(y_true: Any, y_pred: Any, expectiles=0.5, mask: Any = None) -> Any:
     """Squared error weighed by its side, whose best prediction is an expectile, mean over an axis.
 
     Take it for asymmetric regression with a smooth loss, as implicit Q-learning does with 0.7 to
@@ -163,7 +163,7 @@ class Expectile(Loss, fn=expectile):
 
 
 @loss_function(_labels_by("quantiles"), quantiles=fractions, delta=all_of(positive, finite))
-def quantile_huber(y_true, y_pred, quantiles=0.5, delta=1.0, mask=None):
+def quantile_huber(y_true: Any, y_pred: Any, quantiles=0.5, delta=1.0, mask: Any = None) -> Any:
     """Pinball loss whose kink is rounded off below `delta`, mean over the last axis.
 
     Take it for the return distribution in reinforcement learning (QR-DQN, IQN), and wherever the

@@ -1,7 +1,7 @@
 """Losses of a number predicted by a number."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -90,7 +90,7 @@ def _root(g, keep, focus):
 
 
 @loss_function()
-def mean_squared_error(y_true, y_pred, mask=None):
+def mean_squared_error(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Mean of the squared errors over the last axis.
 
     The default for a regression whose errors are Gaussian. Take `mean_absolute_error` or `huber`
@@ -136,7 +136,7 @@ class MeanSquaredError(Loss, fn=mean_squared_error):
 
 
 @loss_function()
-def mean_absolute_error(y_true, y_pred, mask=None):
+def mean_absolute_error(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Mean of the absolute errors over the last axis.
 
     Its best constant prediction is the median, so outliers do not move it. Take `huber` where the
@@ -182,7 +182,7 @@ class MeanAbsoluteError(Loss, fn=mean_absolute_error):
 
 
 @loss_function(epsilon=all_of(positive, finite))
-def mean_absolute_percentage_error(y_true, y_pred, epsilon=1e-7, mask=None):
+def mean_absolute_percentage_error(y_true: Any, y_pred: Any, epsilon=1e-7, mask: Any = None) -> Any:
     """Mean of the absolute errors in percent of the targets, over the last axis.
 
     Take it where errors count in proportion and targets stay away from 0: a target of 0 counts as
@@ -232,7 +232,7 @@ class MeanAbsolutePercentageError(Loss, fn=mean_absolute_percentage_error):
 
 
 @loss_function()
-def symmetric_mean_absolute_percentage_error(y_true, y_pred, mask=None):
+def symmetric_mean_absolute_percentage_error(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Mean of the absolute errors in percent of the mean magnitude, over the last axis.
 
     Take it for forecasts scored by it: from 0 to 200, also where targets are 0. It cannot teach a
@@ -282,7 +282,7 @@ class SymmetricMeanAbsolutePercentageError(Loss, fn=symmetric_mean_absolute_perc
 
 
 @loss_function()
-def mean_squared_logarithmic_error(y_true, y_pred, mask=None):
+def mean_squared_logarithmic_error(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Mean of the squared errors of `log(1 + y)` over the last axis.
 
     Take it for counts and amounts over many orders of magnitude. Keras clips at 1e-7, so negative
@@ -334,7 +334,7 @@ class MeanSquaredLogarithmicError(Loss, fn=mean_squared_logarithmic_error):
 
 
 @loss_function(axis=integer_axis)
-def cosine_similarity(y_true, y_pred, axis=-1, mask=None):
+def cosine_similarity(y_true: Any, y_pred: Any, axis=-1, mask: Any = None) -> Any:
     """Cosine of the angle between two vectors, negated: -1 where they point the same way.
 
     Take it for embeddings, whose length means nothing. A vector of zeros has no direction: its
@@ -387,7 +387,9 @@ class CosineSimilarity(Loss, fn=cosine_similarity):
 
 
 @loss_function(variance_focus=within(0, 1, remedy="; 1 forgives any scale"))
-def scale_invariant_logarithmic_error(y_true, y_pred, variance_focus=0.5, mask=None):
+def scale_invariant_logarithmic_error(
+    y_true: Any, y_pred: Any, variance_focus=0.5, mask: Any = None
+) -> Any:
     """Root mean square of log ratios that a common factor adds little to, over a sample.
 
     Take it for depth and other maps whose scale is uncertain: an error of the whole map by a factor

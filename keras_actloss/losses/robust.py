@@ -1,7 +1,7 @@
 """Regression losses that outliers do not rule."""
 
 import math
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 from keras import ops
@@ -18,7 +18,7 @@ _LENGTH = all_of(positive, finite)
 
 
 @loss_function(delta=positive)
-def huber(y_true, y_pred, delta=1.0, mask=None):
+def huber(y_true: Any, y_pred: Any, delta=1.0, mask: Any = None) -> Any:
     """Squared error near zero, absolute error beyond `delta`, mean over the last axis.
 
     Take it for regression with outliers: the slope never exceeds `delta`, and small errors still
@@ -82,7 +82,7 @@ _log_cosh = with_gradient(_log_cosh_value, lambda upstream, d: upstream * ops.ta
 
 
 @loss_function()
-def log_cosh(y_true, y_pred, mask=None):
+def log_cosh(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Logarithm of the hyperbolic cosine of the errors, mean over the last axis.
 
     Take it in place of `huber` where a smooth curvature is wanted: half the squared error near 0,
@@ -129,7 +129,7 @@ class LogCosh(Loss, fn=log_cosh):
 
 
 @loss_function(beta=all_of(non_negative, finite))
-def smooth_l1(y_true, y_pred, beta=1.0, mask=None):
+def smooth_l1(y_true: Any, y_pred: Any, beta=1.0, mask: Any = None) -> Any:
     """Absolute error whose kink is rounded off below `beta`, mean over the last axis.
 
     Take it for boxes and other regressions whose slope shall be 1 whatever `beta`; `huber` keeps
@@ -200,7 +200,7 @@ def _hypotenuse(epsilon):
 
 
 @loss_function(epsilon=_LENGTH)
-def charbonnier(y_true, y_pred, epsilon=1e-3, mask=None):
+def charbonnier(y_true: Any, y_pred: Any, epsilon=1e-3, mask: Any = None) -> Any:
     """Absolute error whose kink is rounded off within about `epsilon`, mean over the last axis.
 
     Take it for images and optical flow, in place of `mean_absolute_error`. An exact prediction
@@ -344,7 +344,7 @@ def _shape(name, value):
 
 
 @loss_function(alpha=_shape, scale=_LENGTH)
-def general_robust(y_true, y_pred, alpha=1.0, scale=1.0, mask=None):
+def general_robust(y_true: Any, y_pred: Any, alpha=1.0, scale=1.0, mask: Any = None) -> Any:
     """A family of losses from squared error to ones that forget outliers, mean over the last axis.
 
     Take it to choose robustness by a number: `alpha` is 2 for squared error, 1 for Charbonnier,
@@ -411,7 +411,7 @@ class GeneralRobust(Loss, fn=general_robust):
 
 
 @loss_function(width=_LENGTH, curvature=_LENGTH)
-def wing(y_true, y_pred, width=10.0, curvature=2.0, mask=None):
+def wing(y_true: Any, y_pred: Any, width=10.0, curvature=2.0, mask: Any = None) -> Any:
     """Logarithm of errors below `width`, absolute error beyond, mean over the last axis.
 
     Take it for landmarks, in pixels: small errors, which `mean_absolute_error` and `huber` neglect

@@ -1,6 +1,6 @@
 """Scores of probabilities of classes, and of one logit a class."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -52,13 +52,13 @@ def _softmax_brier(y, x, axis):
 
 @loss_function("onehot", **OPTIONS)
 def categorical_nll(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Negative log-likelihood of one-hot or soft labels under log-probabilities.
 
     Take it where the model ends in a log-softmax, or mixes log-probabilities by itself;
@@ -126,13 +126,13 @@ class CategoricalNLL(Loss, fn=categorical_nll):
 
 @loss_function("ids", **OPTIONS)
 def sparse_categorical_nll(
-    y_true,
-    y_pred,
-    ignore_class=None,
+    y_true: Any,
+    y_pred: Any,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Negative log-likelihood of class ids under log-probabilities.
 
     Take it for labels that are ids; see `categorical_nll`.
@@ -204,14 +204,14 @@ class SparseCategoricalNLL(Loss, fn=sparse_categorical_nll):
 
 @loss_function("binary", **OPTIONS)
 def multilabel_soft_margin(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of one logit a class, mean over the classes.
 
     Take it for samples with any number of classes at once, to weigh the classes against each other.
@@ -298,15 +298,15 @@ def _binary_brier(from_logits):
 
 @loss_function("binary", **OPTIONS)
 def binary_brier(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-    mask=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Squared distance of a probability from its yes/no label, mean over an axis.
 
     Take it for calibrated probabilities where a confident mistake must not cost more than 1, or as
@@ -381,14 +381,14 @@ class BinaryBrier(Loss, fn=binary_brier):
 
 @loss_function("onehot", **OPTIONS)
 def categorical_brier(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Squared distance of probabilities from one-hot or soft labels.
 
     Take it for calibrated probabilities where a confident mistake must not cost more than 2, or as
@@ -464,14 +464,14 @@ class CategoricalBrier(Loss, fn=categorical_brier):
 
 @loss_function("ids", **OPTIONS)
 def sparse_categorical_brier(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Squared distance of probabilities from class ids.
 
     Take it for calibrated probabilities where a confident mistake must not cost more than 2; see

@@ -1,7 +1,7 @@
 """Losses of masks beyond the overlap class by class: by rarity, correlation, distance and shape."""
 
 import functools
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -90,19 +90,19 @@ def _discord(counts, smooth):
 
 @loss_function(labels_by_encoding, **OPTIONS)
 def generalized_dice(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     smooth=1.0,
     per="image",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """One minus one Dice coefficient of all classes, each weighed by the square of its rarity.
 
     Take it for classes of very different size, whose pixels then share one ratio. A class without a
@@ -201,19 +201,19 @@ class GeneralizedDice(Loss, fn=generalized_dice):
 
 @loss_function(labels_by_encoding, **OPTIONS | {"smooth": all_of(non_negative, finite)})
 def matthews_correlation(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     smooth=1.0,
     per="batch",
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """One minus the Matthews correlation coefficient (MCC) of each class, mean over the classes.
 
     Take it where pixels that are rightly empty should count, too, which the overlap losses do not
@@ -317,15 +317,15 @@ class MatthewsCorrelation(Loss, fn=matthews_correlation):
     axis=integer_axis,
 )
 def boundary(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     background=True,
-    class_weights=None,
+    class_weights: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """Mean distance of a predicted mask to the border of the true one, counted negative inside.
 
     Take it beside `dice` for small or elongated structures, with a weight that grows from 0: it
@@ -463,19 +463,19 @@ def _unlike(a, b):
     **OPTIONS,
 )
 def centerline_dice(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     encoding="onehot",
     iterations=3,
     smooth=1.0,
     absent="count",
     background=True,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     axis=-1,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """Dice of centerlines (clDice): whether the skeleton of each mask lies within the other mask.
 
     Take it beside `dice` for vessels, roads and nerves, where an interruption matters more than the

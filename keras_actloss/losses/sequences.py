@@ -24,15 +24,15 @@ from keras_actloss.core.tensors import check_range, fit, known_values, mean
     **{name: check for name, check in OPTIONS.items() if name != "axis"},
 )
 def sequence_crossentropy(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
-    class_weights=None,
-    ignore_class=None,
+    class_weights: Any = None,
+    ignore_class: Any = None,
     average_across_timesteps=True,
-    mask=None,
-):
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of a sequence of class ids, one value a sequence.
 
     Take it for models of sequences where each sequence is one sample: weighed, reported or compared
@@ -263,15 +263,15 @@ def _of_first_frames(labels, length, x, keep, blank):
 
 @loss_function("sequence", from_logits=flag, blank=class_id, zero_infinity=flag)
 def ctc(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     from_logits=False,
     blank=0,
     zero_infinity=False,
-    label_length=None,
-    input_length=None,
-    mask=None,
-):
+    label_length: Any = None,
+    input_length: Any = None,
+    mask: Any = None,
+) -> Any:
     """Connectionist temporal classification: labels in order, at frames that nobody has told.
 
     Take it for speech, handwriting and other recordings with a transcript that is shorter than
@@ -449,7 +449,7 @@ _chain: Callable[..., Any] = with_gradient(_chain_value, _chain_gradient, _chain
 
 
 @loss_function("tags")
-def linear_chain_crf(y_true, y_pred, mask=None):
+def linear_chain_crf(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """Negative log-likelihood of a sequence of tags in a linear-chain conditional random field.
 
     Take it behind `layers.CRF` for tagging where tags depend on their neighbors, as in named

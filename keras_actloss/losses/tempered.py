@@ -1,6 +1,6 @@
 """The bi-tempered logistic loss: bounded, with heavy tails."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -80,15 +80,15 @@ def _bi_tempered(y, x, t1, t2, axis):
 
 @loss_function("onehot", **_CHECKS)
 def categorical_bi_tempered_logistic(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     t1=0.8,
     t2=1.2,
     label_smoothing=0.0,
     axis=-1,
-    class_weights=None,
-    ignore_class=None,
-):
+    class_weights: Any = None,
+    ignore_class: Any = None,
+) -> Any:
     """Logistic loss of one-hot or soft labels that is bounded and has heavy tails.
 
     Take it where labels are wrong now and then: `t1` bounds what an outlier costs, `t2` lets labels
@@ -175,15 +175,15 @@ class CategoricalBiTemperedLogistic(Loss, fn=categorical_bi_tempered_logistic):
 
 @loss_function("ids", **_CHECKS)
 def sparse_categorical_bi_tempered_logistic(
-    y_true,
-    y_pred,
+    y_true: Any,
+    y_pred: Any,
     t1=0.8,
     t2=1.2,
-    ignore_class=None,
+    ignore_class: Any = None,
     axis=-1,
     label_smoothing=0.0,
-    class_weights=None,
-):
+    class_weights: Any = None,
+) -> Any:
     """Logistic loss of class ids that is bounded and has heavy tails.
 
     Take it where ids are wrong now and then; see `categorical_bi_tempered_logistic`.

@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 
-def example_inputs(thing) -> tuple[Any, ...]:
+def example_inputs(thing: Any) -> tuple[Any, ...]:
     """The inputs that a loss or an activation layer is checked with when none are given.
 
     Args:
@@ -54,7 +54,9 @@ def example_inputs(thing) -> tuple[Any, ...]:
     return (activation_checks.example_of(thing),)
 
 
-def check_loss(loss, y_true=None, y_pred=None, raise_on_failure=True):
+def check_loss(
+    loss: Any, y_true: Any = None, y_pred: Any = None, raise_on_failure: bool = True
+) -> Report:
     """Run every check on a loss.
 
     Args:
@@ -91,7 +93,7 @@ def check_loss(loss, y_true=None, y_pred=None, raise_on_failure=True):
     return settle(run(repr(loss), LOSS_CHECKS, loss, *inputs), raise_on_failure)
 
 
-def check_activation(layer, x=None, raise_on_failure=True):
+def check_activation(layer: Any, x: Any = None, raise_on_failure: bool = True) -> Report:
     """Run every check on an activation layer and its function.
 
     Args:
@@ -125,7 +127,9 @@ def check_activation(layer, x=None, raise_on_failure=True):
     return settle(run(repr(layer), ACTIVATION_CHECKS, layer, x), raise_on_failure)
 
 
-def check_outputs(model, loss=None, x=None, y=None, raise_on_failure=True):
+def check_outputs(
+    model: Any, loss: Any = None, x: Any = None, y: Any = None, raise_on_failure: bool = True
+) -> Report:
     """Find outputs of a model that are not what its losses expect, before it is trained on them.
 
     A softmax or sigmoid before a loss with `from_logits=True`, or none before one of probabilities;

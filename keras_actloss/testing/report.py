@@ -21,10 +21,10 @@ class Report:
     """The outcomes of all checks of one object; `print` it to read it."""
 
     subject: str
-    outcomes: tuple
+    outcomes: tuple[Outcome, ...]
 
     @property
-    def failed(self):
+    def failed(self) -> tuple[Outcome, ...]:
         """The outcomes of the checks that failed."""
         return tuple(o for o in self.outcomes if o.status == "failed")
 
