@@ -107,8 +107,10 @@ def _compiled_in_a_hurry(model):
 
     model.run_eagerly, model.jit_compile = False, True
     jax.config.update("jax_disable_most_optimizations", True)
-    yield
-    jax.config.update("jax_disable_most_optimizations", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_disable_most_optimizations", False)
 
 
 def results(model, inputs, labels):
