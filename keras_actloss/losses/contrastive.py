@@ -1,6 +1,6 @@
 """Losses of embeddings that are to lie near those of their own group and far from the others."""
 
-from typing import Unpack
+from typing import Any, Unpack
 
 from keras import ops
 
@@ -14,7 +14,7 @@ from keras_actloss.losses.classification import categorical_crossentropy
 
 
 @loss_function("binary", margin=finite)
-def contrastive(y_true, y_pred, margin=1.0, mask=None):
+def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     """Squared distance of pairs that are alike, squared shortfall from a margin of others.
 
     Take it where the model gives the distance of a pair, as a siamese network does. Nothing pulls
@@ -82,7 +82,7 @@ _GROUPS = {"ignore_class": class_id_or_none}
 
 
 @loss_function("groups", **_GROUPS)
-def npairs(y_true, y_pred, ignore_class=None, mask=None):
+def npairs(y_true: Any, y_pred: Any, ignore_class=None, mask: Any = None) -> Any:
     """Cross-entropy of which others of the batch belong to a sample, by the product of embeddings.
 
     Take it where each sample comes as a pair, an anchor and another of its group, and large batches
@@ -149,7 +149,9 @@ class NPairs(Loss, fn=npairs):
 
 
 @loss_function("groups", margin=finite, **_GROUPS)
-def lifted_structure(y_true, y_pred, margin=1.0, ignore_class=None, mask=None):
+def lifted_structure(
+    y_true: Any, y_pred: Any, margin=1.0, ignore_class=None, mask: Any = None
+) -> Any:
     """Excess of the distance within a group over that to all samples of other groups.
 
     Take it where a batch has some samples of each of several groups: all pairs of it take part, and
