@@ -7,7 +7,7 @@ from typing import Any, Literal, TypedDict
 import keras
 from keras import ops
 
-from keras_actloss.core import tensors
+from keras_actloss.core import replicas, tensors
 from keras_actloss.core.checks import one_of
 from keras_actloss.core.settings import Configured
 
@@ -91,6 +91,8 @@ class Loss(Configured, keras.losses.Loss):
     width = None
     rank = 1
     couples_samples: Any = property(lambda self: getattr(self, "per", None) == "batch")
+    # Whether it asks the other replicas where the engine leaves it to the loss.
+    _waits = False
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 
@@ -206,24 +208,16 @@ class Loss(Configured, keras.losses.Loss):
             values = ops.where(weight == 0, ops.zeros_like(values), values * weight)
         if self.reduction in (None, "none"):
             return values
-        total = ops.sum(values)
         if self.reduction == "sum":
-            return total
-        if self.reduction == "mean_with_sample_weight" and weight is not None:
+            count = None
+        elif self.reduction == "mean_with_sample_weight" and weight is not None:
             count = ops.broadcast_to(weight, ops.shape(values))
             count = ops.sum(count if kept is None else ops.where(kept, count, 0))
         elif kept is not None:
             count = ops.sum(ops.cast(kept, values.dtype))
         else:
             count = math.prod(ops.shape(values))
-        if isinstance(count, int):  # No batch of unknown size, and nothing to guard.
-            mean = total / max(count, 1)
-        else:
-            count = ops.cast(count, values.dtype)
-            mean = ops.where(count == 0, 0.0, total / ops.where(count == 0, 1.0, count))
-        if keras.backend.backend() == "tensorflow":
-            mean = mean * tensors.replica_share(mean.dtype)
-        return mean
+        return replicas.quotient(ops.sum(values), count, self._waits)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "dtype": self.dtype, **self.own_config()}

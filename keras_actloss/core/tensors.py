@@ -102,7 +102,6 @@ class _Unit(keras.losses.Loss):
 
 
 _MASK = _Unit(name="mask", reduction="none", dtype="float32")
-_SHARE = _Unit(name="share", reduction="sum_over_batch_size", dtype="float32")
 
 
 def get_mask(y_pred):
@@ -119,11 +118,6 @@ def get_mask(y_pred):
     else:
         mask = None
     return None if mask is None else ops.cast(mask, "bool")
-
-
-def replica_share(dtype):
-    """One over the number of replicas that will add up their gradients."""
-    return ops.cast(_SHARE(np.ones(1, "float32"), np.ones(1, "float32")), dtype)
 
 
 def known_values(x):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core import tensors
+from keras_actloss.core import replicas, tensors
 from keras_actloss.core.checks import finite
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.reading import restored_config
@@ -146,6 +146,10 @@ class WeightedSum(Loss):
     def axis(self):
         return getattr(self.losses[0], "axis", -1)
 
+    @property
+    def couples_samples(self):
+        return any(getattr(loss, "couples_samples", False) for loss in self.losses)
+
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
         dtype = tensors.wide(self.dtype)
@@ -224,10 +228,7 @@ class LossMetric(keras.metrics.Mean):
         """The value of the loss for a batch, and the size of the batch."""
         y_pred = tensors.from_lists(y_pred)
         value = self.loss(y_true, y_pred, sample_weight)
-        if keras.backend.backend() == "tensorflow":
-            # Keras divides a loss by the number of replicas, for their sum to be the mean.
-            value = value / tensors.replica_share(value.dtype)
-        return value, ops.shape(keras.tree.flatten(y_pred)[0])[0]
+        return value / replicas.share(), ops.shape(keras.tree.flatten(y_pred)[0])[0]
 
     def update_state(self, y_true, y_pred, sample_weight=None):
         value, size = self.of_batch(y_true, y_pred, sample_weight)
