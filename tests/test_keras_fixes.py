@@ -45,6 +45,31 @@ def test_logits_stay_with_their_tracer():
     jax.jit(look)(np.zeros(3))
 
 
+REPLICAS = """
+import keras, numpy as np, tensorflow as tf
+from keras_actloss.core import keras_fixes
+two = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
+seen = []
+class Seen(keras.losses.Loss):
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        seen.append((y_true.dtype.name, keras_fixes.builds_for_replicas()))
+        return super().__call__(y_true, y_pred, sample_weight)
+with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
+    model.compile("sgd", Seen())
+model.fit(np.zeros((2, 1)), np.zeros((2, 1), "int32"), verbose=0)
+print(sorted(set(seen)))
+"""
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of tf.distribute")
+def test_keras_builds_for_replicas_on_the_mean_of_class_ids():
+    run = subprocess.run([sys.executable, "-c", REPLICAS], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.splitlines()[-1] == "[('float64', True), ('int32', False)]"
+
+
 @pytest.mark.parametrize("op", [ops.max, ops.amax])
 def test_keras_refuses_an_empty_maximum(op):
     refuses = {"tensorflow": ops.amax, "torch": ops.max}

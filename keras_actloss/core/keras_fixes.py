@@ -39,6 +39,19 @@ def attach_logits_to_tracers():
     Tracer._keras_logits = property(fetch, keep)  # pyright: ignore[reportAttributeAccessIssue]
 
 
+def builds_for_replicas():
+    """Whether Keras is about to learn shapes for `tf.distribute`, from what is no data.
+
+    Before `fit` it traces the loss on the mean of what the replicas get, and the mean of class ids
+    is of dtype float64.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return False
+    import tensorflow as tf
+
+    return tf.inside_function() and tf.distribute.in_cross_replica_context()
+
+
 def amax(x, axis, keepdims=False):
     """Maximum over an axis, of an empty batch too.
 

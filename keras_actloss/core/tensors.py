@@ -7,6 +7,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core import keras_fixes
+
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
 IDS = ("ids", "ranks", "groups")
 SEQUENCES = ("sequence", "tags")
@@ -141,7 +143,7 @@ def _class_ids(y_true, name, strict):
     from_keras = not strict and ops.is_tensor(y_true)
     y_true = ops.convert_to_tensor(y_true)
     dtype = dtype_of(y_true)
-    if is_float(dtype):
+    if is_float(dtype) and not keras_fixes.builds_for_replicas():
         values = known_values(y_true) if from_keras and dtype == wide(dtype) else None
         whole = values is None or np.all(values == np.floor(values))
         if not from_keras or dtype != wide(dtype) or not whole:
