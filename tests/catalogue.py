@@ -143,6 +143,8 @@ ACTIVATIONS = [
 HEADS = [layers.CRF(), layers.OrdinalDense(4), layers.SwiGLU(units=3), layers.Viterbi()]
 
 LOSSES = [
+    losses.AcrossReplicas(losses.Dice(per="batch", from_logits=True, encoding="ids")),
+    losses.AcrossReplicas(losses.MultiMargin(p=2, ignore_class=-1), reduction="sum"),
     losses.AsymmetricBinaryCrossentropy(),
     losses.AsymmetricBinaryCrossentropy(
         from_logits=True, gamma_negative=2.5, gamma_positive=0.0, clip=0.2, ignore_class=-1

@@ -31,6 +31,7 @@ from keras_actloss.losses.classification import (
     sparse_categorical_crossentropy,
 )
 from keras_actloss.losses.composite import (
+    AcrossReplicas,
     LossMetric,
     WeightedSum,
 )
@@ -294,6 +295,7 @@ __all__ = [
     "CORAL",
     "CORN",
     "CTC",
+    "AcrossReplicas",
     "AsymmetricBinaryCrossentropy",
     "BetaNLL",
     "BinaryBrier",

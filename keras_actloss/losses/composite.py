@@ -1,4 +1,4 @@
-"""A weighted sum of losses, and metrics that show its parts."""
+"""Losses made of losses: a weighted sum with its parts as metrics, and one of several devices."""
 
 import copy
 import math
@@ -192,6 +192,77 @@ class WeightedSum(Loss):
             name = f"{names[i]}_{before}" if before else names[i]
             found.append(LossMetric(_reduced(loss, reduction), name))
         return found
+
+
+def _of_loss(name):
+    return property(lambda self: getattr(self.loss, name))
+
+
+@register("losses")
+class AcrossReplicas(Loss):
+    """A loss of the whole batch, where each replica of a model has a part of it.
+
+    Take it for a loss that couples samples, such as Dice with `per="batch"`: alone, a replica
+    couples only its own. On torch take it for every loss with a mask, `ignore_class` or
+    `"mean_with_sample_weight"` as well: there a loss divides by what its own process counts. The
+    gradient that `tf.distribute` or `DistributedDataParallel` applies is then that of one device
+    with the whole batch. On JAX, and with one replica, nothing changes.
+
+    Each process of torch has to call it, for it waits for all of them; in one process alone,
+    evaluate `loss.loss`.
+
+    Args:
+        loss: A loss of this package or of its base class, as object or class. What couples samples
+            meets the predictions of all replicas, of other losses only a sum and a count travel.
+        reduction: As of every loss. Defaults to that of `loss`.
+        name: Name of the loss. Defaults to `"across_replicas"`.
+        dtype: The dtype of the result. Defaults to that of `loss`.
+
+    Raises:
+        TypeError: If `loss` has another base class, or has parts; those can be wrapped.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.AcrossReplicas(keras_actloss.losses.Dice(per="batch"))
+    >>> loss.loss.per
+    'batch'
+    >>> float(loss([[1.0], [1.0]], [[1.0], [1.0]]))
+    0.0
+    """
+
+    _waits = True
+    labels = _of_loss("labels")
+    targets = _of_loss("targets")
+    predictions = _of_loss("predictions")
+    width = _of_loss("width")
+    rank = _of_loss("rank")
+    couples_samples = _of_loss("couples_samples")
+    ignore_class = property(lambda self: getattr(self.loss, "ignore_class", None))
+    axis = property(lambda self: getattr(self.loss, "axis", -1))
+
+    def __init__(self, loss, **kwargs: Unpack[LossArguments]):
+        loss = _loss_object(loss, "AcrossReplicas")
+        if not isinstance(loss, Loss) or isinstance(loss, (WeightedSum, AcrossReplicas)):
+            raise TypeError(
+                "AcrossReplicas takes one loss whose base class is keras_actloss.losses.Loss, got "
+                f"{loss!r}; wrap the parts of a sum"
+            )
+        of_loss: LossArguments = {"reduction": loss.reduction, "dtype": loss.dtype}
+        super().__init__(**{**of_loss, **kwargs})
+        self.loss = loss
+        self._takes_mask = _takes_mask(loss)
+
+    def call(self, y_true, y_pred, mask=None):
+        """One value for each sample that lies here, coupled to those that lie elsewhere."""
+        inputs = [y_true, y_pred]
+        size = ops.shape(keras.tree.flatten(y_pred)[0])[0]
+        if mask is not None:
+            inputs.append(ops.broadcast_to(mask, (size, *ops.shape(mask)[1:])))
+        if not self.couples_samples or replicas.number() == 1:
+            return self.loss.call(*inputs)
+        rows = replicas.Rows(size)
+        inputs = keras.tree.map_structure(lambda x: tensors.map_prediction(rows.gather, x), inputs)
+        return rows.own(self.loss.call(*inputs))
 
 
 @keras.saving.register_keras_serializable(PACKAGE)
