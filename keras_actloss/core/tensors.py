@@ -123,11 +123,12 @@ def get_mask(y_pred):
 
 
 def known_values(x):
-    """`x` as a NumPy array, or None while a graph is traced or `x` lives on an accelerator."""
+    """`x` as a NumPy array, or None while a graph is traced or a part of `x` is not at hand."""
     if type(x).__module__ == "torch" and sys.modules["torch"].compiler.is_compiling():
         return None
     try:
-        return np.asarray(x)
+        # An array of JAX may lie with other processes.
+        return np.asarray(x) if getattr(x, "is_fully_addressable", True) else None
     except (TypeError, NotImplementedError):
         return None
 
