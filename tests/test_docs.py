@@ -19,7 +19,7 @@ from keras_actloss.core.functions import INPUTS
 from keras_actloss.core.registry import CATALOGUE
 
 ROOT = Path(__file__).parent.parent
-GUIDES = ["README.md", "CONTRIBUTING.md"]
+GUIDES = ["README.md", "CONTRIBUTING.md", "docs/distribution.md"]
 SECTIONS = ["Formula", "Args", "Shapes", "Raises", "Example", "Related", "Reference"]
 FUNCTIONS = [
     thing
