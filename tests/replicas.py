@@ -239,34 +239,29 @@ def small_model():
     )
 
 
-def fitted(loss, rows=17):
-    """Weights and losses of the small model after `fit`."""
-    import keras
-
-    return fit(keras, small_model(), loss, rows)
-
-
-def fit(keras, model, loss, rows=17):
-    """Weights and losses of a model of Keras 3 or 2 after two epochs; the last batch is one row."""
+def small_data(rows):
+    """What to fit: vectors, class ids of which some are ignored, and weights."""
     rng = np.random.default_rng(0)
     x = rng.normal(size=(rows, 3)).astype("float32")
     ids = rng.integers(0, 3, rows).astype("int32")
     ids[[0, 1, 3, 12]] = -1
-    weight = rng.uniform(0, 2, rows).astype("float32")
-    model.compile(keras.optimizers.SGD(0.5), loss)
-    history = model.fit(x, ids, 8, 2, 0, sample_weight=weight, shuffle=False).history["loss"]
+    return x, ids, rng.uniform(0, 2, rows).astype("float32")
+
+
+def outcome(loss, model, history):
+    """Weights and losses by name."""
     weights = {f"{loss.name} weight {i}": w for i, w in enumerate(model.get_weights())}
-    return {f"{loss.name} history": np.array(history), **weights}
+    return {f"{loss.name} history": np.array(history.history["loss"]), **weights}
 
 
-def fitted_by_keras_2(loss):
-    """The same of a model of Keras 2."""
-    import tf_keras
+def fitted(loss, rows=17):
+    """The small model after two epochs; of 17 rows the last batch is one."""
+    import keras
 
-    tf_keras.utils.set_random_seed(0)
-    dense = tf_keras.layers.Dense
-    model = tf_keras.Sequential([tf_keras.Input((3,)), dense(8, "relu"), dense(3)])
-    return fit(tf_keras, model, loss)
+    model, (x, ids, weight) = small_model(), small_data(rows)
+    model.compile(keras.optimizers.SGD(0.5), loss)
+    history = model.fit(x, ids, ROWS, 2, 0, sample_weight=weight, shuffle=False)
+    return outcome(loss, model, history)
 
 
 def save(path, found, expected):
@@ -352,13 +347,7 @@ def multi_worker(index, addresses, path):
     import tensorflow as tf
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    found, expected = _tensorflow(strategy)
-    # Keras 3 cannot, whatever the loss is.
-    for loss in _fitting_losses():
-        with strategy.scope():
-            found |= fitted_by_keras_2(loss)
-        expected |= fitted_by_keras_2(loss)
-    save(path, found, expected)
+    save(path, *_tensorflow(strategy))
 
 
 def data_parallel(index, addresses, path):

@@ -51,7 +51,7 @@ from keras_actloss.core import keras_fixes
 two = [tf.config.LogicalDeviceConfiguration()] * 2
 tf.config.set_logical_device_configuration(tf.config.list_physical_devices("CPU")[0], two)
 seen = []
-class Seen(keras.losses.Loss):
+class Seen(keras.losses.MeanSquaredError):
     def __call__(self, y_true, y_pred, sample_weight=None):
         seen.append((y_true.dtype.name, keras_fixes.builds_for_replicas()))
         return super().__call__(y_true, y_pred, sample_weight)
