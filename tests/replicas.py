@@ -24,7 +24,9 @@ ROWS = 8
 UNEVEN, EVEN = (0, 5, 8), (0, 4, 8)
 # A mask leaves four rows of the first and one of the second, two rows have no label at all.
 KEEP = np.array([1, 1, 1, 0, 1, 1, 0, 0], bool)
-UNLABELED = [0, 5]
+UNLABELED = [0, 6]
+# Of the three rows that are left two are of one group, with different replicas.
+GROUPS = np.array([0, 1, 0, 0, 1, 1, 0, 1], "int32")
 WEIGHTS = np.array([1, 0.5, 2, 1, 0, 3, 1, 0.25], "float32")
 
 FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
@@ -141,6 +143,7 @@ def whole_cases(wrap):
 
     for loss in _plain():
         y_true, y_pred = labeled_predictions(loss, batch=ROWS)
+        y_true = GROUPS if loss.labels == "groups" else y_true
         asked = _across(loss) if wrap(loss.couples_samples) else loss
         yield Case(asked, loss, _unlabeled(loss, y_true), y_pred, KEEP)
 
@@ -187,10 +190,10 @@ def build_model(cases):
 
     rows, inputs, outputs = keras.Input((), dtype="int32", name="rows"), {}, {}
     for i, case in enumerate(cases):
-        y_pred = keras.Input(case.y_pred.shape[1:], name=f"p{i}")
-        keep = keras.Input((), dtype="bool", name=f"k{i}")
-        outputs[f"y{i}"] = Shift(case.y_pred.shape, name=f"y{i}")([y_pred, rows, keep])
-        inputs |= {f"p{i}": y_pred, f"k{i}": keep}
+        y_pred = keras.Input(case.y_pred.shape[1:], name=f"p{i:03}")
+        keep = keras.Input((), dtype="bool", name=f"k{i:03}")
+        outputs[f"y{i:03}"] = Shift(case.y_pred.shape, name=f"y{i:03}")([y_pred, rows, keep])
+        inputs |= {f"p{i:03}": y_pred, f"k{i:03}": keep}
     return keras.Model({"rows": rows, **inputs}, outputs)
 
 
@@ -198,8 +201,8 @@ def data(cases, part=slice(None)):
     """Inputs, labels and weights of a part of the batch."""
     inputs = {"rows": np.arange(ROWS, dtype="int32")}
     for i, case in enumerate(cases):
-        inputs |= {f"p{i}": case.y_pred, f"k{i}": case.keep}
-    labels = {f"y{i}": case.y_true for i, case in enumerate(cases)}
+        inputs |= {f"p{i:03}": case.y_pred, f"k{i:03}": case.keep}
+    labels = {f"y{i:03}": case.y_true for i, case in enumerate(cases)}
     inputs, labels = ({k: v[part] for k, v in x.items()} for x in (inputs, labels))
     return inputs, labels, WEIGHTS[part]
 
@@ -209,7 +212,7 @@ def values(losses, outputs, labels, weight):
     from keras import ops
 
     found = [
-        loss(ops.convert_to_tensor(labels[f"y{i}"]), outputs[f"y{i}"], weight)
+        loss(ops.convert_to_tensor(labels[f"y{i:03}"]), outputs[f"y{i:03}"], weight)
         for i, loss in enumerate(losses)
     ]
     return ops.stack(found)
@@ -219,6 +222,7 @@ def slopes(kind, cases, gradients, found):
     """The gradients of the weights of all cases and the values of their losses, by name."""
     losses = [getattr(case.loss, "loss", case.loss) for case in cases]
     names = [f"{kind} {i} {type(loss).__name__}" for i, loss in enumerate(losses)]
+    assert [g.shape for g in gradients] == [case.y_pred.shape for case in cases], "another order"
     return {**dict(zip(names, gradients, strict=True)), f"{kind} values": np.array(found)}
 
 
@@ -261,6 +265,26 @@ def fitted(loss, rows=17):
     model, (x, ids, weight) = small_model(), small_data(rows)
     model.compile(keras.optimizers.SGD(0.5), loss)
     history = model.fit(x, ids, ROWS, 2, 0, sample_weight=weight, shuffle=False)
+    return outcome(loss, model, history)
+
+
+def fitted_by_keras_2(loss, rows):
+    """A model of Keras 2 after two epochs with these rows, and the twin of a loss."""
+    import tensorflow as tf
+    import tf_keras
+
+    from keras_actloss.tf_keras import layers, twin
+
+    tf_keras.utils.set_random_seed(0)
+    dense = tf_keras.layers.Dense
+    model = tf_keras.Sequential([tf_keras.Input((3,)), dense(8), layers.PReLU(), dense(3)])
+    model.compile(tf_keras.optimizers.SGD(0.5), twin(type(loss)).from_config(loss.get_config()))
+    options = tf.data.Options()
+    options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
+    dataset = tf.data.Dataset.from_tensor_slices(tuple(x[rows] for x in small_data(2 * ROWS)))
+    # A strategy halves the batches, and Keras counts the steps before.
+    dataset = dataset.batch(ROWS).repeat().with_options(options)
+    history = model.fit(dataset, epochs=2, steps_per_epoch=2, verbose=0)
     return outcome(loss, model, history)
 
 
@@ -347,7 +371,14 @@ def multi_worker(index, addresses, path):
     import tensorflow as tf
 
     strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    save(path, *_tensorflow(strategy))
+    found, expected = _tensorflow(strategy)
+    # Keras 3 cannot, whatever the loss is.
+    rows = np.arange(2 * ROWS)
+    for loss in _fitting_losses():
+        with strategy.scope():
+            found |= fitted_by_keras_2(loss, rows[rows % ROWS // (ROWS // 2) == index])
+        expected |= fitted_by_keras_2(loss, rows)
+    save(path, found, expected)
 
 
 def data_parallel(index, addresses, path):
@@ -392,12 +423,12 @@ def _one_step(cases, rows=slice(None)):
 
     model = build_model(cases)
     model.compile(
-        keras.optimizers.SGD(1.0), {f"y{i}": case.reference for i, case in enumerate(cases)}
+        keras.optimizers.SGD(1.0), {f"y{i:03}": case.reference for i, case in enumerate(cases)}
     )
     inputs, labels, weight = data(cases, rows)
     weights = dict.fromkeys(labels, weight)
     history = model.fit(inputs, labels, ROWS, 1, 0, sample_weight=weights).history
-    found = [history[f"y{i}_loss"][0] for i in range(len(cases))]
+    found = [history[f"y{i:03}_loss"][0] for i in range(len(cases))]
     return slopes("step", cases, [-w for w in model.get_weights()], found)
 
 

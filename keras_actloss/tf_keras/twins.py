@@ -11,6 +11,7 @@ import keras
 import tensorflow as tf
 import tf_keras
 
+from keras_actloss.core import replicas
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.loss import Loss
 from keras_actloss.core.registry import ALIASES, CATALOGUE, PACKAGE
@@ -178,7 +179,7 @@ class TwinLoss(Twin, tf_keras.losses.Loss):
         value = self.held(y_true, y_pred, sample_weight)
         if self.reduction == "sum_over_batch_size" and self._allow_sum_over_batch_size:
             # In `fit` tf_keras divides by the number of replicas too.
-            value = value * tf.distribute.get_strategy().num_replicas_in_sync
+            value = value / replicas.share()
         return value
 
 
