@@ -85,7 +85,7 @@ def test_soft_labels(label, mode):
     neighbors = [np.nextafter(x, np.float32(s)) for s in (-np.inf, np.inf)]
     settings = {"from_logits": True, "y_true": np.full(x.shape, label, "float32")}
     function = losses.binary_crossentropy
-    truths = [truth_of(function, "float32", v, settings)[1] for v in (x, *neighbors)]
+    truths = [truth_of(function, v, settings)[1] for v in (x, *neighbors)]
     run = RUNS[mode]
     _, got = run(lambda p: function(settings["y_true"], p, from_logits=True), x)
     for index in np.ndindex(x.shape):

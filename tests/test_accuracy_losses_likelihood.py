@@ -10,7 +10,17 @@ import inspect
 
 import numpy as np
 import pytest
-from accuracy import MODES, RUNS, grid, probability_rows, representable, rows, truth_of
+from accuracy import (
+    MODES,
+    RUNS,
+    derivative,
+    evaluate,
+    grid,
+    probability_rows,
+    representable,
+    rows,
+    truth_of,
+)
 from keras import ops
 
 from keras_actloss import losses
@@ -267,13 +277,9 @@ CASES = {
 
 def _largest(term_arrays, shape):
     """The largest of some terms, each an array of the result's shape or with axes to reduce."""
-    result = np.full(shape, 0, dtype=object)
-    for terms in term_arrays:
-        for index in np.ndindex(shape):
-            # No derivative where it jumps.
-            sizes = [abs(t) for t in np.ravel(terms[index]) if t is not None]
-            result[index] = max([result[index], *sizes])
-    return result
+    # No derivative where it jumps.
+    sizes = [np.where(np.isnan(terms), 0, np.abs(terms)) for terms in term_arrays]
+    return np.max([size.reshape(*shape, -1).max(-1) for size in sizes], axis=0)
 
 
 @functools.cache
@@ -282,13 +288,13 @@ def _case(name, dtype):
     y_pred = predictions(dtype)
     y_pred = y_pred if y_pred.ndim > 1 else y_pred[:, None]
     y_true = targets(y_pred)
-    value, slope = truth_of(function, dtype, y_pred, settings | {"y_true": y_true})
+    value, slope = truth_of(function, y_pred, settings | {"y_true": y_true})
     value_terms, slope_terms = [value], [slope]
     arguments = _defaults(function) | settings | {"y_true": y_true}
     for term in terms:
         formula = f"{oracle.formula_of(function)}\nloss = {term}"
-        value_terms.append(oracle.evaluate(formula, y_pred=y_pred, **arguments))
-        slope_terms.append(oracle.derivative(formula, "y_pred", y_pred, **arguments))
+        value_terms.append(evaluate(formula, arguments | {"y_pred": y_pred}))
+        slope_terms.append(derivative(formula, "y_pred", y_pred, None, False, arguments))
     value_size, slope_size = _largest(value_terms, value.shape), _largest(slope_terms, slope.shape)
     return y_true, y_pred, ((value, value_size), (slope, slope_size))
 
@@ -299,23 +305,18 @@ def _defaults(function):
 
 
 def _unit(size, dtype):
-    return oracle.ulp(size, dtype) if abs(size) >= oracle.EDGE[dtype] else oracle.EDGE[dtype]
+    return np.where(np.abs(size) < oracle.EDGE[dtype], oracle.EDGE[dtype], oracle.ulp(size, dtype))
 
 
 def _worst(got, truth, size, dtype):
     """The largest error in units of what is allowed, and where it is."""
-    worst = (0.0, None)
-    for index in np.ndindex(truth.shape):
-        exact = truth[index]
-        if exact is None or abs(exact) > oracle.LARGEST[dtype]:
-            continue
-        error = abs(float(got[index]) - exact)
-        slack = 8 * _unit(size[index], "float32")
-        if dtype != "float32":
-            slack += oracle.mpf(0.51) * _unit(exact, dtype)
-        off = float(error / slack) if np.isfinite(got[index]) else np.inf
-        worst = max(worst, (off, index), key=lambda pair: pair[0])
-    return worst
+    slack = 8 * _unit(size, "float32")
+    if dtype != "float32":
+        slack += 0.51 * _unit(truth, dtype)
+    off = np.where(np.isfinite(got), np.abs(got - truth) / slack, np.inf)
+    off = np.where(np.isnan(truth) | (np.abs(truth) > oracle.LARGEST[dtype]), 0, off)
+    index = np.unravel_index(np.argmax(off), off.shape)
+    return off[index], index
 
 
 @pytest.mark.parametrize("mode", MODES)

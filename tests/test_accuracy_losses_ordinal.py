@@ -8,6 +8,8 @@ from accuracy import (
     MODES,
     RUNS,
     beyond,
+    derivative,
+    evaluate,
     every,
     ids,
     loss_test,
@@ -85,8 +87,8 @@ def _crossing_case(name, dtype):
     coupled = "kappa" in name
     truths = [
         (
-            oracle.evaluate(formula, y_pred=v, **arguments),
-            oracle.derivative(formula, "y_pred", v, None, coupled, **arguments),
+            evaluate(formula, arguments | {"y_pred": v}),
+            derivative(formula, "y_pred", v, None, coupled, arguments),
         )
         for v in inputs
     ]
@@ -102,4 +104,4 @@ def test_where_the_truth_crosses_zero(name, dtype, mode):
     y_true, x, truths = _crossing_case(name, dtype)
     got = RUNS[mode](lambda p: function(y_true, p, **settings), ops.cast(x, dtype), None)
     bound = 8 if dtype == "float32" else 0.51
-    assert max(beyond(got, truths, dtype)) <= bound
+    assert beyond(got, truths, dtype) <= bound

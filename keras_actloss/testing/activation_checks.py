@@ -265,8 +265,8 @@ def check_formula(layer, x):
 def _off(got, truths):
     """How far `got` is outside of what lies between `truths`, in units of the first or of 1."""
     exact = np.array(truths)
-    known = np.all(exact != None, axis=0)  # noqa: E711
-    exact = np.where(known, exact, 0).astype("float64")
+    known = ~np.any(np.isnan(exact), axis=0)
+    exact = np.where(known, exact, 0)
     low, high = exact.min(axis=0), exact.max(axis=0)
     unit = np.spacing(np.maximum(np.abs(exact[0]), 1).astype("float32"))
     return np.where(known, np.maximum(low - got, got - high) / unit, 0).max()

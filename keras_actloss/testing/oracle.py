@@ -2,7 +2,8 @@
 
 What the documentation prints is what is computed here: the lines below `Formula:` are NumPy-like
 Python in the arguments' own names. Values are exact to fifty digits, derivatives are central
-differences at a working precision that leaves fifty digits after every cancellation.
+differences at a working precision that leaves fifty digits after every cancellation. Both are
+rounded once, to float64, of which a unit in the last place of float32 has half a billion.
 """
 
 import functools
@@ -268,17 +269,10 @@ class _Constants:
         return x
 
 
-def evaluate(formula, constants=None, /, **arguments):
-    """The last line's `y` or `loss` of a formula, as an object array.
-
-    Args:
-        formula: Text as in a docstring.
-        constants: What stands for `stop_gradient`. Defaults to `None`, which stops nothing.
-        arguments: The names it uses; float arrays and numbers become multiprecision ones, integer
-            arrays, `None`, flags and axes stay.
-    """
+def _exactly(formula, arguments, constants=lambda x: x):
+    """The last line's `y` or `loss` of a formula, as an object array."""
     rank = np.ndim(arguments["y_pred"] if "y_pred" in arguments else arguments["x"])
-    scope = _namespace(rank) | {"stop_gradient": constants or (lambda x: x)}
+    scope = _namespace(rank) | {"stop_gradient": constants}
     for name, value in arguments.items():
         is_float = isinstance(value, float) or getattr(value, "dtype", int) in (
             "float32",
@@ -290,6 +284,28 @@ def evaluate(formula, constants=None, /, **arguments):
     return np.asarray(scope["loss" if "loss" in scope else "y"], dtype=object)
 
 
+def _rounded(numbers):
+    """An object array in float64, with NaN for `None`."""
+    if any(v is not None and mp.isnan(v) for v in numbers.flat):
+        raise ArithmeticError("the formula is not a number at one of these arguments")
+    floats = [np.nan if v is None else float(v) for v in numbers.flat]
+    return np.reshape(np.array(floats, "float64"), numbers.shape)
+
+
+def evaluate(formula, **arguments):
+    """The last line's `y` or `loss` of a formula, in float64.
+
+    Args:
+        formula: Text as in a docstring.
+        arguments: The names it uses; float arrays and numbers become multiprecision ones, integer
+            arrays, `None`, flags and axes stay.
+
+    Raises:
+        ArithmeticError: If the formula is not a number there.
+    """
+    return _rounded(_exactly(formula, arguments))
+
+
 def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
     """Gradient of `sum(upstream * formula)` with respect to the array `x` called `name`.
 
@@ -297,7 +313,7 @@ def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
     is moved at once.
 
     Returns:
-        An object array of the shape of `x`, with `None` where the derivative jumps.
+        A float64 array of the shape of `x`, with NaN where the derivative jumps.
     """
     x = np.asarray(x)
     gradient = np.empty(x.shape, dtype=object)
@@ -305,7 +321,7 @@ def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
     constants = _Constants()
 
     def totals(moved):
-        values = upstream * evaluate(formula, constants, **{name: moved}, **arguments)
+        values = upstream * _exactly(formula, {name: moved} | arguments, constants)
         constants.restart()
         return np.sum(values) if coupled else np.sum(values.reshape(len(x), -1), axis=1)
 
@@ -320,7 +336,7 @@ def derivative(formula, name, x, upstream=None, coupled=False, /, **arguments):
                 moved[column] += sign * step
                 sides.append(sign * (totals(moved) - center) / step)
             gradient[column] = _each(_unless_it_jumps)(*sides)
-    return gradient
+    return _rounded(gradient)
 
 
 def _unless_it_jumps(right, left):
@@ -329,29 +345,24 @@ def _unless_it_jumps(right, left):
 
 
 def ulp(value, dtype):
-    """The distance of neighboring floats of `dtype` around an exact value."""
+    """The distance of neighboring floats of `dtype` around exact values."""
     digits, smallest = _PRECISION[dtype]
-    exponent = mp.frexp(value)[1] if value else smallest
-    return mpf(2) ** max(exponent - digits, smallest)
+    exponent = np.where(value == 0, smallest, np.frexp(value)[1] - digits)
+    return 2.0 ** np.maximum(exponent, smallest)
 
 
 def errors(got, truth, dtype):
     """Errors of computed values in units in the last place of the exact ones.
 
-    Where the truth is `None` or beyond the largest float there is nothing to hold against it and
-    the error is 0; below `EDGE` the error is told in units of the edge's own last place.
+    Where the truth is NaN or beyond the largest float there is nothing to hold against it and the
+    error is 0; below `EDGE` the error is told in units of the edge's own last place.
     """
     got = np.asarray(got, dtype="float64")
-    result = np.zeros(got.shape)
-    for index in np.ndindex(got.shape):
-        value = truth[index]
-        if value is None or abs(value) > LARGEST[dtype]:
-            continue
-        if not np.isfinite(got[index]):
-            result[index] = np.inf
-            continue
-        unit = ulp(value, dtype)
-        if abs(value) < EDGE[dtype]:
-            unit = mpf(EDGE[dtype])
-        result[index] = float(abs(mpf(float(got[index])) - value) / unit)
-    return result
+    if got.shape != truth.shape:
+        raise ValueError(f"errors: computed were {got.shape} values, exact ones are {truth.shape}")
+    size = np.abs(truth)
+    unit = np.where(size < EDGE[dtype], EDGE[dtype], ulp(truth, dtype))
+    with np.errstate(invalid="ignore"):  # Of what is infinite on both sides.
+        off = np.abs(got - truth) / unit
+    off = np.where(np.isfinite(got), off, np.inf)
+    return np.where(np.isnan(truth) | (size > LARGEST[dtype]), 0.0, off)
