@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import torch
+from accuracy import MODES
 from keras import ops
 
 from keras_actloss import activations, layers
@@ -144,11 +145,11 @@ def _adversaries(size):
     return np.float32([np.zeros(size), *powers, *curves, *logs, *random])
 
 
-@pytest.mark.parametrize("jit", [False, True], ids=["eager", "compiled"])
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("size", [2, 5, 64, 1000, 32000])
-def test_sparsemax_of_adversarial_rows(size, jit):
+def test_sparsemax_of_adversarial_rows(size, mode):
     x = _adversaries(size)
-    function = compiled(activations.sparsemax) if jit else activations.sparsemax
+    function = {"eager": lambda f: f, "compiled": compiled}[mode](activations.sparsemax)
     y = array(function(ops.convert_to_tensor(x)))
     np.testing.assert_allclose(y, _by_sorting(x), 0, 1e-7 * np.abs(x).max(initial=1))
     # TensorFlow's own sum of 32000 entries is off by that much.

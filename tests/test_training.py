@@ -17,10 +17,17 @@ MODES = {
     "no jit": {"jit_compile": False},
     "eager": {"run_eagerly": True},
 }
-if keras.backend.backend() != "torch":  # where Keras refuses it
+IS_TORCH = keras.backend.backend() == "torch"
+if not IS_TORCH:  # where Keras refuses it
     MODES["two steps at once"] = {"steps_per_execution": 2}
 # What to compile again and again; torch generates and compiles C++, for half a minute each time.
-FAST = "no jit" if keras.backend.backend() == "torch" else "jit"
+FAST = "no jit" if IS_TORCH else "jit"
+
+
+def _mode(name, *values, sampled=True):
+    """A row of `values` and a mode of `compile`, which torch leaves to the night if it is slow."""
+    marks = [pytest.mark.nightly] if IS_TORCH and name == "jit" and not sampled else []
+    return pytest.param(*values, name, marks=marks)
 
 
 def _one_logit(output, logit):
@@ -39,21 +46,23 @@ def _step(model, loss, label, **mode):
     return history["loss"][0], -model.get_weights()[0][1].item()
 
 
-@pytest.mark.parametrize("mode", MODES.values(), ids=MODES)
+SIGMOIDS = {
+    "by name": (lambda: "sigmoid", "float32"),
+    "by name in float16": (lambda: "sigmoid", "mixed_float16"),
+    "by name in bfloat16": (lambda: "sigmoid", "mixed_bfloat16"),
+    "function": (lambda: activations.sigmoid, "float32"),
+    "layer": (layers.Sigmoid, "float32"),
+}
+
+
 @pytest.mark.parametrize(
-    ("output", "policy"),
-    [
-        (lambda: "sigmoid", "float32"),
-        (lambda: "sigmoid", "mixed_float16"),
-        (lambda: "sigmoid", "mixed_bfloat16"),
-        (lambda: activations.sigmoid, "float32"),
-        (layers.Sigmoid, "float32"),
-    ],
-    ids=["by name", "by name in float16", "by name in bfloat16", "function", "layer"],
+    ("sigmoid", "mode"),
+    [_mode(mode, name, sampled=name == "by name") for name in SIGMOIDS for mode in MODES],
 )
-def test_a_confident_mistake_of_a_sigmoid_is_learned_from(output, mode, policy):
+def test_a_confident_mistake_of_a_sigmoid_is_learned_from(sigmoid, mode):
+    output, policy = SIGMOIDS[sigmoid]
     keras.config.set_dtype_policy(policy)
-    got = _step(_one_logit(output(), 40.0), losses.BinaryCrossentropy(), 0.0, **mode)
+    got = _step(_one_logit(output(), 40.0), losses.BinaryCrossentropy(), 0.0, **MODES[mode])
     assert got == (40.0, 1.0)
 
 
@@ -85,7 +94,7 @@ def test_a_softmax_and_its_logits_cost_the_same(logits):
 
 @pytest.mark.parametrize(
     ("policy", "mode"),
-    [("float32", mode) for mode in MODES]
+    [_mode(mode, "float32", sampled=False) for mode in MODES]
     + [(policy, FAST) for policy in ("mixed_float16", "mixed_bfloat16", "float64")],
 )
 def test_a_network_learns(policy, mode):
