@@ -40,7 +40,7 @@ $(BACKENDS:%=test-%): test-%: $(VENV)/test.stamp
 		else echo " $* FAILED" >>$(RESULTS); exit 1; fi
 
 quick: $(VENV)/test.stamp ## run the fast tests on JAX only (about a minute)
-	@KERAS_BACKEND=jax $(RUN) -m pytest -m "not slow" $(ARGS)
+	@KERAS_BACKEND=jax $(RUN) -m pytest -m "not slow and not nightly" $(ARGS)
 
 check: $(VENV)/check.stamp ## check format, lint and types
 	@$(VENV)/bin/ruff format --check
@@ -64,8 +64,9 @@ pictures: $(VENV)/test.stamp ## draw the pictures of the README
 exports: $(VENV)/test.stamp ## export every activation to every format (ten minutes)
 	@$(RUN) tests/exports.py $(ARGS)
 
-nightly: ## run the tests with random inputs on twenty times as many, and new ones
-	@HYPOTHESIS_PROFILE=nightly $(MAKE) --no-print-directory test ARGS="-m hypothesis $(ARGS)"
+nightly: ## run what takes too long for each change, random inputs twenty times as many
+	@HYPOTHESIS_PROFILE=nightly $(MAKE) --no-print-directory test \
+		ARGS="-m 'hypothesis or nightly' $(ARGS)"
 
 golden: $(VENV)/test.stamp ## write the files of this release that later ones must load
 	@for backend in $(BACKENDS); do KERAS_BACKEND=$$backend $(RUN) tests/golden.py || exit 1; done
