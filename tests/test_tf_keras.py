@@ -9,7 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import elsewhere
 import keras
 import numpy as np
 import pytest
@@ -39,8 +38,8 @@ TWINS = [
     for name, cls in registry.CATALOGUE[kind].items()
     if isinstance(cls, type)
 ]
-CRF, DENSE, VITERBI = HEADS
-LAYERS = [*ACTIVATIONS, CRF, DENSE, layers.SwiGLU(units=3, use_bias=False)]
+VITERBI = next(layer for layer in HEADS if isinstance(layer, layers.Viterbi))
+LAYERS = [layer for layer in [*ACTIVATIONS, *HEADS] if layer is not VITERBI]
 FORMATS = ["model.h5", "model.keras", "model"]
 
 
@@ -115,20 +114,20 @@ def test_configs_and_values_of_losses_in_both_worlds(loss):
     np.testing.assert_array_equal(twin(y_true, y_pred, weight), loss(y_true, y_pred, weight))
 
 
-def _twin_model(like):
-    """The model of `elsewhere`, in tf_keras."""
-    x = tf_keras.Input((4, 6), name="x")
-    hidden = tf_keras.layers.Dense(6, kernel_initializer="identity")(x)
+def _model(of, found):
+    """A model of a Keras with an output of each layer, whose class there is `found` of ours."""
+    x = of.Input((4, 6), name="x")
+    hidden = of.layers.Dense(6, kernel_initializer="identity")(x)
     outputs = {}
-    for i, layer in enumerate(like):
+    for i, layer in enumerate(LAYERS):
         config = {**layer.get_config(), "name": f"layer_{i}"}
-        outputs[f"activation_{i}"] = bridge.twin(type(layer)).from_config(config)(hidden)
-    return tf_keras.Model({"x": x}, outputs)
+        outputs[f"activation_{i}"] = found(type(layer)).from_config(config)(hidden)
+    return of.Model({"x": x}, outputs)
 
 
 @pytest.fixture(scope="module")
 def models():
-    return elsewhere.build_model(LAYERS, []), _twin_model(LAYERS)
+    return _model(keras, lambda cls: cls), _model(tf_keras, bridge.twin)
 
 
 X = {"x": np.random.default_rng(0).normal(size=(2, 4, 6)).astype("float32")}

@@ -73,6 +73,8 @@ class Twin:
 
     def __init_subclass__(cls, **kwargs):
         super().__init_subclass__(**kwargs)
+        if "__signature__" in vars(cls):
+            return
         # Else help() would show that of a `__new__` of tf_keras.
         signature = inspect.signature(cls.__init__)
         cls.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
@@ -250,7 +252,12 @@ def twin(cls):
         name: _attribute(name)
         for name in public.union(cls._settings) - set(vars(base)) - set(vars(Twin))
     }
-    named = {"__doc__": cls.__doc__, "__module__": cls.__module__, "_class": cls}
+    named = {
+        "__doc__": cls.__doc__,
+        "__module__": cls.__module__,
+        "__signature__": inspect.signature(cls),
+        "_class": cls,
+    }
     made = type(cls.__name__, (base,), {**attributes, **_methods(cls, base), **named})
     package, _, name = keras.saving.get_registered_name(cls).rpartition(">")
     _TWINS[cls] = tf_keras.saving.register_keras_serializable(package or "Custom", name)(made)
