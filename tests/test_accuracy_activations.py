@@ -10,7 +10,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from accuracy import IS_TORCH, MODES, RUNS, measure, pairs, reals, rows, truth_of
+from accuracy import IS_TORCH, MODES, RUNS, by_dtype_and_mode, measure, pairs, reals, rows, truth_of
 from keras import ops
 
 from keras_actloss import activations
@@ -185,8 +185,7 @@ def _activation_case(name, dtype):
     return x, upstream, truth_of(function, x, settings, upstream)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@by_dtype_and_mode(["float16", "bfloat16"])
 @pytest.mark.parametrize("name", ACTIVATIONS | SIMPLEX)
 def test_activation_in_16_bit(name, dtype, mode):
     function, settings, *_ = (ACTIVATIONS | SIMPLEX)[name]

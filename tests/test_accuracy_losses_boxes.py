@@ -5,10 +5,10 @@ import functools
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
     beside_largest,
     beyond,
+    by_dtype_and_mode,
     loss_test,
     representable,
     rows,
@@ -49,8 +49,7 @@ def _case(name, kind, dtype):
     return y_true, x, [truth_of(function, v, {"y_true": y_true}) for v in inputs]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@by_dtype_and_mode(["float32", "bfloat16"])
 @pytest.mark.parametrize("kind", PREDICTIONS)
 @pytest.mark.parametrize("name", KINDS)
 def test_box(name, kind, dtype, mode):

@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
     beyond,
+    by_dtype_and_mode,
     every,
     filled,
     ids,
@@ -71,8 +71,7 @@ def _beyond(name, dtype, mode):
     return beyond(got, truths, dtype)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize("name", PROJECTIONS)
 def test_projection(name, dtype, mode):
     bound = PROJECTIONS[name][-1] if dtype == "float32" else 0.51

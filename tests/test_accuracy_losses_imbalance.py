@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
     beyond,
+    by_dtype_and_mode,
     every,
     filled,
     grid,
@@ -156,8 +156,7 @@ CROSSING = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize("name", CROSSING)
 def test_where_the_truth_crosses_zero(name, dtype, mode):
     """At the edge of the margin, and where a score meets its target."""

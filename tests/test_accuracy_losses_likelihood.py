@@ -11,8 +11,8 @@ import inspect
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
+    by_dtype_and_mode,
     derivative,
     evaluate,
     grid,
@@ -319,8 +319,7 @@ def _worst(got, truth, size, dtype):
     return off[index], index
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize("name", CASES)
 def test_loss(name, dtype, mode):
     function, settings = CASES[name][:2]

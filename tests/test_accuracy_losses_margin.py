@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
+    by_dtype_and_mode,
     every,
     filled,
     ids,
@@ -74,8 +74,7 @@ def _embeddings(dtype):
     return representable(np.concatenate([a * lengths[0], b * lengths[1]], axis=-1), dtype)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize(("label", "margin"), [(1.0, 0.0), (0.0, 0.25)])
 def test_cosine_embedding(label, margin, dtype, mode):
     """As exact as the others, beside what one ULP (of float32) of error in an input changes.

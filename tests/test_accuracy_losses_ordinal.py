@@ -5,9 +5,9 @@ import functools
 import numpy as np
 import pytest
 from accuracy import (
-    MODES,
     RUNS,
     beyond,
+    by_dtype_and_mode,
     derivative,
     evaluate,
     every,
@@ -95,8 +95,7 @@ def _crossing_case(name, dtype):
     return y_true, x, truths
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize("name", CROSSING)
 def test_where_the_truth_crosses_zero(name, dtype, mode):
     """What one ULP in the predictions does is forgiven."""

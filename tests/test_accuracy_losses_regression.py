@@ -5,7 +5,18 @@ import math
 
 import numpy as np
 import pytest
-from accuracy import MODES, RUNS, filled, grid, loss_test, measure, reals, representable, truth_of
+from accuracy import (
+    MODES,
+    RUNS,
+    by_dtype_and_mode,
+    filled,
+    grid,
+    loss_test,
+    measure,
+    reals,
+    representable,
+    truth_of,
+)
 from keras import ops
 
 from keras_actloss import losses
@@ -136,8 +147,7 @@ def test_a_very_robust_loss(alpha, mode):
     assert off[0] <= 8 and off[1] <= -3 * alpha
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 def test_cosine_similarity(dtype, mode):
     """To 4 units of a cosine of 1: it crosses 0 between vectors, and its gradient along them."""
     rng = np.random.default_rng(5)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from accuracy import (
     DIGITS,
-    MODES,
     RUNS,
     beyond,
+    by_dtype_and_mode,
     every,
     filled,
     loss_test,
@@ -121,8 +121,7 @@ CROSSING = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+@by_dtype_and_mode()
 @pytest.mark.parametrize("name", CROSSING)
 def test_where_the_truth_crosses_zero(name, dtype, mode):
     """Distances of both signs, and gradients in which the classes of a pixel compete.

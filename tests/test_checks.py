@@ -11,16 +11,26 @@ from keras_actloss.core.registry import CATALOGUE
 pytestmark = pytest.mark.slow
 
 
+# What hangs on the settings, and is checked with each of them. All else is the work of the bases:
+# of each class and kind of labels one object is checked, the others at night.
+OF_SETTINGS = [
+    *("check_config_round_trip", "check_differentiable", "check_finite", "check_formula"),
+    *("check_gradient", "check_ignore_class", "check_layer_equals_function"),
+]
+if keras.backend.backend() != "torch":  # which takes a second for each
+    OF_SETTINGS.append("check_compiled")
+
+
 def _pairs(things, checks):
-    """Each object with each check. Torch takes a second to compile an object: one of each class."""
-    is_slow = keras.backend.backend() == "torch"
-    compiled = set()
+    """Each object with each check."""
+    seen = set()
     for thing in things:
+        kind = type(thing), getattr(thing, "labels", None), getattr(thing, "couples_samples", None)
         for check in checks:
-            again = is_slow and check.__name__ == "check_compiled" and type(thing) in compiled
-            marks = [pytest.mark.nightly] if again else []
+            nightly = kind in seen and check.__name__ not in OF_SETTINGS
+            marks = [pytest.mark.nightly] if nightly else []
             yield pytest.param(thing, check, marks=marks, id=f"{thing!r}-{check.__name__}")
-        compiled.add(type(thing))
+        seen.add(kind)
 
 
 @pytest.mark.parametrize(
