@@ -1,5 +1,6 @@
 """Losses of sequences: a label a step, labels without an alignment, tags that form a chain."""
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -145,9 +146,14 @@ def _either(x, y, z):
     return top + ops.log1p(ops.exp(low - top) + ops.exp(middle - top))
 
 
-def _reversed(x, axes):
+def _backwards(x, *axes):
+    # One by one, since Keras 3.12 flips no more at once on TensorFlow.
+    return functools.reduce(ops.flip, axes, x)
+
+
+def _reversed(x, *axes):
     """`x`, and behind it along the batch of axis -2 the same backwards."""
-    return ops.concatenate([x, ops.flip(x, axes)], axis=-2)
+    return ops.concatenate([x, _backwards(x, *axes)], axis=-2)
 
 
 def _alignments(blank) -> Callable[..., Any]:
@@ -174,7 +180,7 @@ def _alignments(blank) -> Callable[..., Any]:
         emitted = ops.where(ops.expand_dims(state <= last, 1), emitted, LOG_ZERO)
         emitted = ops.transpose(emitted, (1, 0, 2))
 
-        path = _reversed(path, (1,))
+        path = _reversed(path, 1)
         before = ops.pad(path, [(0, 0), (2, 0)], constant_values=blank)[:, :-2]
         skips = ops.logical_and(path != blank, path != before)
         skips = ops.where(skips, ops.cast(0, x.dtype), LOG_ZERO)
@@ -193,8 +199,8 @@ def _alignments(blank) -> Callable[..., Any]:
                 scale = ops.where(keep[0], scale, ops.zeros_like(scale))
             return (moved, scale), (moved, scale)
 
-        keep = [_reversed(ops.expand_dims(ops.transpose(k), -1), (0,)) for k in keep]
-        frames = (_reversed(emitted, (0, 2)), *keep)
+        keep = [_reversed(ops.expand_dims(ops.transpose(k), -1), 0) for k in keep]
+        frames = (_reversed(emitted, 0, 2), *keep)
         weights, scale = ops.scan(step, (start, ops.zeros_like(start[:, :1])), frames)[1]
         batch = ops.shape(x)[0]
         ends = weights[-1, :batch]
@@ -209,7 +215,7 @@ def _alignments(blank) -> Callable[..., Any]:
 
         total = _either(weight_of(last), weight_of(last - 1), LOG_ZERO)
         total = total + ops.sum(scale[:, :batch, 0], axis=0)
-        backwards = ops.flip(weights[:, batch:], (0, 2))
+        backwards = _backwards(weights[:, batch:], 0, 2)
         return total, weights[:, :batch] + backwards - emitted, leads, others, rest
 
     def value(shared, *_):
