@@ -6,6 +6,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import layers, losses
+from keras_actloss.testing import NotApplicable
 from keras_actloss.testing.backend import array, compiled
 
 pytestmark = pytest.mark.slow
@@ -76,6 +77,8 @@ NAMES[:, 0] = 0
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_a_tagger_learns_and_comes_back_from_its_file(policy, tmp_path):
     """The loss needs nothing of the layer but its output, and padding changes nothing."""
+    if policy != "float32" and keras.version() < "3.14":
+        raise NotApplicable("before Keras 3.14 the cast of an input loses its mask")
     keras.config.set_dtype_policy(policy)
     model = _model(
         transition_regularizer=keras.regularizers.L2(1e-4),
