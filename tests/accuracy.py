@@ -149,10 +149,10 @@ def value_of(function, x, settings):
     return evaluate(oracle.formula_of(function), arguments)
 
 
-def truth_of(function, x, settings, upstream=None):
-    """The exact value and gradient of a function."""
+def truth_of(function, x, settings, upstream=None, coupled=False):
+    """The exact value and gradient of a function; samples are also coupled by `per="batch"`."""
     arguments = arguments_of(function, settings)
-    coupled = arguments.get("per") == "batch"
+    coupled = coupled or arguments.get("per") == "batch"
     formula, name = oracle.formula_of(function), _input_of(function)
     slope = derivative(formula, name, x, upstream, coupled, arguments)
     return value_of(function, x, settings), slope

@@ -8,17 +8,15 @@ from accuracy import (
     MODES,
     RUNS,
     beside_largest,
-    derivative,
-    evaluate,
     every,
     filled,
     loss_test,
     reals,
+    truth_of,
 )
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing import oracle
 
 pytestmark = pytest.mark.slow
 
@@ -41,10 +39,9 @@ def _embeddings(scale, near):
 
 @functools.cache
 def _truth(name, scale, near):
-    x, arguments = _embeddings(scale, near), {"y_true": GROUPS, "margin": 1.0}
-    formula = oracle.formula_of(getattr(losses, name))
-    slope = derivative(formula, "y_pred", x, None, True, arguments)
-    return evaluate(formula, arguments | {"y_pred": x}), slope.reshape(1, -1)
+    function, x = getattr(losses, name), _embeddings(scale, near)
+    value, slope = truth_of(function, x, {"y_true": GROUPS}, coupled=True)
+    return value, slope.reshape(1, -1)
 
 
 @pytest.mark.parametrize("mode", MODES)

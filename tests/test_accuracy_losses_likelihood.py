@@ -6,12 +6,12 @@ float32. The derivative is held to the derivatives of the same terms.
 """
 
 import functools
-import inspect
 
 import numpy as np
 import pytest
 from accuracy import (
     RUNS,
+    arguments_of,
     by_dtype_and_mode,
     derivative,
     evaluate,
@@ -290,7 +290,7 @@ def _case(name, dtype):
     y_true = targets(y_pred)
     value, slope = truth_of(function, y_pred, settings | {"y_true": y_true})
     value_terms, slope_terms = [value], [slope]
-    arguments = _defaults(function) | settings | {"y_true": y_true}
+    arguments = arguments_of(function, settings | {"y_true": y_true})
     for term in terms:
         formula = f"{oracle.formula_of(function)}\nloss = {term}"
         value_terms.append(evaluate(formula, arguments | {"y_pred": y_pred}))
@@ -299,20 +299,11 @@ def _case(name, dtype):
     return y_true, y_pred, ((value, value_size), (slope, slope_size))
 
 
-def _defaults(function):
-    parameters = inspect.signature(function).parameters
-    return {k: p.default for k, p in parameters.items() if p.default is not p.empty}
-
-
-def _unit(size, dtype):
-    return np.where(np.abs(size) < oracle.EDGE[dtype], oracle.EDGE[dtype], oracle.ulp(size, dtype))
-
-
 def _worst(got, truth, size, dtype):
     """The largest error in units of what is allowed, and where it is."""
-    slack = 8 * _unit(size, "float32")
+    slack = 8 * oracle.unit(size, "float32")
     if dtype != "float32":
-        slack += 0.51 * _unit(truth, dtype)
+        slack += 0.51 * oracle.unit(truth, dtype)
     off = np.where(np.isfinite(got), np.abs(got - truth) / slack, np.inf)
     off = np.where(np.isnan(truth) | (np.abs(truth) > oracle.LARGEST[dtype]), 0, off)
     index = np.unravel_index(np.argmax(off), off.shape)

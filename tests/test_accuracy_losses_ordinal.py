@@ -8,19 +8,17 @@ from accuracy import (
     RUNS,
     beyond,
     by_dtype_and_mode,
-    derivative,
-    evaluate,
     every,
     ids,
     loss_test,
     one_hot,
     probability_rows,
     rows,
+    truth_of,
 )
 from keras import ops
 
 from keras_actloss import losses
-from keras_actloss.testing import oracle
 
 pytestmark = pytest.mark.slow
 
@@ -79,19 +77,10 @@ def _crossing_case(name, dtype):
     function, settings, labels, predictions = CROSSING[name]
     x = predictions(dtype)
     y_true = labels(x)
-    defaults = {"from_logits": False, "axis": -1, "weighting": "quadratic", "log_epsilon": None}
-    arguments = defaults | settings | {"y_true": y_true}
-    formula = oracle.formula_of(function)
     signs = np.array([[0, 0, 0, 0], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], "float32")
     inputs = [x, *(np.nextafter(x, d * s) for d in signs[1:] for s in (np.inf, -np.inf))]
-    coupled = "kappa" in name
-    truths = [
-        (
-            evaluate(formula, arguments | {"y_pred": v}),
-            derivative(formula, "y_pred", v, None, coupled, arguments),
-        )
-        for v in inputs
-    ]
+    settings = settings | {"y_true": y_true}
+    truths = [truth_of(function, v, settings, coupled="kappa" in name) for v in inputs]
     return y_true, x, truths
 
 

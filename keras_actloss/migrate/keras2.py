@@ -1,5 +1,6 @@
 """Configs that Keras 2 wrote, in the words of Keras 3; Keras 2 reads what comes out as well."""
 
+# Names in files, not imports: where releases of Keras 2 say that a functional model is from.
 _FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
 # Arguments that are gone, with the value that they have in any file.
 _GONE = {"time_major": False}

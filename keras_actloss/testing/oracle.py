@@ -351,18 +351,21 @@ def ulp(value, dtype):
     return 2.0 ** np.maximum(exponent, smallest)
 
 
+def unit(value, dtype):
+    """What errors around exact values are told in: below `EDGE` the edge, else the last place."""
+    return np.where(np.abs(value) < EDGE[dtype], EDGE[dtype], ulp(value, dtype))
+
+
 def errors(got, truth, dtype):
     """Errors of computed values in units in the last place of the exact ones.
 
     Where the truth is NaN or beyond the largest float there is nothing to hold against it and the
-    error is 0; below `EDGE` the error is told in units of the edge's own last place.
+    error is 0.
     """
     got = np.asarray(got, dtype="float64")
     if got.shape != truth.shape:
         raise ValueError(f"errors: computed were {got.shape} values, exact ones are {truth.shape}")
-    size = np.abs(truth)
-    unit = np.where(size < EDGE[dtype], EDGE[dtype], ulp(truth, dtype))
     with np.errstate(invalid="ignore"):  # Of what is infinite on both sides.
-        off = np.abs(got - truth) / unit
+        off = np.abs(got - truth) / unit(truth, dtype)
     off = np.where(np.isfinite(got), off, np.inf)
-    return np.where(np.isnan(truth) | (size > LARGEST[dtype]), 0.0, off)
+    return np.where(np.isnan(truth) | (np.abs(truth) > LARGEST[dtype]), 0.0, off)
