@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_actloss.core.functions import check_settings, settings_of
+from keras_actloss.core.functions import settings_of
 from keras_actloss.core.reading import restored_config
 
 
@@ -62,16 +62,18 @@ class Configured:
             cls.__doc__ = _joined_doc(cls, fn)
         parameters = _constructor_parameters(cls)
         cls._settings = tuple(name for name in parameters if name not in cls._base_arguments)
+        checks = {**cls.own_checks, **getattr(cls.fn, "checks", {})}
+        cls._checks = {name: checks[name] for name in cls._settings if name in checks}
         # For readers of `help` and of Jupyter, who would see `**kwargs` otherwise.
         cls.__signature__ = inspect.Signature(list(parameters.values()))
 
     # For settings that are not those of `fn`, their checks; `fn` brings its own.
     own_checks: dict[str, Callable[[str, Any], None]] = {}  # noqa: RUF012
+    _checks: dict[str, Callable[[str, Any], None]]
 
     def __setattr__(self, name, value):
-        checks = {**self.own_checks, **getattr(self.fn, "checks", {})}
-        if name in checks and name in self._settings:
-            check_settings(type(self).__name__, {name: checks[name]}, {name: value})
+        if name in self._checks:
+            self._checks[name](f"{type(self).__name__}: {name}", value)
         super().__setattr__(name, value)
 
     def fn_settings(self):
