@@ -7,7 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import non_negative, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, with_gradient
+from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, with_gradient
 from keras_actloss.core.registry import register
 
 # The fixed point of mean 0 and variance 1: Klambauer et al., equation 14.
@@ -230,7 +230,7 @@ def symlog(x: Any) -> Any:
     """
     # The slope of abs and sign at zero differs by backend; that of the whole is 1.
     function = with_gradient(
-        lambda x: ops.sign(x) * ops.log1p(ops.abs(x)),
+        lambda x: ops.sign(x) * log1p(ops.abs(x)),
         lambda upstream, x: upstream / (1 + ops.abs(x)),
     )
     return by_width(x, function)

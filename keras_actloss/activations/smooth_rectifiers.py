@@ -7,7 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, expm1, with_gradient
+from keras_actloss.core.numerics import exp_multiple, expm1, log1p, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -50,7 +50,7 @@ def softplus(x: Any, beta=1.0) -> Any:
         return upstream * (ops.maximum(e, ops.sign(x)) / (1 + e))
 
     exact = with_gradient(
-        lambda x: ops.relu(x) + ops.log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
+        lambda x: ops.relu(x) + log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
     )
     return by_width(x, exact, ops.softplus, ("tensorflow", "torch") if beta == 1 else ())
 
@@ -94,7 +94,7 @@ def shifted_softplus(x: Any) -> Any:
     """
     # From 20 on the slope is 1 to the last digit, and the exponential need not grow further.
     function = with_gradient(
-        lambda x: ops.relu(x - 20) + ops.log1p(expm1(ops.minimum(x, 20)) / 2),
+        lambda x: ops.relu(x - 20) + log1p(expm1(ops.minimum(x, 20)) / 2),
         lambda upstream, x: upstream * ops.sigmoid(x),
     )
     return by_width(x, function)

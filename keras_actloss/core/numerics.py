@@ -169,6 +169,20 @@ def expm1(x):
     return ops.tanh(x / 2) * (ops.exp(x) + 1)
 
 
+def log1p(x):
+    """`log(1 + x)` without cancellation, in ops that every exporter knows.
+
+    TensorFlow's exporters lack its kernel. The logarithm of the rounded sum is as good, once what
+    the rounding dropped is added to first order.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return ops.log1p(x)
+    total = 1 + x
+    # Of a sum as large it is less than a digit, and of infinity NaN.
+    dropped = ops.where(total < 1e9, x - (total - 1), 0.0)
+    return ops.log(total) + dropped / total
+
+
 def polynomial(coefficients, x):
     """The polynomial with these coefficients, constant term first."""
     result = coefficients[-1]

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import polynomial, repeat, with_gradient
+from keras_actloss.core.numerics import log1p, polynomial, repeat, with_gradient
 from keras_actloss.core.tensors import dtype_of
 
 
@@ -169,7 +169,7 @@ def entmax_at(z, exponent, height, axis, fixed):
         ratio = exponent * z / height
         inside = ratio > -1
         ratio = ops.where(inside, ratio, 0)
-        log_weight = ops.log1p(ratio) / exponent
+        log_weight = log1p(ratio) / exponent
         weight = ops.where(inside, ops.exp(log_weight), 0)
         mass = _sum(weight, axis)
         slope = weight / (1 + ratio) * ops.power(mass, exponent - 1)
