@@ -18,6 +18,11 @@ def _sum(x, axis):
     return ops.sum(x, axis=axis, keepdims=True)
 
 
+def _power(x, exponent):
+    """`x**exponent` of positive `x`, in ops that an exporter knows for a batch of any size."""
+    return ops.exp(exponent * ops.log(x))
+
+
 def distance(x, axis):
     """`x` minus its maximum: a shift that the result does not feel, and no gradient need follow."""
     return x - ops.stop_gradient(amax(x, axis=axis, keepdims=True))
@@ -140,9 +145,10 @@ def entmax_height(z, exponent, axis, convex):
     def step(low, high, _):
         height = ops.where(by_newton, high, (low + high) / 2)
         r = ops.relu(z + height)
-        weight = ops.where(r > 0, ops.power(ops.where(r > 0, r, 1), 1 / exponent - 1), 0)
+        # An exporter takes the 1 and 0 of a loop for integers unless they are written as floats.
+        weight = ops.where(r > 0, _power(ops.where(r > 0, r, 1.0), 1 / exponent - 1), 0.0)
         total, slope = _sum(r * weight, axis), _sum(weight, axis)
-        newton = ops.minimum(high, high - (total - ops.power(total, 1 - exponent)) / slope)
+        newton = ops.minimum(high, high - (total - _power(total, 1 - exponent)) / slope)
         above = total >= 1
         new_high = ops.where(by_newton, newton, ops.where(above, height, high))
         new_low = ops.where(ops.logical_or(by_newton, above), low, height)
@@ -168,11 +174,11 @@ def entmax_at(z, exponent, height, axis, fixed):
         """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` there."""
         ratio = exponent * z / height
         inside = ratio > -1
-        ratio = ops.where(inside, ratio, 0)
+        ratio = ops.where(inside, ratio, 0.0)
         log_weight = log1p(ratio) / exponent
-        weight = ops.where(inside, ops.exp(log_weight), 0)
+        weight = ops.where(inside, ops.exp(log_weight), 0.0)
         mass = _sum(weight, axis)
-        slope = weight / (1 + ratio) * ops.power(mass, exponent - 1)
+        slope = weight / (1 + ratio) * _power(mass, exponent - 1)
         return weight / mass, log_weight - ops.log(mass), slope
 
     def gradient(upstream, z, exponent, height):
@@ -190,7 +196,7 @@ def entmax_at(z, exponent, height, axis, fixed):
         def slope_of(upstream, z, exponent):
             y, log_y, slope = parts(z, exponent, follow(z, exponent, height))
             share = -upstream / _sum(slope, axis)
-            tilt = ops.where(slope > 0, slope * z - y * log_y, 0)
+            tilt = ops.where(slope > 0, slope * z - y * log_y, 0.0)
             return share * exponent * slope, share * _sum(tilt, axis)
 
         return with_gradient(lambda z, exponent: height + 0, slope_of)(z, exponent)
