@@ -16,7 +16,11 @@ RESULTS := $(VENV)/results
 
 export TF_CPP_MIN_LOG_LEVEL = 3
 
-.PHONY: help demo test quick check try bench nightly exports golden pictures oldest $(BACKENDS:%=test-%)
+# The tests of a backend, the long part first, without the optimizations of XLA, then what hangs on
+# them: `pytest --help` tells of --xla.
+PARTS := $(foreach part,quick full,$(BACKENDS:%=test-%-$(part)))
+
+.PHONY: help demo test quick check try bench nightly exports golden pictures oldest $(PARTS)
 
 help: ## list the targets
 	@echo "Targets, after 'make':"
@@ -30,17 +34,18 @@ demo: $(VENV)/test.stamp ## train a model, then load it on every backend (about 
 test: $(VENV)/test.stamp ## run all tests on TensorFlow, JAX and PyTorch
 	@rm -f $(RESULTS)
 	@$(MAKE) --no-print-directory --keep-going --jobs=$(JOBS) \
-		$(if $(filter-out 1,$(JOBS)),--output-sync=target) $(BACKENDS:%=test-%); status=$$?; \
+		$(if $(filter-out 1,$(JOBS)),--output-sync=target) $(PARTS); status=$$?; \
 		echo "Tests:$$(paste -s -d, $(RESULTS))"; exit $$status
 
-$(BACKENDS:%=test-%): test-%: $(VENV)/test.stamp
-	@echo "======== Tests on $* ========"
-	@if KERAS_BACKEND=$* $(RUN) -m pytest $(ARGS); \
+$(PARTS): test-%: $(VENV)/test.stamp
+	@echo "======== Tests on $(subst -, with --xla=,$*) ========"
+	@if KERAS_BACKEND=$(firstword $(subst -, ,$*)) $(RUN) -m pytest --xla=$(lastword $(subst -, ,$*)) \
+		$(ARGS); \
 		then echo " $* passed" >>$(RESULTS); \
 		else echo " $* FAILED" >>$(RESULTS); exit 1; fi
 
 quick: $(VENV)/test.stamp ## run the fast tests on JAX only (about a minute)
-	@KERAS_BACKEND=jax $(RUN) -m pytest -m "not slow and not nightly" $(ARGS)
+	@KERAS_BACKEND=jax $(RUN) -m pytest --xla=quick -m "not slow and not nightly" $(ARGS)
 
 check: $(VENV)/check.stamp ## check format, lint and types
 	@$(VENV)/bin/ruff format --check

@@ -15,6 +15,38 @@ settings.register_profile("suite", deadline=None, derandomize=True, max_examples
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 
+# Takes a third of the time.
+QUICK_TO_COMPILE = "--xla_cpu_use_fusion_emitters=false --xla_backend_optimization_level=0"
+
+
+def pytest_addoption(parser):
+    parser.addoption(
+        "--xla",
+        choices=["full", "quick"],
+        help="full: only tests that hang on what XLA makes of a program; quick: only the others, "
+        "which then compile without its optimizations. Both are run without this option.",
+    )
+
+
+def pytest_configure(config):
+    if config.getoption("xla") == "quick":
+        os.environ["XLA_FLAGS"] = QUICK_TO_COMPILE
+
+
+def pytest_collection_modifyitems(config, items):
+    part = config.getoption("xla")
+    if part is None:
+        return
+    chosen = [x for x in items if (x.get_closest_marker("optimized") is None) == (part == "quick")]
+    config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
+    items[:] = chosen
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """What `-k` names may be in the other part."""
+    if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("xla"):
+        session.exitstatus = pytest.ExitCode.OK
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item):

@@ -29,8 +29,6 @@ UNLABELED = [0, 6]
 GROUPS = np.array([0, 1, 0, 0, 1, 1, 0, 1], "int32")
 WEIGHTS = np.array([1, 0.5, 2, 1, 0, 3, 1, 0.25], "float32")
 
-FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
-
 # seconds, after which something hangs
 TIMEOUT = 600
 
@@ -457,9 +455,14 @@ def _traced_step(cases):
     return slopes("step", cases, gradients, found)
 
 
+def _devices_of_jax(count):
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"--xla_force_host_platform_device_count={count} {flags}"
+
+
 def devices(index, addresses, path):
     """Keras on 8 devices of JAX, and the second process on one."""
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8 " + FAST_TO_COMPILE
+    _devices_of_jax(8)
     import keras
 
     several = index == 0
@@ -485,7 +488,7 @@ def devices(index, addresses, path):
 
 def processes(index, addresses, path):
     """DataParallel of Keras over two processes of JAX with two devices each."""
-    os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2 " + FAST_TO_COMPILE
+    _devices_of_jax(2)
     import keras
 
     keras.distribution.initialize(",".join(addresses), len(addresses), index)

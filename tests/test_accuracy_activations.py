@@ -16,7 +16,7 @@ from keras import ops
 from keras_actloss import activations
 from keras_actloss.testing import oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _kernel_off_jax(theirs):

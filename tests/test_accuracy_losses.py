@@ -24,7 +24,7 @@ from accuracy import (
 from keras_actloss import losses
 from keras_actloss.testing import oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 # name -> function, settings, labels for predictions, predictions of a dtype

@@ -19,7 +19,7 @@ from keras import ops
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _boxes(seed, spread, dtype="float16"):

@@ -20,7 +20,7 @@ from accuracy import (
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 COUNTS = [100.0, 30.0, 7.0, 1.0]

@@ -18,7 +18,7 @@ from keras import ops
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 LOSSES = {
     "contrastive, alike": (losses.contrastive, {}, filled(1.0), every(3, reals)),

@@ -21,7 +21,7 @@ from keras import ops
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _smooth(x):

@@ -26,7 +26,7 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing import oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _heads(dtype, log_scales=1, log_variance=True):

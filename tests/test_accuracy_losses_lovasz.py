@@ -19,7 +19,7 @@ from accuracy import (
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 # Errors that are almost 1 or 0 are equal in float32: which is larger is left to images of moderate
 # logits, and what one far out is to sets of one pixel.

@@ -19,7 +19,7 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing import oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _target(label):

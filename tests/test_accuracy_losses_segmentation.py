@@ -23,7 +23,7 @@ from keras import ops
 from keras_actloss import losses
 from keras_actloss.testing.oracle import EDGE
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 IDS = {"from_logits": True, "encoding": "ids"}
 MASKS = {"from_logits": True, "encoding": "multilabel"}

@@ -18,6 +18,7 @@ BACKEND = keras.backend.backend()
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.optimized,
     pytest.mark.skipif(BACKEND == "tensorflow", reason="cannot tell what its tape keeps"),
 ]
 

@@ -11,7 +11,7 @@ from mpmath import mp, mpf
 from keras_actloss.core import special
 from keras_actloss.testing import oracle
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 _NEAR = 2.0 ** -np.arange(1.0, 24)
 _POSITIVE = np.concatenate([grid("float32"), 1 - _NEAR, 1 + _NEAR, 2 - _NEAR, 2 + _NEAR])
