@@ -334,6 +334,7 @@ LOSSES = [
     losses.NegativeBinomialNLL(full=True),
     losses.NPairs(),
     losses.NPairs(ignore_class=-1),
+    losses.NPairsMultilabel(),
     losses.PenaltyReducedFocal(),
     losses.PenaltyReducedFocal(from_logits=True, alpha=1.5, beta=2.5),
     losses.Perceptron(),
@@ -417,6 +418,12 @@ LOSSES = [
     losses.TopKSparseCategoricalCrossentropy(
         from_logits=True, axis=1, label_smoothing=0.1, fraction=0.7, ignore_class=-1
     ),
+    losses.TripletHard(),
+    losses.TripletHard(margin=0.5, distance="squared_euclidean", ignore_class=-1),
+    losses.TripletHard(soft=True, distance="cosine"),
+    losses.TripletSemiHard(),
+    losses.TripletSemiHard(margin=0.5, distance="squared_euclidean", ignore_class=-1),
+    losses.TripletSemiHard(distance="cosine"),
     losses.Tversky(),
     losses.Tversky(
         from_logits=True, encoding="multilabel", alpha=0.3, beta=0.9, per="batch", axis=1

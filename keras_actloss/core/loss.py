@@ -41,7 +41,8 @@ class Loss(Configured, keras.losses.Loss):
         labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
             an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`), `"ranks"` (ids
             of one class more than there are predictions), `"groups"` (any ids, alike for samples
-            that belong together), `"target"` (one number beside several predictions on the last
+            that belong together), `"memberships"` (rows of 0 and 1, for any number of groups that a
+            sample may be in), `"target"` (one number beside several predictions on the last
             axis, such as its quantiles), `"tags"` (class ids, two axes fewer) or `"sequence"` (rows
             of class ids, of any length).
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.

@@ -184,10 +184,10 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         y_pred: Predictions, a tensor of the dtype to compute in.
         labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
             `"ids"`, `"ranks"` (ids of one class more than there are predictions), `"groups"` (any
-            ids, alike for samples that belong together), `"target"` (one number beside several
-            predictions on the last axis), `"tags"` (ids beside
-            predictions with two axes more) or `"sequence"` (ids with a length of their own, beside
-            a batch of frames).
+            ids, alike for samples that belong together), `"memberships"` (rows of 0 and 1, for any
+            number of groups), `"target"` (one number beside several predictions on the last axis),
+            `"tags"` (ids beside predictions with two axes more) or `"sequence"` (ids with a length
+            of their own, beside a batch of frames).
         axis: The class axis of `y_pred`, for `"onehot"`, `"ids"` and `"ranks"`.
         ignore_class: A class id that may lie outside the range.
         name: The loss, for messages.
@@ -232,6 +232,10 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             if labels == "tags"
             else "give a row of class ids for each sample"
         )
+    elif labels == "memberships":
+        y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
+        expected = (pred_shape[0], *y_true.shape[-1:])
+        remedy = "give a row of 0 and 1 for each sample"
     elif labels == "target":
         y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
         if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:

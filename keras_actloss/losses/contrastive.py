@@ -1,13 +1,16 @@
 """Losses of embeddings that are to lie near those of their own group and far from the others."""
 
+import math
 from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, finite
+from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
+from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, unit
+from keras_actloss.core.numerics import LOG_ZERO, direction, over, reciprocal, unit, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
@@ -65,24 +68,52 @@ class Contrastive(Loss, fn=contrastive):
         self.margin = margin
 
 
-def _pairs(y_true, y_pred, mask, name):
-    """Which samples of the batch are of one group, and which count, as matrices."""
+def _counted(y_pred, mask, name):
+    """Which samples of the batch are compared, as a matrix."""
     if len(y_pred.shape) != 2:
         raise ValueError(
             f"{name}: y_pred of shape {tuple(y_pred.shape)} must be (batch, dimensions), an "
             "embedding a sample; pool or reshape the other axes"
         )
-    same = ops.expand_dims(y_true, 1) == y_true
     if mask is None:
-        return same, ops.ones_like(same)
-    return same, ops.logical_and(ops.expand_dims(mask, 1), mask)
+        mask = ops.ones_like(y_pred[:, 0], dtype="bool")
+    return ops.logical_and(ops.expand_dims(mask, 1), mask)
+
+
+def _same(y_true):
+    """Which samples are of one group, as a matrix."""
+    return ops.expand_dims(y_true, 1) == y_true
+
+
+def _of_pairs(shared, y_pred, from_products, mask, name):
+    """Cross-entropy of the products of all pairs, of which row by row some are `shared`."""
+    counts = _counted(y_pred, mask, name)
+    if from_products and None not in y_pred.shape and y_pred.shape[0] != y_pred.shape[1]:
+        raise ValueError(
+            f"{name}: y_pred of shape {tuple(y_pred.shape)} must be (batch, batch) with "
+            "from_products=True, the product of each anchor with the other half of each pair"
+        )
+    if not from_products:
+        anchors, others = halves(y_pred, name)
+        y_pred = ops.matmul(anchors, ops.transpose(others))
+    scores = ops.where(counts, y_pred, LOG_ZERO)
+    shared = ops.where(counts, ops.cast(shared, scores.dtype), 0)
+    # A column of nobody, for an empty batch to have one.
+    scores = ops.pad(scores, [(0, 0), (0, 1)], constant_values=LOG_ZERO)
+    shared = ops.pad(shared, [(0, 0), (0, 1)])
+    total = ops.sum(shared, axis=-1, keepdims=True)
+    labels = shared / ops.where(total == 0, 1.0, total)
+    values = categorical_crossentropy.prepared(labels, scores, from_logits=True)
+    return values if mask is None else ops.where(mask, values, ops.zeros_like(values))
 
 
 _GROUPS = {"ignore_class": class_id_or_none}
 
 
-@loss_function("groups", **_GROUPS)
-def npairs(y_true: Any, y_pred: Any, ignore_class=None, mask: Any = None) -> Any:
+@loss_function("groups", from_products=flag, **_GROUPS)
+def npairs(
+    y_true: Any, y_pred: Any, ignore_class=None, from_products=False, mask: Any = None
+) -> Any:
     """Cross-entropy of which others of the batch belong to a sample, by the product of embeddings.
 
     Take it where each sample comes as a pair, an anchor and another of its group, and large batches
@@ -90,9 +121,9 @@ def npairs(y_true: Any, y_pred: Any, ignore_class=None, mask: Any = None) -> Any
 
     Formula:
 
-        anchors, others = split(y_pred, 2, axis=-1)
+        products = lambda anchors, others: anchors @ others.T
+        scores = y_pred if from_products else products(*split(y_pred, 2, axis=-1))
         same = where(y_true[:, None] == y_true, 1, 0)
-        scores = anchors @ others.T
         top = max(scores, axis=-1, keepdims=True)
         log_sum = top[:, 0] + log(sum(exp(scores - top), axis=-1))
         loss = log_sum - sum(same * scores, axis=-1) / sum(same, axis=-1)
@@ -101,11 +132,13 @@ def npairs(y_true: Any, y_pred: Any, ignore_class=None, mask: Any = None) -> Any
         y_true: Integers, alike for pairs of the same group.
         y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
         ignore_class: Number, often -1, whose pairs are left out. Defaults to `None`.
+        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
+            else tells how alike they are. Defaults to `False`.
         mask: Boolean, `True` where a pair counts. Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, 2 * dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on
-        all pairs that count.
+        `y_pred`: `(batch, 2 * dimensions)`, products `(batch, batch)`. `y_true` and the loss:
+        `(batch,)`; all values hang on all pairs that count.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -118,23 +151,14 @@ def npairs(y_true: Any, y_pred: Any, ignore_class=None, mask: Any = None) -> Any
     0.1269...
 
     Related:
-        `sparse_categorical_crossentropy` of the products, where each pair is a group of its own.
-        TFA's takes the products as predictions. The paper adds the squared lengths of the
-        embeddings, times a small weight.
+        `sparse_categorical_crossentropy` of the products, where each pair is a group of its own;
+        `npairs_multilabel` for several groups a pair. TFA's takes products. The paper adds the
+        squared lengths of the embeddings, times a small weight.
 
     Reference:
         [Sohn, 2016](https://papers.nips.cc/paper/6200-improved-deep-metric-learning-with-multi-class-n-pair-loss-objective)
     """
-    same, counts = _pairs(y_true, y_pred, mask, "npairs")
-    anchors, others = halves(y_pred, "npairs")
-    scores = ops.where(counts, ops.matmul(anchors, ops.transpose(others)), LOG_ZERO)
-    same = ops.cast(ops.logical_and(same, counts), scores.dtype)
-    # A column of nobody, for an empty batch to have one.
-    scores = ops.pad(scores, [(0, 0), (0, 1)], constant_values=LOG_ZERO)
-    same = ops.pad(same, [(0, 0), (0, 1)])
-    labels = same / ops.maximum(ops.sum(same, axis=-1, keepdims=True), 1)
-    values = categorical_crossentropy.prepared(labels, scores, from_logits=True)
-    return values if mask is None else ops.where(mask, values, ops.zeros_like(values))
+    return _of_pairs(_same(y_true), y_pred, from_products, mask, "npairs")
 
 
 @register("losses")
@@ -143,9 +167,115 @@ class NPairs(Loss, fn=npairs):
 
     couples_samples = True
 
-    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(self, ignore_class=None, from_products=False, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.ignore_class = ignore_class
+        self.from_products = from_products
+
+
+@loss_function("memberships", from_products=flag)
+def npairs_multilabel(y_true: Any, y_pred: Any, from_products=False, mask: Any = None) -> Any:
+    """Cross-entropy of which others of the batch share labels with a sample, and how many.
+
+    Take it in place of `npairs` where a pair has several labels, as an image has tags.
+
+    Formula:
+
+        products = lambda anchors, others: anchors @ others.T
+        scores = y_pred if from_products else products(*split(y_pred, 2, axis=-1))
+        shared = y_true @ y_true.T
+        top = max(scores, axis=-1, keepdims=True)
+        log_sum = top[:, 0] + log(sum(exp(scores - top), axis=-1))
+        total = sum(shared, axis=-1)
+        costs = shared * (log_sum[:, None] - scores)
+        loss = sum(costs, axis=-1) / where(total == 0, 1, total)
+
+    Args:
+        y_true: Labels of both halves of a pair, 1 for each that it has and 0 for the others. A pair
+            without labels costs nothing.
+        y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
+        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
+            else tells how alike they are. Defaults to `False`.
+        mask: Boolean, `True` where a pair counts. Defaults to `None`.
+
+    Shapes:
+        `y_true`: `(batch, labels)`. `y_pred`: `(batch, 2 * dimensions)`, products
+        `(batch, batch)`. The loss: `(batch,)`; all values hang on all pairs that count.
+
+    Raises:
+        ValueError: If the last axis of embeddings is odd or the shapes do not fit.
+
+    Example:
+
+    >>> tags = np.array([[1, 1, 0], [0, 1, 1]])
+    >>> products = np.array([[2.0, 0.0], [0.0, 2.0]])
+    >>> loss = keras_actloss.losses.npairs_multilabel(tags, products, from_products=True)
+    >>> float(loss[0])
+    0.7935...
+
+    Related:
+        `npairs` of one label a pair. TFA's takes products.
+
+    Reference:
+        [Sohn, 2016](https://papers.nips.cc/paper/6200-improved-deep-metric-learning-with-multi-class-n-pair-loss-objective)
+    """
+    shared = ops.matmul(y_true, ops.transpose(y_true))
+    return _of_pairs(shared, y_pred, from_products, mask, "npairs_multilabel")
+
+
+@register("losses")
+class NPairsMultilabel(Loss, fn=npairs_multilabel):
+    """Class form of `npairs_multilabel`."""
+
+    couples_samples = True
+
+    def __init__(self, from_products=False, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.from_products = from_products
+
+
+def _relations(y_true, y_pred, mask, name):
+    """Pairs of one group and of two, as matrices, and which samples count."""
+    counts, same = _counted(y_pred, mask, name), _same(y_true)
+    itself = ops.eye(ops.shape(same)[0], dtype="bool")
+    pairs = ops.logical_and(ops.logical_and(same, counts), ops.logical_not(itself))
+    return pairs, ops.logical_and(counts, ops.logical_not(same)), ops.any(counts, axis=-1)
+
+
+def _shared_out(terms, chosen, counts):
+    """Sums of rows, scaled such that their mean over what counts is that of all chosen `terms`."""
+    values = ops.sum(ops.where(chosen, terms, ops.zeros_like(terms)), axis=-1)
+    number, samples = (ops.sum(ops.cast(x, values.dtype)) for x in (chosen, counts))
+    return samples / ops.maximum(number, 1) * values
+
+
+def _between(x, squared):
+    """Distances of all rows from each other, without a gradient at 0; no difference is kept."""
+
+    def steps(x):
+        return ops.expand_dims(x, 1) - x
+
+    def distances(x):
+        if squared:
+            return ops.sum(ops.square(steps(x)), axis=-1)
+        _, length, factor = unit(steps(x), -1)
+        return ops.squeeze(over(length, factor), -1)
+
+    def gradient(upstream, distances, x):
+        both = upstream + ops.transpose(upstream)
+        weight = 2 * both if squared else both * reciprocal(distances)
+        return ops.sum(ops.expand_dims(weight, -1) * steps(x), axis=1)
+
+    return with_gradient(lambda distances, x: distances + 0, gradient, distances)(x)
+
+
+def _distances(x, distance):
+    """All distances in a batch, from differences: those of close samples keep their digits."""
+    if distance != "cosine":
+        return _between(x, squared=distance == "squared_euclidean")
+    # A vector of zeros has no direction, and is at right angles to all others.
+    zero = ops.cast(ops.all(x == 0, axis=-1), x.dtype)
+    return (_between(direction(x, -1), squared=True) + zero[:, None] + zero) / 2
 
 
 @loss_function("groups", margin=finite, **_GROUPS)
@@ -199,27 +329,12 @@ def lifted_structure(
     Reference:
         [Oh Song et al., 2016](https://arxiv.org/abs/1511.06452)
     """
-    same, counts = _pairs(y_true, y_pred, mask, "lifted_structure")
-    distance = _length(ops.expand_dims(y_pred, 1) - y_pred)
-    others = ops.logical_and(counts, ops.logical_not(same))
+    pairs, others, counts = _relations(y_true, y_pred, mask, "lifted_structure")
+    distance = _distances(y_pred, "euclidean")
     near = ops.logsumexp(ops.where(others, margin - distance, LOG_ZERO), axis=-1)
     # Without another group the logarithm is far below 0, and so is the excess.
     excess = distance + ops.logaddexp(ops.expand_dims(near, 1), near)
-    itself = ops.eye(ops.shape(same)[0], dtype="bool")
-    pairs = ops.logical_and(ops.logical_and(same, counts), ops.logical_not(itself))
-    squares = ops.square(ops.where(pairs, ops.relu(excess), ops.zeros_like(excess)))
-    of_pairs, samples = (
-        ops.sum(ops.cast(x, squares.dtype)) for x in (pairs, ops.logical_and(itself, counts))
-    )
-    return samples / ops.maximum(of_pairs, 1) * ops.sum(squares, axis=-1) / 2
-
-
-def _length(x):
-    """Lengths along the last axis, without a gradient at 0."""
-    _, length, factor = unit(x, -1)
-    zero = factor == 0
-    length = ops.where(zero, ops.zeros_like(length), length / ops.where(zero, 1.0, factor))
-    return ops.squeeze(length, -1)
+    return _shared_out(ops.square(ops.relu(excess)) / 2, pairs, counts)
 
 
 @register("losses")
@@ -231,4 +346,225 @@ class LiftedStructure(Loss, fn=lifted_structure):
     def __init__(self, margin=1.0, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.margin = margin
+        self.ignore_class = ignore_class
+
+
+_TRIPLETS = {
+    "margin": finite,
+    "distance": one_of("euclidean", "squared_euclidean", "cosine"),
+    **_GROUPS,
+}
+
+
+def _places(x, rows):
+    """How many entries of its sorted row each `x` is not below, by halving what is left."""
+    # More than 2**16 rows would be a matrix of 16 GB.
+    size, place = rows.shape[-1] or 2**16, ops.zeros_like(x, dtype="int32")
+    for bit in reversed(range(size.bit_length())):
+        ahead = place + 2**bit
+        last = ops.take_along_axis(rows, ops.minimum(ahead, ops.shape(rows)[-1]) - 1, axis=-1)
+        go = ops.logical_and(ahead <= ops.shape(rows)[-1], last <= x)
+        place = ops.where(go, ahead, place)
+    return place
+
+
+@loss_function("groups", **_TRIPLETS)
+def triplet_semihard(
+    y_true: Any,
+    y_pred: Any,
+    margin=1.0,
+    distance="euclidean",
+    ignore_class=None,
+    mask: Any = None,
+) -> Any:
+    """Shortfall from a margin between the distance of a pair and the next larger one to others.
+
+    Take it where a batch has several samples of each of several groups. Each pair of a group makes
+    a triplet with the nearest sample of another group that is farther than its own second, or with
+    the farthest if there is none; harder triplets let embeddings collapse early in training.
+    Usually embeddings are normalized, by `keras.layers.UnitNormalization`.
+
+    Formula:
+
+        step = y_pred[:, None] - y_pred
+        squares = sum(step ** 2, axis=-1)
+        length = sqrt(sum(y_pred ** 2, axis=-1))
+        cosine = 1 - (y_pred @ y_pred.T) / (length[:, None] * length)
+        d = {"euclidean": sqrt(squares), "squared_euclidean": squares, "cosine": cosine}[distance]
+        same = y_true[:, None] == y_true
+        k = arange(size(y_pred, 0))
+        pairs = same & (k[:, None] != k)
+        farther = ~same[:, None] & (d[:, None] > d[:, :, None])
+        next = -max(where(farther, -d[:, None], -inf), axis=-1)
+        farthest = max(where(same, -inf, d), axis=-1, keepdims=True)
+        negative = where(next < inf, next, where(farthest > -inf, farthest, inf))
+        excess = maximum(margin + d - negative, 0)
+        count = maximum(sum(where(pairs, 1, 0)), 1)
+        loss = size(y_pred, 0) / count * sum(where(pairs, excess, 0), axis=-1)
+
+    Args:
+        y_true: Integers, alike for samples of the same group.
+        y_pred: Embeddings.
+        margin: By how much the distance to another group is to be larger. Defaults to `1.0`.
+        distance: `"euclidean"`, `"squared_euclidean"`, or `"cosine"` for 1 less the cosine of the
+            angle. Defaults to `"euclidean"`.
+        ignore_class: Number, often -1, whose samples are left out. Defaults to `None`.
+        mask: Boolean, `True` where a sample counts. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
+        samples that count. Their mean is that of all pairs of a group, in either order. A sample
+        without a triplet costs nothing. It takes memory for the square of the batch times the
+        dimensions.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If `margin` is not finite, `distance` is unknown or the shapes do not fit.
+
+    Example:
+
+    >>> x = np.array([[0.0], [1.0], [1.5], [5.0]])
+    >>> loss = keras_actloss.losses.triplet_semihard([0, 0, 1, 1], x)
+    >>> [float(value) for value in loss]
+    [0.5, 0.0, 3.0, 0.5]
+
+    Related:
+        `triplet_hard`. TFA's, which gives the mean and names the distances `"L2"`, `"squared-L2"`
+        and `"angular"`. pytorch-metric-learning's takes all triplets within the margin.
+
+    Reference:
+        [Schroff et al., 2015](https://arxiv.org/abs/1503.03832)
+    """
+    pairs, others, counts = _relations(y_true, y_pred, mask, "triplet_semihard")
+    between = _distances(y_pred, distance)
+    # To nobody it is infinitely far, which costs nothing.
+    negatives = ops.sort(ops.where(others, between, math.inf), axis=-1)
+    number = ops.sum(ops.cast(others, "int32"), axis=-1, keepdims=True)
+    place = ops.minimum(_places(between, negatives), ops.maximum(number - 1, 0))
+    excess = ops.relu(margin + (between - ops.take_along_axis(negatives, place, axis=-1)))
+    return _shared_out(excess, pairs, counts)
+
+
+@register("losses")
+class TripletSemiHard(Loss, fn=triplet_semihard):
+    """Class form of `triplet_semihard`."""
+
+    couples_samples = True
+
+    def __init__(
+        self,
+        margin=1.0,
+        distance="euclidean",
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.margin = margin
+        self.distance = distance
+        self.ignore_class = ignore_class
+
+
+def _farthest(distance, chosen):
+    """The largest chosen distance of each row, or -inf."""
+    # A column of nobody, for an empty batch to have one.
+    chosen = ops.pad(chosen, [(0, 0), (0, 1)], constant_values=False)
+    distance = ops.pad(distance, [(0, 0), (0, 1)])
+    return amax(ops.where(chosen, distance, -math.inf), axis=-1, keepdims=True)
+
+
+@loss_function("groups", soft=flag, **_TRIPLETS)
+def triplet_hard(
+    y_true: Any,
+    y_pred: Any,
+    margin=1.0,
+    soft=False,
+    distance="euclidean",
+    ignore_class=None,
+    mask: Any = None,
+) -> Any:
+    """Shortfall from a margin between the farthest of a sample's group and the nearest of others.
+
+    Take it where a batch has several samples of each of several groups, and few of the labels are
+    wrong: those are the hardest. Where embeddings collapse to one, take `triplet_semihard` first.
+
+    Formula:
+
+        step = y_pred[:, None] - y_pred
+        squares = sum(step ** 2, axis=-1)
+        length = sqrt(sum(y_pred ** 2, axis=-1))
+        cosine = 1 - (y_pred @ y_pred.T) / (length[:, None] * length)
+        d = {"euclidean": sqrt(squares), "squared_euclidean": squares, "cosine": cosine}[distance]
+        same = y_true[:, None] == y_true
+        k = arange(size(y_pred, 0))
+        pairs = same & (k[:, None] != k)
+        farthest = max(where(pairs, d, -inf), axis=-1)
+        nearest = -max(where(same, -inf, -d), axis=-1)
+        triplets = (farthest > -inf) & (nearest < inf)
+        excess = where(triplets, farthest - nearest, 0)
+        values = log(1 + exp(excess)) if soft else maximum(margin + excess, 0)
+        count = maximum(sum(where(triplets, 1, 0)), 1)
+        loss = size(y_pred, 0) / count * where(triplets, values, 0)
+
+    Args:
+        y_true: Integers, alike for samples of the same group.
+        y_pred: Embeddings.
+        margin: By how much the distance to another group is to be larger. Defaults to `1.0`.
+        soft: Whether softplus takes the place of the margin: nothing is far enough then. Defaults
+            to `False`.
+        distance: `"euclidean"`, `"squared_euclidean"`, or `"cosine"` for 1 less the cosine of the
+            angle. Defaults to `"euclidean"`.
+        ignore_class: Number, often -1, whose samples are left out. Defaults to `None`.
+        mask: Boolean, `True` where a sample counts. Defaults to `None`.
+
+    Shapes:
+        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
+        samples that count. A sample that is alone in its group, or has no other group, costs
+        nothing, and the mean is that of the others. It takes memory for the square of the batch
+        times the dimensions.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype, or `soft` is not a bool.
+        ValueError: If `margin` is not finite, `distance` is unknown or the shapes do not fit.
+
+    Example:
+
+    >>> x = np.array([[0.0], [1.0], [1.5], [5.0]])
+    >>> loss = keras_actloss.losses.triplet_hard([0, 0, 1, 1], x)
+    >>> [float(value) for value in loss]
+    [0.5, 1.5, 4.0, 0.5]
+
+    Related:
+        `triplet_semihard`. TFA's, which gives the mean, takes a sample that is alone in its group
+        for its own second, and names the distances `"L2"`, `"squared-L2"` and `"angular"`. In
+        pytorch-metric-learning, `TripletMarginLoss` with `BatchHardMiner` and `MeanReducer`.
+
+    Reference:
+        [Hermans et al., 2017](https://arxiv.org/abs/1703.07737)
+    """
+    pairs, others, counts = _relations(y_true, y_pred, mask, "triplet_hard")
+    between = _distances(y_pred, distance)
+    farthest, nearest = _farthest(between, pairs), -_farthest(-between, others)
+    excess = farthest - nearest
+    values = logistic(excess, ops.zeros_like(excess)) if soft else ops.relu(margin + excess)
+    return _shared_out(values, ops.isfinite(excess), counts)
+
+
+@register("losses")
+class TripletHard(Loss, fn=triplet_hard):
+    """Class form of `triplet_hard`."""
+
+    couples_samples = True
+
+    def __init__(
+        self,
+        margin=1.0,
+        soft=False,
+        distance="euclidean",
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.margin = margin
+        self.soft = soft
+        self.distance = distance
         self.ignore_class = ignore_class

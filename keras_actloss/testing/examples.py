@@ -57,7 +57,9 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     labels = [c for c in range(num_classes) if c not in left_out]
     of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
     ids = rng.choice(labels, size=of_labels).astype("int32")
-    if loss.labels == "binary":
+    if loss.labels == "memberships":
+        y_true = rng.integers(0, 2, size=(batch, 3)).astype("int32")
+    elif loss.labels == "binary":
         y_true = rng.integers(0, 2, size=shape).astype("int32")
     elif loss.labels in ("values", "target"):
         y_true = rng.normal(size=shape if loss.labels == "values" else shape[:-1])

@@ -234,8 +234,8 @@ def check_integer_labels(loss, y_true, y_pred):
 
 def check_shape_mismatch(loss, y_true, y_pred):
     """Labels that do not fit the predictions are an error with both shapes in it."""
-    is_id = loss.labels in IDS + SEQUENCES
-    wrong = y_true[:1].repeat(len(y_true) + 1, 0) if is_id else y_true[..., :1]
+    of_own_shape = loss.labels in (*IDS, *SEQUENCES, "memberships")
+    wrong = y_true[:1].repeat(len(y_true) + 1, 0) if of_own_shape else y_true[..., :1]
     try:
         loss(wrong, y_pred)
     except ValueError as error:

@@ -343,7 +343,7 @@ def check_labels_fit(output, expected):
     """Labels have the dtype, shape and range that the loss and the number of outputs go with."""
     if output.labels is None:
         raise NotApplicable("needs y")
-    unknown = (None, "groups", "sequence", "tags")
+    unknown = (None, "groups", "memberships", "sequence", "tags")
     if expected.labels in unknown or output.shape is None:
         raise NotApplicable(f"what labels {expected.name} takes is not known to this check")
     y, shape = np.asarray(output.labels), output.shape
