@@ -51,6 +51,8 @@ _MASKS = RNG.integers(0, 2, (2, 4, 4, 1))
 _OF_MASKS = RNG.uniform(0.1, 0.9, _MASKS.shape)
 _FLAT = RNG.integers(0, 2, (2, 12)), RNG.uniform(0.1, 0.9, (2, 12))
 _PAIRS = RNG.normal(size=(6, 8))
+_PRODUCTS = _PAIRS[:, :4] @ _PAIRS[:, 4:].T
+_TAGS = np.maximum(np.eye(3)[_IDS], np.eye(3)[np.arange(6) // 2])
 _HEAT = np.where(_LABELS == 1, 1, RNG.uniform(0, 0.9, _LABELS.shape))
 INPUTS = {
     "probabilities": _float(_LABELS, 1 / (1 + np.exp(-_LOGITS))),
@@ -63,13 +65,11 @@ INPUTS = {
     "masks": _float(_MASKS, _OF_MASKS),
     "heat": _float(_HEAT, 1 / (1 + np.exp(-_LOGITS))),
     "embeddings": (_IDS, *_float(_PAIRS)),
-    "pairs": (_IDS, *_float(_PAIRS)),
+    "products": (_IDS, *_float(_PRODUCTS)),
+    "products of tags": _float(_TAGS, _PRODUCTS),
     "flat masks": _float(*(a[..., None] for a in _FLAT)),
 }
-OF_PEERS = INPUTS | {
-    "flat masks": _float(*_FLAT),
-    "pairs": (_IDS, *_float(_PAIRS[:, :4] @ _PAIRS[:, 4:].T)),
-}
+OF_PEERS = INPUTS | {"flat masks": _float(*_FLAT)}
 # What the expressions below may name of the inputs: how many outputs or classes there are.
 SIZES = {"outputs": 3, "classes": 3}
 
@@ -145,11 +145,16 @@ ROWS = {
         ),
         Row(
             "losses.NpairsLoss()",
-            "NPairs()",
-            "pairs",
-            "TFA's predictions are the products of the embeddings, ours both embeddings, joined",
+            "NPairs(from_products=True)",
+            "products",
+            "ours takes both embeddings, joined, by default",
         ),
-        Row("losses.NpairsMultilabelLoss()", None, note="not yet"),
+        Row(
+            "losses.NpairsMultilabelLoss()",
+            "NPairsMultilabel(from_products=True)",
+            "products of tags",
+            "the same",
+        ),
         Row("losses.PinballLoss()", "Quantile()", "errors"),
         Row(
             "losses.SigmoidFocalCrossEntropy()",
@@ -158,8 +163,29 @@ ROWS = {
             "TFA adds up the outputs, ours is their mean, and has no `alpha` by default",
         ),
         Row("losses.SparsemaxLoss()", "CategoricalSparsemax()", "one-hot logits"),
-        Row("losses.TripletHardLoss()", None, note="not yet"),
-        Row("losses.TripletSemiHardLoss()", None, note="not yet"),
+        Row(
+            "losses.TripletHardLoss()",
+            "TripletHard()",
+            "embeddings",
+            "ours gives a value a sample, 0 for one alone in its group",
+        ),
+        Row("losses.TripletHardLoss(soft=True)", "TripletHard(soft=True)", "embeddings"),
+        Row(
+            "losses.TripletSemiHardLoss()",
+            "TripletSemiHard()",
+            "embeddings",
+            "ours gives a value a sample",
+        ),
+        Row(
+            'losses.TripletSemiHardLoss(distance_metric="squared-L2")',
+            'TripletSemiHard(distance="squared_euclidean")',
+            "embeddings",
+        ),
+        Row(
+            'losses.TripletSemiHardLoss(distance_metric="angular")',
+            'TripletSemiHard(distance="cosine")',
+            "embeddings",
+        ),
         Row(
             "losses.WeightedKappaLoss(3)",
             "CategoricalWeightedKappa(log_epsilon=1e-6)",

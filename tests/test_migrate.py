@@ -37,23 +37,27 @@ EXPECTED = {
     "loss_ContrastiveLoss": "Contrastive(margin=1.2)",
     "loss_GIoULoss": "GIoU(bounding_box_format='yxyx')",
     "loss_LiftedStructLoss": "LiftedStructure(margin=0.9)",
+    "loss_NpairsLoss": "NPairs(from_products=True)",
     "loss_PinballLoss": "Quantile(quantiles=0.3)",
     "loss_SigmoidFocalCrossEntropy": "WeightedSum(losses=[BinaryFocalCrossentropy(alpha=0.3, "
     "gamma=1.5, from_logits=True)], weights=[3.0])",
     "loss_SparsemaxLoss": "CategoricalSparsemax()",
+    "loss_TripletSemiHardLoss": "TripletSemiHard(margin=0.7, distance='euclidean')",
     "loss_WeightedKappaLoss": "CategoricalWeightedKappa(weighting='quadratic', log_epsilon=1e-06)",
     "loss_fn_sigmoid_focal_crossentropy": "WeightedSum(losses=[BinaryFocalCrossentropy(alpha=0.25, "
     "gamma=2.0, from_logits=False)], weights=[3.0])",
     "more_boxes_giou": "GIoU(bounding_box_format='yxyx')",
     "more_boxes_iou": "IoU(bounding_box_format='yxyx')",
+    "more_cosine": "TripletSemiHard(margin=0.4, distance='cosine')",
+    "more_hard": "TripletHard(margin=0.7, soft=False, distance='squared_euclidean')",
+    "more_multilabel": "NPairsMultilabel(from_products=True)",
+    "more_pairs": "NPairs(from_products=True)",
     "more_rrelu": "RReLU()",
+    "more_soft": "TripletHard(margin=1.0, soft=True, distance='euclidean')",
 }
 # Those whose loss, or optimizer, there is not here, and a word of what to do.
 NOT_COMPILED = {
-    "loss_NpairsLoss": "Concatenate",
-    "loss_TripletSemiHardLoss": "no triplet loss",
     "more_compiled": "optimizer=",
-    "more_pairs": "Concatenate",
 }
 # Tests of their own have these.
 OTHER_LOSS = ["loss_GIoULoss", "more_nested"]
@@ -128,14 +132,6 @@ def test_what_cannot_be_compiled_says_why(name, format):
     _same_predictions(model, _recorded(name))
     assert any(NOT_COMPILED[name] in change.note for change in report.missing)
     assert str(report) in str(caught[0].message)
-
-
-def test_pairs_as_embeddings_cost_what_tfa_says():
-    """TFA takes the products of the embeddings; any matrix is a product of itself with another."""
-    recorded = _recorded("more_pairs")
-    pairs = np.concatenate([recorded["pred"], np.eye(12, dtype="float32")], axis=-1)
-    got = float(losses.NPairs()(recorded["y"], pairs))
-    np.testing.assert_allclose(got, recorded["loss"], rtol=1e-5)
 
 
 def test_boxes_with_the_far_corner_first_are_not_empty_here():
@@ -359,6 +355,12 @@ def test_quantiles_of_a_list(tau, expected):
         assert losses.Quantile(**found.settings).quantiles == expected
 
 
+@pytest.mark.parametrize("metric", ["<lambda>", {"class_name": "function", "config": "mine"}])
+def test_distances_by_a_function(metric):
+    with pytest.raises(names.NoCounterpart, match="by a function of yours"):
+        names.LOSSES["TripletHardLoss"]({"margin": 1.0, "distance_metric": metric}, 4)
+
+
 def test_focal_of_one_output_and_of_an_unknown_number():
     rule = names.LOSSES["SigmoidFocalCrossEntropy"]
     found = rule({"alpha": 0, "gamma": 0}, 1)
@@ -378,9 +380,9 @@ def test_the_command(tmp_path, capsys):
     assert "Reading" in err and f"Wrote {new}" in err
     assert main([str(MODELS / "layer_Snake.h5"), str(new)]) == 1
     assert "is there already" in capsys.readouterr().err
-    loss = str(MODELS / "loss_TripletSemiHardLoss.keras")
+    loss = str(MODELS / "more_compiled.keras")
     assert main([loss, str(new), "--overwrite"]) == 3
-    assert "no triplet loss" in capsys.readouterr().out
+    assert "no counterpart" in capsys.readouterr().out
     assert main([loss, str(new), "--overwrite", "--no-compile"]) == 0
     assert main([str(MODELS / "more_group_norm.h5"), str(tmp_path / "other.keras")]) == 1
     assert "no counterpart" in capsys.readouterr().err
@@ -416,7 +418,11 @@ def test_the_command_in_a_shell(tmp_path):
         "layer_TLU",
         "loss_SigmoidFocalCrossEntropy",
         "loss_LiftedStructLoss",
+        "loss_TripletSemiHardLoss",
+        "more_multilabel",
         "more_nested",
+        "more_pairs",
+        "more_soft",
     ],
 )
 def test_in_tf_keras(name, format, tmp_path):

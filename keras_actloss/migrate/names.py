@@ -85,13 +85,6 @@ def _kappa(config, width):
     return Found("CategoricalWeightedKappa", settings)
 
 
-def _npairs(config, width):
-    raise NoCounterpart(
-        "TFA's takes the products of the embeddings, NPairs takes the embeddings; end the model in "
-        "Concatenate()([a, b]) in place of the product, and compile with NPairs()"
-    )
-
-
 def _pinball(config, width):
     tau = config.get("tau", 0.5)
     if isinstance(tau, list) and len(tau) == 1:
@@ -111,15 +104,25 @@ def _margin(name):
     return lambda config, width: Found(name, {"margin": config.get("margin", 1.0)})
 
 
-def _plain(name):
-    return lambda config, width: Found(name)
+def _plain(name, **settings):
+    return lambda config, width: Found(name, settings)
 
 
-def _none(what):
-    def refuse(config, width):
-        raise NoCounterpart(f"there is no {what} here yet; compile with a loss of your own")
+_DISTANCES = {"L2": "euclidean", "squared-L2": "squared_euclidean", "angular": "cosine"}
 
-    return refuse
+
+def _triplet(name, note="", **defaults):
+    def rule(config, width):
+        metric = config.get("distance_metric", "L2")
+        if not isinstance(metric, str) or metric not in _DISTANCES:
+            raise NoCounterpart(
+                f"{name} has no distances by a function of yours, {metric}; compile with a loss of "
+                "your own"
+            )
+        settings = {key: config.get(key, default) for key, default in defaults.items()}
+        return Found(name, settings | {"distance": _DISTANCES[metric]}, note)
+
+    return rule
 
 
 # Config and size of the last axis of the predictions, None if unknown -> what it is here.
@@ -127,18 +130,30 @@ LOSSES = {
     "ContrastiveLoss": _margin("Contrastive"),
     "GIoULoss": _giou,
     "LiftedStructLoss": _margin("LiftedStructure"),
-    "NpairsLoss": _npairs,
-    "NpairsMultilabelLoss": _none("n-pairs loss of several labels a sample"),
+    "NpairsLoss": _plain("NPairs", from_products=True),
+    "NpairsMultilabelLoss": _plain("NPairsMultilabel", from_products=True),
     "PinballLoss": _pinball,
     "SigmoidFocalCrossEntropy": _focal,
     "SparsemaxLoss": _plain("CategoricalSparsemax"),
-    "TripletHardLoss": _none("triplet loss that chooses the hardest of a batch"),
-    "TripletSemiHardLoss": _none("triplet loss that chooses the semi-hard of a batch"),
+    "TripletHardLoss": _triplet(
+        "TripletHard",
+        "a sample alone in its group costs nothing; TFA took it for its own second",
+        margin=1.0,
+        soft=False,
+    ),
+    "TripletSemiHardLoss": _triplet("TripletSemiHard", margin=1.0),
     "WeightedKappaLoss": _kappa,
 }
 
 # Those that TFA gave as one number a batch, whatever the reduction: here it is the mean.
-OF_A_BATCH = {"LiftedStructLoss", "WeightedKappaLoss"}
+OF_A_BATCH = {
+    "LiftedStructLoss",
+    "NpairsLoss",
+    "NpairsMultilabelLoss",
+    "TripletHardLoss",
+    "TripletSemiHardLoss",
+    "WeightedKappaLoss",
+}
 
 # Functions that are compiled as losses, with TFA's defaults.
 LOSS_FUNCTIONS = {

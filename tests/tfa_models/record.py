@@ -116,6 +116,25 @@ def pairs():
     save("more_pairs", model, x, y, tfa.losses.npairs_loss(y, model.predict(x, verbose=0)).numpy())
 
 
+def triplets():
+    """Losses of the hardest triplets, of which one group has three, and of several labels."""
+    rng, groups = np.random.default_rng(1), np.arange(12) % 5
+    x = rng.normal(size=(12, 6)).astype("float32")
+    cosine = tfa.losses.TripletSemiHardLoss(margin=0.4, distance_metric="angular")
+    squared = tfa.losses.TripletHardLoss(margin=0.7, distance_metric="squared-L2")
+    labels = (groups[:, None] == np.arange(5)) | (rng.random((12, 5)) < 0.3)
+    for name, units, loss, y in (
+        ("cosine", 4, cosine, groups),
+        ("hard", 4, squared, groups),
+        ("soft", 4, tfa.losses.TripletHardLoss(soft=True), groups),
+        ("multilabel", 12, tfa.losses.NpairsMultilabelLoss(), labels.astype("int64")),
+    ):
+        model = keras.Sequential([layers.Input((6,)), layers.Dense(units)])
+        model.set_weights([rng.normal(size=w.shape) for w in model.get_weights()])
+        model.compile("adam", loss)
+        save(f"more_{name}", model, x, y)
+
+
 def quantiles():
     """Three quantiles of one target, labels with a column."""
     model = keras.Sequential([layers.Input((6,)), layers.Dense(3)])
@@ -147,5 +166,5 @@ def others():
 
 
 if __name__ == "__main__":
-    for make in (nested, calls, boxes, pairs, quantiles, others_of_tfa, others):
+    for make in (nested, calls, boxes, pairs, triplets, quantiles, others_of_tfa, others):
         make()
