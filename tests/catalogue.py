@@ -419,10 +419,10 @@ LOSSES = [
         from_logits=True, axis=1, label_smoothing=0.1, fraction=0.7, ignore_class=-1
     ),
     losses.TripletHard(),
-    losses.TripletHard(margin=0.5, distance="squared_euclidean", ignore_class=-1),
+    losses.TripletHard(margin=2.5, distance="squared_euclidean", ignore_class=-1),
     losses.TripletHard(soft=True, distance="cosine"),
     losses.TripletSemiHard(),
-    losses.TripletSemiHard(margin=0.5, distance="squared_euclidean", ignore_class=-1),
+    losses.TripletSemiHard(margin=2.5, distance="squared_euclidean", ignore_class=-1),
     losses.TripletSemiHard(distance="cosine"),
     losses.Tversky(),
     losses.Tversky(
