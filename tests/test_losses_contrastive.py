@@ -162,6 +162,16 @@ def test_the_farthest_in_place_of_none_that_is_farther():
     np.testing.assert_allclose(_array(got), [7, 3, 0, 0])
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere sizes are known")
+def test_a_batch_of_unknown_size():
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, 4))]
+    function = tf.function(lambda p: losses.triplet_semihard(GROUPS, p), signature)
+    expected = losses.triplet_semihard(GROUPS, EMBEDDINGS)
+    np.testing.assert_allclose(function(EMBEDDINGS), expected, rtol=1e-6)
+
+
 def test_a_vector_of_zeros_is_at_right_angles_to_all():
     x = np.float32([[0, 0], [1, 0], [0, 3], [-2, 0]])
     value, slope = compiled_value_and_gradient(

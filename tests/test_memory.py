@@ -131,3 +131,9 @@ def test_losses_need_no_more_than_keras(case):
     )
     more = MORE.get(case, 0) if BACKEND == "jax" else 0
     assert ours <= theirs + more + 0.05
+
+
+@pytest.mark.parametrize("name", ["lifted_structure", "triplet_hard", "triplet_semihard"])
+def test_losses_of_pairs_keep_no_differences(name):
+    """Of 64 samples those would be 64 times the embeddings, which are 4 times the distances."""
+    assert _needed(getattr(losses, name), np.arange(64) % 8, X, {}) <= 8

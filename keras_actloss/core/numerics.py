@@ -268,15 +268,19 @@ def exp_near(x, top):
     return ops.exp(x - shift), shift
 
 
+def scale(top):
+    """A power of two, by which no square of what is about as large as `top` over- or underflows."""
+    factor = ops.where(top < 2.0**-30, 2.0**85, ops.ones_like(top))
+    return ops.where(top > 2.0**55, 2.0**-73, factor)
+
+
 def unit(x, axis):
     """`x` with length 1 along `axis`, that length, and the factor that it was scaled by before.
 
     A vector of zeros stays; its factor is 0, so that it has no gradient.
     """
-    # By a power of two, exactly, such that no square over- or underflows.
     top = amax(ops.abs(x), axis=axis, keepdims=True)
-    factor = ops.where(top < 2.0**-30, 2.0**85, ops.ones_like(top))
-    factor = ops.where(top > 2.0**55, 2.0**-73, factor)
+    factor = scale(top)
     x = x * factor
     zero = top == 0
     square = ops.sum(ops.square(x), axis=axis, keepdims=True)

@@ -10,7 +10,7 @@ from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, direction, over, reciprocal, unit, with_gradient
+from keras_actloss.core.numerics import LOG_ZERO, direction, reciprocal, scale, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
@@ -256,10 +256,9 @@ def _between(x, squared):
         return ops.expand_dims(x, 1) - x
 
     def distances(x):
-        if squared:
-            return ops.sum(ops.square(steps(x)), axis=-1)
-        _, length, factor = unit(steps(x), -1)
-        return ops.squeeze(over(length, factor), -1)
+        factor = 1.0 if squared else scale(ops.sum(ops.abs(x)))
+        squares = ops.sum(ops.square(steps(x * factor)), axis=-1)
+        return squares if squared else ops.sqrt(squares) / factor
 
     def gradient(upstream, distances, x):
         both = upstream + ops.transpose(upstream)
@@ -310,8 +309,8 @@ def lifted_structure(
 
     Shapes:
         `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
-        samples that count, and their mean is that of the pairs. It takes memory for the square of
-        the batch times the dimensions.
+        samples that count, and their mean is that of the pairs. Where no compiler fuses its steps,
+        it takes memory for the square of the batch times the dimensions.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -358,6 +357,7 @@ _TRIPLETS = {
 
 def _places(x, rows):
     """How many entries of its sorted row each `x` is not below, by halving what is left."""
+    rows = ops.stop_gradient(rows)
     # More than 2**16 rows would be a matrix of 16 GB.
     size, place = rows.shape[-1] or 2**16, ops.zeros_like(x, dtype="int32")
     for bit in reversed(range(size.bit_length())):
@@ -414,8 +414,8 @@ def triplet_semihard(
     Shapes:
         `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
         samples that count. Their mean is that of all pairs of a group, in either order. A sample
-        without a triplet costs nothing. It takes memory for the square of the batch times the
-        dimensions.
+        without a triplet costs nothing. Where no compiler fuses its steps, it takes memory for the
+        square of the batch times the dimensions, and nowhere for the cube of the batch.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -519,8 +519,8 @@ def triplet_hard(
     Shapes:
         `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
         samples that count. A sample that is alone in its group, or has no other group, costs
-        nothing, and the mean is that of the others. It takes memory for the square of the batch
-        times the dimensions.
+        nothing, and the mean is that of the others. Where no compiler fuses its steps, it takes
+        memory for the square of the batch times the dimensions.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype, or `soft` is not a bool.
