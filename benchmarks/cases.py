@@ -291,6 +291,51 @@ def _plain_giou(y, p):
     return 1 - both / union + (hull - union) / hull
 
 
+def _plain_contrastive(y, p):
+    far = ops.maximum(1 - p, 0)
+    return ops.mean(ops.where(y > 0, ops.square(p), ops.square(far)), axis=-1)
+
+
+def _plain_npairs(y, p):
+    anchors, others = ops.split(p, 2, axis=-1)
+    same = ops.cast(ops.expand_dims(y, 1) == y, p.dtype)
+    labels = same / ops.sum(same, axis=-1, keepdims=True)
+    scores = ops.log_softmax(ops.matmul(anchors, ops.transpose(others)), axis=-1)
+    return -ops.sum(labels * scores, axis=-1)
+
+
+def _plain_distances(y, p):
+    """Those of the samples, and which are pairs of one group and of two."""
+    squares = ops.sum(ops.square(ops.expand_dims(p, 1) - p), axis=-1)
+    same = ops.expand_dims(y, 1) == y
+    pairs = ops.logical_and(same, ops.logical_not(ops.eye(len(y), dtype="bool")))
+    return ops.sqrt(ops.maximum(squares, 1e-16)), pairs, ops.logical_not(same)
+
+
+def _plain_lifted_structure(y, p):
+    d, pairs, others = _plain_distances(y, p)
+    near = ops.sum(ops.where(others, ops.exp(1 - d), 0), axis=-1)
+    excess = ops.log(ops.expand_dims(near, 1) + near) + d
+    squares = ops.where(pairs, ops.square(ops.relu(excess)), 0)
+    return ops.sum(squares) / ops.sum(ops.cast(pairs, d.dtype)) / 2
+
+
+def _plain_triplet_hard(y, p):
+    d, pairs, others = _plain_distances(y, p)
+    farthest = ops.amax(ops.where(pairs, d, 0), axis=-1)
+    return ops.relu(1 + farthest - ops.amin(ops.where(others, d, 1e30), axis=-1))
+
+
+def _plain_triplet_semihard(y, p):
+    """As TensorFlow Addons has it, with all triplets."""
+    d, pairs, others = _plain_distances(y, p)
+    negatives = ops.expand_dims(ops.where(others, d, 1e30), 1)
+    farther = ops.amin(ops.where(negatives > ops.expand_dims(d, -1), negatives, 1e30), axis=-1)
+    farthest = ops.amax(ops.where(others, d, 0), axis=-1, keepdims=True)
+    excess = ops.relu(1 + d - ops.where(farther < 1e30, farther, farthest))
+    return ops.sum(ops.where(pairs, excess, 0)) / ops.sum(ops.cast(pairs, d.dtype))
+
+
 def _ctc_peer():
     if BACKEND == "torch":
         f, torch = importlib.import_module("torch.nn.functional"), importlib.import_module("torch")
@@ -330,6 +375,17 @@ def structured_cases():
     corners = np.sort(rng.random((2, 10_000, 2, 2), dtype="float32"), axis=-2)
     y, p = corners.reshape(2, 10_000, 4)
     cases["giou, 10,000 boxes"] = y, p, {"ours": losses.GIoU(), "plain": _plain_giou}
+    y, p = rng.integers(0, 2, (1_000_000, 1)), rng.random((1_000_000, 1), dtype="float32")
+    cases["contrastive"] = y, p, {"ours": losses.Contrastive(), "plain": _plain_contrastive}
+    y, p = np.arange(256) // 4, rng.normal(size=(256, 128)).astype("float32")
+    for cls, plain in (
+        (losses.NPairs, _plain_npairs),
+        (losses.LiftedStructure, _plain_lifted_structure),
+        (losses.TripletHard, _plain_triplet_hard),
+        (losses.TripletSemiHard, _plain_triplet_semihard),
+    ):
+        contenders = {"ours": cls(), "plain": plain}
+        cases[f"{cls.fn.__name__}, 256 samples"] = y.astype("int32"), p, contenders
     y = rng.integers(1, 64, (32, 30)).astype("int32")
     p = rng.normal(size=(32, 200, 64)).astype("float32")
     cases["ctc, 200 frames"] = (

@@ -143,7 +143,11 @@ def all_runs(mode):
             lambda name=name: loss_runs(*cases.loss_contenders(name)),
         )
     for name, case in cases.structured_cases().items():
-        yield "loss of images, boxes, sequences", name, lambda case=case: loss_runs(*case)
+        yield (
+            "loss of images, boxes, sequences, embeddings",
+            name,
+            lambda case=case: loss_runs(*case),
+        )
     for name, runs in fit_runs(xla):
         yield "20 steps of fit", name, runs
 
