@@ -133,7 +133,8 @@ def npairs(
         y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
         ignore_class: Number, often -1, whose pairs are left out. Defaults to `None`.
         from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
-            else tells how alike they are. Defaults to `False`.
+            else tells how alike they are. `AcrossReplicas` wants embeddings, for a replica has no
+            products with pairs of others. Defaults to `False`.
         mask: Boolean, `True` where a pair counts. Defaults to `None`.
 
     Shapes:
@@ -195,7 +196,8 @@ def npairs_multilabel(y_true: Any, y_pred: Any, from_products=False, mask: Any =
             without labels costs nothing.
         y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
         from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
-            else tells how alike they are. Defaults to `False`.
+            else tells how alike they are. `AcrossReplicas` wants embeddings, for a replica has no
+            products with pairs of others. Defaults to `False`.
         mask: Boolean, `True` where a pair counts. Defaults to `None`.
 
     Shapes:
