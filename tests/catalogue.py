@@ -228,6 +228,7 @@ LOSSES = [
     losses.CenterlineDice(
         from_logits=True, encoding="multilabel", iterations=1, smooth=[0.25, 0.5], axis=1
     ),
+    losses.CenterlineDice(from_logits=True, encoding="ids", per="batch", absent="skip"),
     losses.Charbonnier(epsilon=0.5),
     losses.CIoU(),
     losses.CIoU(bounding_box_format="center_xywh"),
@@ -309,6 +310,7 @@ LOSSES = [
     losses.LogCosh(),
     losses.LovaszHinge(),
     losses.LovaszHinge(ignore_class=-1),
+    losses.LovaszHinge(per="batch"),
     losses.LovaszSoftmax(),
     losses.LovaszSoftmax(
         from_logits=True, encoding="ids", class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1

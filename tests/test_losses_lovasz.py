@@ -217,6 +217,32 @@ def test_equal_errors(limit, monkeypatch):
             np.testing.assert_allclose(np.abs(gradient), [np.where(y[0, order], 0.375, 0.125)])
 
 
+@pytest.mark.parametrize("per", ["image", "batch"])
+def test_bins_weigh_and_sort_the_largest(per, monkeypatch):
+    """No bin holds two of these errors, so that all is as by the sort."""
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 2, (3, 20)), rng.normal(size=(3, 20)).astype("float32")
+    weight = (rng.random((3, 20)) * rng.integers(0, 2, (3, 20))).astype("float32")
+    loss = losses.LovaszHinge(per=per, reduction="none")
+
+    def run():
+        return value_and_gradient(lambda x: loss(y, x, weight), x)
+
+    expected = run()
+    monkeypatch.setattr(lovasz, "SORTED", 0)
+    for ahead in (1, 5, 2**12):
+        monkeypatch.setattr(lovasz, "SORTED_AHEAD", ahead)
+        for got, wanted in zip(run(), expected, strict=True):
+            np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-7)
+
+
+def test_a_batch_is_one_set():
+    x, y = X[..., 0], np.where(IDS == 255, 255, IDS > 0)
+    loss = losses.LovaszHinge(per="batch", ignore_class=255, reduction="none")
+    alone = losses.LovaszHinge(ignore_class=255)(y.reshape(1, -1), x.reshape(1, -1))
+    np.testing.assert_allclose(array(loss(y, x)), 2 * [float(alone)], rtol=1e-6)
+
+
 def _images(seed, entries, negatives=0.8, noise=1.5):
     rng = np.random.default_rng(seed)
     y = (rng.random((2, entries)) > negatives).astype("int32")
@@ -224,13 +250,15 @@ def _images(seed, entries, negatives=0.8, noise=1.5):
     return y, x.astype("float32")
 
 
-@pytest.mark.parametrize(("negatives", "bound"), [(0.5, 1e-5), (0.8, 3e-5), (0.999, 2e-3)])
+@pytest.mark.parametrize(
+    ("negatives", "bound"), [(0.5, 1e-5), (0.8, 3e-5), (0.99, 1e-4), (0.999, 3e-5), (0.9999, 3e-5)]
+)
 def test_bins_beside_the_sort(negatives, bound):
     """Beyond the limit a value moves by less than a bin's width, in truth by a few millionths.
 
-    The gradient is the farther off the fewer pixels there are in the mask: a step is shared by all
-    errors of a bin, and the first ones are steep. A float32 sort that subtracts Jaccard indices is
-    off by 1.1e-3, 8.0e-4 and 5.3e-5.
+    A step is shared by all errors of a bin. Where few pixels are in the mask the first steps are
+    steep, and sharing these would move the gradient by 1e-3: they are sorted. A float32 sort that
+    subtracts Jaccard indices is off by 1.1e-3 and 8.0e-4 for the first two.
     """
     y, x = _images(0, 2 * lovasz.SORTED, negatives)
     labels = ops.convert_to_tensor(y)

@@ -90,6 +90,80 @@ def test_a_weight_belongs_to_its_sample(per):
         assert float(loss(y, p, np.float32([2, 1]))) == pytest.approx(3 * both, rel=1e-6)
 
 
+REPEATED = [
+    *OVERLAP,
+    losses.Boundary,
+    losses.LovaszSoftmax,
+    losses.LovaszHinge,
+]
+
+
+@pytest.mark.parametrize("per", ["image", "batch"])
+@pytest.mark.parametrize("cls", REPEATED, ids=_named)
+def test_a_pixel_weighs_as_often_as_it_is_repeated(cls, per):
+    """Elsewhere weights of pixels are refused, or multiply what a mean has made of them."""
+    rng = np.random.default_rng(0)
+    weight = rng.integers(0, 4, (2, 6))
+    weight[:, 0] += 12 - weight.sum(1)
+    ids, x = rng.integers(0, 2, (2, 6, 1)), rng.normal(size=(2, 6, 1)).astype("float32")
+    settings = {"encoding": "multilabel", "from_logits": True, "absent": "count"} | {"per": per}
+    settings = {name: value for name, value in settings.items() if name in cls._settings}
+    loss = cls(reduction="none", **settings)
+    spoilt = np.where(weight[..., None] == 0, np.nan, x)
+    value, slope = value_and_gradient(lambda x: loss(ids, x, weight), spoilt)
+    y_long, x_long = (
+        np.stack([np.repeat(row, w, axis=0) for row, w in zip(v, weight, strict=True)])
+        for v in (ids, x)
+    )
+    expected, of_each = value_and_gradient(lambda x: loss(y_long, x), x_long)
+    np.testing.assert_allclose(value, expected, rtol=1e-5)
+    summed = np.zeros(weight.shape)
+    places = np.stack([np.repeat(np.arange(6), w) for w in weight])
+    np.add.at(summed, (np.arange(2)[:, None], places), of_each[..., 0])
+    np.testing.assert_allclose(slope[..., 0], summed, rtol=1e-5, atol=1e-7)
+
+
+def test_weights_of_pixels_in_training(tmp_path):
+    """In `fit`, as a part of a sum, compiled, and by a loss that has been saved."""
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(4, 5, 5, 2)), rng.integers(0, 2, (4, 5, 5, 1))
+    weight = rng.integers(0, 2, (4, 5, 5)).astype("float32")
+    inside = {"from_logits": True, **MASKS}
+    parts = [losses.Dice(smooth=0.5, **inside), losses.LovaszHinge()]
+    loss = losses.WeightedSum([*parts, losses.BinaryCrossentropy(from_logits=True)])
+    model = keras.Sequential([keras.layers.Input((5, 5, 2)), keras.layers.Dense(1)])
+    model.compile("sgd", loss)
+    model.save(tmp_path / "model.keras")
+    x_pred = model.predict(x, verbose=0)
+    expected = float(loss(y, x_pred, weight))
+    for m in (model, keras.models.load_model(tmp_path / "model.keras")):
+        assert m.evaluate(x, y, sample_weight=weight, verbose=0) == pytest.approx(
+            expected, rel=1e-5
+        )
+    for part in parts:
+        left_out = np.where(weight[..., None] == 0, -1, y)
+        ignoring = type(part).from_config(part.get_config() | {"ignore_class": -1})
+        assert float(part(y, x_pred, weight)) == pytest.approx(
+            float(ignoring(left_out, x_pred)), rel=1e-6
+        )
+    x_pred[weight == 0] = np.nan
+    assert float(loss(y, x_pred, weight)) == pytest.approx(expected, rel=1e-6)
+    before = model.get_weights()
+    history = model.fit(x, y, 4, sample_weight=weight, verbose=0).history
+    assert history["loss"][0] == pytest.approx(expected, rel=1e-5)
+    assert np.all(model.get_weights()[0] != before[0])
+
+
+def test_a_column_of_weights_is_of_samples():
+    rng = np.random.default_rng(0)
+    y, p = rng.integers(0, 2, (3, 4, 4, 1)), rng.random((3, 4, 4, 1)).astype("float32")
+    loss = losses.Dice(reduction="none", **MASKS)
+    weight = np.float32([0.5, 2.0, 0.0])
+    for shape in ((3,), (3, 1)):
+        got = _array(loss(y, p, weight.reshape(shape)))
+        np.testing.assert_allclose(got, weight * _array(loss(y, p)), rtol=1e-6)
+
+
 def test_alpha_prices_false_positives():
     """Keras up to 3.15 has it the other way round."""
     y = np.float32([[[1], [1], [0], [0]]])
@@ -258,6 +332,16 @@ REFUSED = {
     "an id out of range": (
         lambda: losses.dice([[3, 0]], np.zeros((1, 2, 3), "float32"), encoding="ids"),
         "id 3",
+    ),
+    "weights of another image": (
+        lambda: losses.Dice(**MASKS)(
+            np.zeros((1, 2, 3, 1)), np.zeros((1, 2, 3, 1)), np.ones((1, 3, 2))
+        ),
+        "sample_weight of shape (1, 3, 2) does not fit",
+    ),
+    "a weight for each of two classes of a pixel": (
+        lambda: losses.Dice()(np.zeros((1, 2, 2)), np.zeros((1, 2, 2)), np.ones((1, 2, 2))),
+        "(1, 2, 2)",
     ),
     "ids that are one-hot": (
         lambda: losses.dice(

@@ -16,26 +16,25 @@ BATCH, HEIGHT, WIDTH, CLASSES = 3, 4, 3, 3
 def _overlap(hits, alpha, beta, gamma=1.0):
     """A loss of the counts of a class."""
 
-    def of_class(y, p, keep, above, below):
-        found, extra, missed = (np.sum(v[keep]) for v in (p * y, p * (1 - y), (1 - p) * y))
+    def of_class(y, p, pixel, above, below):
+        found, extra, missed = (np.sum(pixel * v) for v in (p * y, p * (1 - y), (1 - p) * y))
         ratio = (hits * found + above) / (hits * found + alpha * extra + beta * missed + below)
         return (1 - ratio) ** gamma
 
     return of_class
 
 
-def _correlation(y, p, keep, above, below):
-    y, p = y[keep], p[keep]
+def _correlation(y, p, pixel, above, below):
     found, extra, missed, empty = (
-        np.sum(v) for v in (p * y, p * (1 - y), (1 - p) * y, (1 - p) * (1 - y))
+        np.sum(pixel * v) for v in (p * y, p * (1 - y), (1 - p) * y, (1 - p) * (1 - y))
     )
     found, empty = found + above, empty + above
     spread = (found + extra) * (found + missed) * (empty + extra) * (empty + missed)
     return 1 - (found * empty - extra * missed) / np.sqrt(spread)
 
 
-def _boundary(y, p, keep, above, below):
-    return np.mean(p[keep] * y[keep]) if keep.any() else 0.0
+def _boundary(y, p, pixel, above, below):
+    return np.average(p * y, weights=pixel) if pixel.any() else 0.0
 
 
 def _windows(image, choose, cross):
@@ -62,15 +61,12 @@ def _skeleton(image, iterations):
     return skeleton
 
 
-def _centerline(y, p, keep, above, below):
-    y, p = (np.where(keep, v, 0).reshape(-1, HEIGHT, WIDTH) for v in (y, p))
-    total = []
-    for label, image in zip(y, p, strict=True):
-        lines_y, lines_p = _skeleton(label, 2), _skeleton(image, 2)
-        precision = (np.sum(lines_p * label) + above) / (np.sum(lines_p) + below)
-        recall = (np.sum(lines_y * image) + above) / (np.sum(lines_y) + below)
-        total.append(1 - 2 * precision * recall / (precision + recall))
-    return np.mean(total)
+def _centerline(y, p, pixel, above, below):
+    masks = [np.where(pixel > 0, v, 0).reshape(-1, HEIGHT, WIDTH) for v in (y, p)]
+    lines_y, lines_p = (np.ravel([_skeleton(image, 2) for image in v]) for v in masks)
+    precision = (np.sum(pixel * lines_p * y) + above) / (np.sum(pixel * lines_p) + below)
+    recall = (np.sum(pixel * lines_y * p) + above) / (np.sum(pixel * lines_y) + below)
+    return 1 - 2 * precision * recall / (precision + recall)
 
 
 # The loss of a class and the settings of its own.
@@ -101,18 +97,18 @@ OPTIONS = st.fixed_dictionaries(
         "dtype": st.sampled_from(["float32", "bfloat16"]),
         "weights": st.sampled_from([None, [0.5, 2.0, 1.0], [1.0, 0.0, 3.0]]),
         "ignored": st.booleans(),
-        "weighted": st.booleans(),
+        "weighted": st.sampled_from(["nothing", "samples", "pixels", "entries"]),
         "masked": st.booleans(),
         "seed": st.integers(0, 10_000),
     }
 )
 
 
-def _of_image(cls, y, p, keep, o):
+def _of_image(cls, y, p, pixel, o):
     """The loss of the pixels of an image or a batch, `(pixels, classes)` each."""
     of_class, _ = LOSSES[cls]
     above, below = np.broadcast_to(o["smooth"], 2)
-    size = np.sum(np.where(keep, y, 0), axis=0)
+    size = np.sum(pixel * y, axis=0)
     weight = np.array([1.0] * CLASSES if o["weights"] is None else o["weights"])
     if not o["background"]:
         weight[0] = 0
@@ -123,17 +119,17 @@ def _of_image(cls, y, p, keep, o):
         rarity = np.array(
             [size[counts].min() / s if c else 1 for s, c in zip(size, counts, strict=True)]
         )
-        weight = np.where(keep, weight * rarity**2, 0)
+        weight = pixel * weight * rarity**2
         found, both = np.sum(weight * p * y), np.sum(weight * (p + y))
         return 1 - (2 * found + above) / (both + below)
-    values = [of_class(y[:, c], p[:, c], keep[:, c], above, below) for c in range(CLASSES)]
+    values = [of_class(y[:, c], p[:, c], pixel[:, c], above, below) for c in range(CLASSES)]
     return np.sum(weight * values) / weight.sum() if weight.sum() else 0.0
 
 
-def _values(cls, y, p, keep, counted, o):
+def _values(cls, y, p, pixel, counted, o):
     """The loss of each sample, of which those that are not counted have no share in a batch."""
-    kept = keep.any(axis=(1, 2, 3))
-    flat = [v.reshape(BATCH, -1, CLASSES) for v in (y, p, keep)]
+    kept = pixel.any(axis=(1, 2, 3))
+    flat = [v.reshape(BATCH, -1, CLASSES) for v in (y, p, pixel)]
     if o.get("per") == "batch":
         rows = [v[kept & counted].reshape(-1, CLASSES) for v in flat]
         whole = _of_image(cls, *rows, o) if len(rows[0]) else 0.0
@@ -173,23 +169,37 @@ def test_every_combination(cls, o):
         left_out = rng.random(shape) < 0.3 if masks else np.repeat(ids[..., None] == 2, CLASSES, -1)
         labels = np.where(left_out, -1, y) if masks else y
         keep &= ~left_out
-    sample_weight = rng.integers(0, 3, BATCH).astype("float32") if o["weighted"] else None
-    counted = np.ones(BATCH, bool) if sample_weight is None else sample_weight > 0
+    of_pixels = o["weighted"] in ("pixels", "entries")
+    counted, sample_weight, pixel = np.ones(BATCH, bool), None, np.ones(shape)
+    if o["weighted"] == "samples":
+        sample_weight = rng.integers(0, 3, BATCH).astype("float32")
+        counted = sample_weight > 0
+    elif of_pixels:
+        # Of masks each has weights of its own; classes of which a pixel has one share theirs.
+        pixel = rng.integers(0, 4, shape if masks else (*shape[:-1], 1)) / 2
+        if o["weighted"] == "pixels":
+            pixel = pixel[..., :1]
+        pixel[1] *= rng.integers(0, 2)
+        sample_weight = np.moveaxis(pixel.astype("float32"), -1, o["axis"])
+        if o["weighted"] == "pixels" and (o["encoding"] == "ids" or rng.integers(0, 2)):
+            sample_weight = sample_weight.reshape(shape[:-1])
+        pixel = np.broadcast_to(pixel, shape)
     mask = rng.random(shape[:-1]) < 0.7 if o["masked"] else np.ones(shape[:-1], bool)
     keep &= mask[..., None]
+    pixel = np.where(keep, pixel, 0)
 
     values = _values(
         cls,
         y,
         p,
-        keep,
+        pixel,
         counted,
         settings
         | {"weights": o["weights"]}
         | {name: settings.get(name, o[name]) for name in ("smooth", "absent", "background")},
     )
-    weight = np.ones(BATCH) if sample_weight is None else sample_weight
-    left = keep.any(axis=(1, 2, 3))
+    weight = sample_weight if o["weighted"] == "samples" else np.ones(BATCH)
+    left = pixel.any(axis=(1, 2, 3))
     divisor = {
         "sum": 1,
         "sum_over_batch_size": left.sum(),
@@ -200,6 +210,8 @@ def test_every_combination(cls, o):
     # What is left out is left out as NaN.
     predicted[~np.broadcast_to(mask[..., None], shape)] = np.nan
     predicted[~counted] = np.nan
+    if of_pixels:
+        predicted[pixel == 0 if masks else np.all(pixel == 0, -1)] = np.nan
     y_true = ids if o["encoding"] == "ids" else np.moveaxis(labels, -1, o["axis"])
     y_pred = ops.convert_to_tensor(np.moveaxis(predicted, -1, o["axis"]))
     if o["masked"]:

@@ -29,7 +29,9 @@ def check_settings(name, checks, settings):
             check(f"{name}: {key}", settings[key])
 
 
-def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
+def loss_function(
+    labels: str | Callable[[dict], str] = "values", weighs_entries: bool = False, **checks
+):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
 
     The decorated body gets `y_true` and `y_pred` of fitting shapes, in float32 or wider, and need
@@ -39,6 +41,7 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
     Args:
         labels: What `y_true` holds, as in `tensors.prepare`, or a function that tells it from the
             settings.
+        weighs_entries: Whether the `mask` of the body may be numbers, what each entry weighs.
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
@@ -53,12 +56,15 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
             """The maths on inputs that `tensors.prepare` has seen."""
             axis, held = settings.get("axis", -1), kind(settings)
             ignore_class = settings.get("ignore_class")
-            keep = None if mask is None else ops.cast(ops.convert_to_tensor(mask), "bool")
+            keep = None if mask is None else ops.convert_to_tensor(mask)
+            if keep is not None:
+                keep = ops.cast(keep, y_pred.dtype if weighs_entries else "bool")
             if ignore_class is not None:
                 valid = tensors.not_ignored(y_true, held, ignore_class, axis)
                 keep = tensors.both(valid, keep, held, axis)
             if keep is not None and held != "sequence":  # A mask of frames, not labels.
-                y_true, y_pred = tensors.remove(keep, y_true, y_pred, axis)
+                there = ops.cast(keep, "bool")
+                y_true, y_pred = tensors.remove(there, y_true, y_pred, axis)
             if takes_mask:
                 settings["mask"] = keep
 
@@ -98,7 +104,8 @@ def loss_function(labels: str | Callable[[dict], str] = "values", **checks):
             )
             return ops.cast(prepared(y_true, y_pred, **settings), dtype)
 
-        vars(function).update(prepared=prepared, labels=labels, checks=checks)
+        told = {"labels": labels, "weighs_entries": weighs_entries, "checks": checks}
+        vars(function).update(prepared=prepared, **told)
         return register("losses")(function)
 
     return decorate

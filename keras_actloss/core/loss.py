@@ -53,6 +53,9 @@ class Loss(Configured, keras.losses.Loss):
         couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,
             samples of weight 0 are then `False` in it. Defaults to whether a setting `per` is
             `"batch"`.
+        weighs_entries: Whether `call` takes numbers for `mask`, what each entry of a sample weighs.
+            It is then handed a `sample_weight` that has axes beside that of the samples. Defaults
+            to `False`.
 
     Each of these may be a property, where it depends on a setting.
 
@@ -92,6 +95,7 @@ class Loss(Configured, keras.losses.Loss):
     width = None
     rank = 1
     couples_samples: Any = property(lambda self: getattr(self, "per", None) == "batch")
+    weighs_entries: Any = False
     # Whether it asks the other replicas where the engine leaves it to the loss.
     _waits = False
     _keras_base = keras.losses.Loss
@@ -100,6 +104,7 @@ class Loss(Configured, keras.losses.Loss):
     def __init_subclass__(cls, fn=None, **kwargs):
         labels: Any = getattr(fn, "labels", cls.labels)
         cls.labels = property(lambda self: labels(vars(self))) if callable(labels) else labels
+        cls.weighs_entries = getattr(fn, "weighs_entries", cls.weighs_entries)
         super().__init_subclass__(fn=fn, **kwargs)
         maths = cls.fn if cls.fn and cls.call is Loss.call else cls.call
         cls._takes_mask = "mask" in inspect.signature(maths).parameters
@@ -136,7 +141,13 @@ class Loss(Configured, keras.losses.Loss):
                 y_true = keras.tree.map_structure(ops.convert_to_tensor, y_true)
             if sample_weight is not None:
                 sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
-                if mask is not None and self.labels == "sequence":  # Of frames, not of labels.
+                if self.weighs_entries and tensors.of_entries(sample_weight):
+                    weight = tensors.fit(
+                        sample_weight, y_pred.shape, f"{self.name}: sample_weight", self._class_axis
+                    )
+                    mask = _left_of(weight, mask, self._class_axis)
+                    sample_weight = None
+                elif mask is not None and self.labels == "sequence":  # Of frames, not of labels.
                     sample_weight = tensors.of_whole(sample_weight, mask, 1)
             # What a mask or ignore_class leaves, with the rank of the labels or lower.
             kept = self._not_ignored(y_true)
@@ -150,7 +161,8 @@ class Loss(Configured, keras.losses.Loss):
             values = self.call(y_true, y_pred, **({} if seen is None else {"mask": seen}))
             if mask is not None:
                 self._check_consumed(mask, values, takes_mask)
-                kept = tensors.both(kept, mask, self.labels, self._class_axis)
+                there = ops.cast(mask, "bool")
+                kept = tensors.both(kept, there, self.labels, self._class_axis)
                 if sample_weight is not None:
                     sample_weight = tensors.of_whole(sample_weight, mask, len(values.shape))
             return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
@@ -237,6 +249,14 @@ def _weighed(sample_weight, mask):
         return weighed
     wide, narrow = sorted((weighed, mask), key=lambda x: -len(x.shape))
     return ops.logical_and(wide, tensors.fit(narrow, wide.shape))
+
+
+def _left_of(weight, mask, axis):
+    """What entries weigh where `mask` is True, or None; without the class axis if that is alike."""
+    if mask is not None:
+        mask = tensors.fit(mask, weight.shape, axis=axis)
+        weight = ops.where(mask, weight, ops.zeros_like(weight))
+    return ops.squeeze(weight, axis) if weight.shape[axis] == 1 else weight
 
 
 def _prediction(y_pred, dtype):

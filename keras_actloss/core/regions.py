@@ -98,15 +98,23 @@ def probabilities(y_pred, from_logits, encoding, axis):
     return with_gradient(lambda p, x: p + 0, of_softmax, lambda x: _softmax(x, axis))(y_pred)
 
 
+def weights_of(mask, y_pred, encoding, axis):
+    """What each entry weighs, 0 where a mask leaves it out; classes that compete weigh alike."""
+    shape = list(y_pred.shape)
+    if encoding != "multilabel":
+        shape[axis] = 1
+    return ops.cast(fit(mask, shape, axis=axis), y_pred.dtype)
+
+
 def labels_of(y_true, y_pred, encoding, axis, mask=None):
-    """Labels as numbers from 0 to 1 of the shape of `y_pred`, and what `mask` keeps, or None."""
+    """Labels as numbers from 0 of the shape of `y_pred`, weighed, and the weights, or None."""
     if encoding == "ids":
         y_true = is_label(y_true, y_pred, axis)
     y = ops.cast(y_true, y_pred.dtype)
     if mask is None:
         return y, None
-    keep = ops.cast(fit(mask, y.shape, axis=axis), y.dtype)
-    return y * keep, keep
+    weight = weights_of(mask, y_pred, encoding, axis)
+    return y * weight, weight
 
 
 def _flat(x, axis):
@@ -149,9 +157,9 @@ def sum_pixels(x, axis):
     return ops.sum(x, axis=axes) if axes else x
 
 
-def _rest(y, keep, axis):
-    """What the labels of a pixel leave of 1, with the class axis kept."""
-    return (1 if keep is None else keep) - ops.sum(y, axis=axis, keepdims=True)
+def _rest(y, weight, axis):
+    """What the labels of a pixel leave of its weight, with the class axis kept."""
+    return (1 if weight is None else weight) - ops.sum(y, axis=axis, keepdims=True)
 
 
 def _confusion(x, y, rest, axis):
@@ -193,20 +201,20 @@ def _count_exclusive(x, y, rest, axis, negatives):
     return ops.stack([found, extra, missed, empty])
 
 
-def _count_each(x, y, keep, axis, from_logits, negatives):
+def _count_each(x, y, weight, axis, from_logits, negatives):
     """`count` of probabilities, or of the sigmoid of logits."""
-    kept = () if keep is None else (keep,)
+    weights = () if weight is None else (weight,)
 
-    def shared(x, y, *kept):
+    def shared(x, y, *weights):
         p, q = _sigmoid(x) if from_logits else (x, 1 - x)
-        return p, q, (kept[0] if kept else 1) - y
+        return p, q, (weights[0] if weights else 1) - y
 
-    def value(shared, x, y, *kept):
+    def value(shared, x, y, *weights):
         p, q, no = shared
         pairs = [(p, y), (p, no), (q, y)] + [(q, no)] * negatives
         return ops.stack([sum_pixels(a * b, axis) for a, b in pairs])
 
-    def gradient(upstream, shared, x, y, *kept):
+    def gradient(upstream, shared, x, y, *weights):
         p, q, no = shared
         shape = [-1] + [1] * (len(x.shape) - 1)
         shape[axis] = x.shape[axis]
@@ -215,13 +223,13 @@ def _count_each(x, y, keep, axis, from_logits, negatives):
         )
         of_no = of_extra - of_empty[0] if of_empty else of_extra
         slope = no * of_no - y * (of_missed - of_found)
-        return slope * (p * q) if from_logits else slope, None, *(None for _ in kept)
+        return slope * (p * q) if from_logits else slope, None, *(None for _ in weights)
 
-    return with_gradient(value, gradient, shared)(x, y, *kept)
+    return with_gradient(value, gradient, shared)(x, y, *weights)
 
 
 def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives=False):
-    """How much of each class is found, wrongly there and missed: sums of probabilities.
+    """How much of each class is found, wrongly there and missed: weighed sums of probabilities.
 
     None of the sums is a difference of two others, so that a loss that is nearly 0 still has its
     digits.
@@ -233,12 +241,12 @@ def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives
         A tensor of shape `(3, images, classes)`, or `(4, images, classes)`; a batch is one image.
     """
     check_classes(y_pred, from_logits, encoding, axis)
-    y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
+    y, weight = labels_of(y_true, y_pred, encoding, axis, mask)
     if from_logits and encoding != "multilabel":
-        rest = None if encoding == "ids" else _rest(y, keep, axis)
+        rest = None if encoding == "ids" else _rest(y, weight, axis)
         counts = _count_exclusive(y_pred, y, rest, axis, negatives)
     else:
-        counts = _count_each(y_pred, y, keep, axis, from_logits, negatives)
+        counts = _count_each(y_pred, y, weight, axis, from_logits, negatives)
     return counts if per == "image" else ops.sum(counts, axis=1, keepdims=True)
 
 
@@ -275,7 +283,7 @@ def miss(counts, hits, alpha, beta, smooth):
 
 
 def labeled(counts):
-    """How many pixels the labels give each class."""
+    """What the pixels weigh that the labels give each class."""
     return ops.stop_gradient(counts[0] + counts[2])
 
 
@@ -305,5 +313,6 @@ def for_samples(values, y_pred, mask):
     if mask is None:
         return values
     axes = tuple(range(1, len(mask.shape)))
-    kept = ops.any(mask, axis=axes) if axes else mask
+    kept = ops.cast(mask, "bool")
+    kept = ops.any(kept, axis=axes) if axes else kept
     return ops.where(kept, values, ops.zeros_like(values))

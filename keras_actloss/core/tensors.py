@@ -318,11 +318,19 @@ def of_whole(weight, mask, rank):
 
 
 def both(kept, mask, labels, axis):
-    """Where `kept` and `mask` are true; either may be None, and `kept` has the labels' shape."""
+    """`mask`, or what it weighs, where `kept` is true; either may be None.
+
+    `kept` has the labels' shape.
+    """
     if kept is None or mask is None:
         return mask if kept is None else kept
-    axis = axis if labels == "binary" else -1
-    return ops.logical_and(kept, fit(mask, kept.shape, axis=axis))
+    mask = fit(mask, kept.shape, axis=axis if labels == "binary" else -1)
+    return ops.where(kept, mask, ops.zeros_like(mask))
+
+
+def of_entries(weight):
+    """Whether a weight has axes beside that of the samples."""
+    return any(size != 1 for size in weight.shape[1:])
 
 
 def remove(keep, y_true, y_pred, axis=-1, name="mask"):

@@ -150,6 +150,10 @@ class WeightedSum(Loss):
     def couples_samples(self):
         return any(getattr(loss, "couples_samples", False) for loss in self.losses)
 
+    @property
+    def weighs_entries(self):
+        return any(getattr(loss, "weighs_entries", False) for loss in self.losses)
+
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
         dtype = tensors.wide(self.dtype)
@@ -237,6 +241,7 @@ class AcrossReplicas(Loss):
     width = _of_loss("width")
     rank = _of_loss("rank")
     couples_samples = _of_loss("couples_samples")
+    weighs_entries = _of_loss("weighs_entries")
     ignore_class = property(lambda self: getattr(self.loss, "ignore_class", None))
     axis = property(lambda self: getattr(self.loss, "axis", -1))
 

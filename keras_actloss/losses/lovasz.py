@@ -6,31 +6,32 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none
 from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import leader, with_gradient
+from keras_actloss.core.numerics import leader, over, with_gradient
 from keras_actloss.core.regions import (
     OPTIONS,
     for_samples,
     labels_by_encoding,
     mean_of_classes,
+    weights_of,
     weights_of_classes,
 )
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import fit
 
 # Sets of more entries are put into bins in place of an order, which is faster on every backend from
 # here on (benchmarks/lovasz.py) and changes a value by a fraction of a bin.
 SORTED = 2**15
 BINS = 2**17
+# So many of the largest errors are sorted all the same.
+SORTED_AHEAD = 2**12
 
 
 def _steps(yes, no):
-    """What one positive and one negative entry add to the Jaccard loss of all before them.
+    """What a positive and a negative entry of weight 1 add to the Jaccard loss of all before them.
 
     The union grows with each negative and what is left to find shrinks with each positive, from the
     largest error down. No step is a difference of two losses, which would cancel. Where a place
@@ -38,58 +39,83 @@ def _steps(yes, no):
     add is exact.
 
     Args:
-        yes: Number of positive entries at each place of the order, on the last axis.
-        no: Number of negative ones.
+        yes: What the positive entries at each place of the order weigh, on the last axis.
+        no: What the negative ones weigh.
     """
-    total = ops.sum(yes, axis=-1, keepdims=True)
-    left = total + yes - ops.cumsum(yes, axis=-1)
-    after = total + ops.cumsum(no, axis=-1)
+    # From the other end, where a difference of weights that are no integers would cancel.
+    left = ops.flip(ops.cumsum(ops.flip(yes, axis=-1), axis=-1), axis=-1)
+    after = left[..., :1] + ops.cumsum(no, axis=-1)
     before = after - no
-    divisor, next_divisor = ops.maximum(before, 1.0), ops.maximum(after, 1.0)
-    of_yes = 0.5 / divisor + 0.5 / next_divisor
-    of_no = (left - 0.5 * yes) / divisor / next_divisor
+    of_yes = 0.5 * over(1.0, before) + 0.5 * over(1.0, after)
+    of_no = over(over(left - 0.5 * yes, before), after)
     # Without a positive the largest error is the whole loss.
-    return of_yes, ops.where(before == 0, 1.0 / ops.maximum(no, 1.0), of_no)
+    return of_yes, ops.where(before == 0, over(1.0, no), of_no)
 
 
-def _by_order(errors, places, positive, kept):
+def _by_order(errors, order, positive, weight, place):
     """The sum of the errors times their steps, by sorting: exact."""
-    order = ops.argsort(-places, axis=-1)
-    errors, positive, kept = (ops.take_along_axis(v, order, -1) for v in (errors, positive, kept))
-    of_yes, of_no = _steps(kept * positive, kept * (1 - positive))
+    ranks = ops.argsort(-order, axis=-1)
+    errors, positive, weight = (
+        ops.take_along_axis(v, ranks, -1) for v in (errors, positive, weight)
+    )
+    of_yes, of_no = _steps(weight * positive, weight * (1 - positive))
     return ops.sum(errors * ops.where(positive > 0, of_yes, of_no), axis=-1)
 
 
-def _by_bins(errors, places, positive, kept):
-    """The same but for the order within a bin, in a time that grows with the number of entries."""
+def _by_bins(errors, order, positive, weight, place):
+    """The same but for the order within a bin, in a time that grows with the number of entries.
+
+    The largest errors are sorted, for there the union is small and each entry changes it much.
+    """
     sets, entries = ops.shape(errors)[:-1], ops.shape(errors)[-1]
-    rows = math.prod(sets)
+    rows, sorted_ = math.prod(sets), min(SORTED_AHEAD, entries)
+    errors, order, positive, weight = (
+        ops.reshape(v, (rows, entries)) for v in (errors, order, positive, weight)
+    )
+    largest, ranks = ops.top_k(order, sorted_)
+    # What is as large as the last of them is in a bin, to meet its equals.
+    is_ahead, is_behind = largest > largest[:, -1:], order <= largest[:, -1:]
+    first, is_first, weight_of_first = (
+        ops.take_along_axis(v, ranks, -1) for v in (errors, positive, weight)
+    )
+    weight_of_first = ops.where(is_ahead, weight_of_first, 0.0)
     # The last bin is for errors of 0, of which hinges have many.
-    place = ops.clip(ops.cast((1 - places) * (BINS - 1), "int32"), 0, BINS - 1)
-    place = ops.reshape(place, (rows, entries)) + BINS * ops.arange(rows, dtype="int32")[:, None]
-    place = 2 * ops.reshape(place, (-1,)) + ops.cast(ops.reshape(positive, (-1,)), "int32")
-    counts = ops.segment_sum(ops.reshape(kept, (-1,)), place, num_segments=2 * BINS * rows)
-    counts = ops.reshape(counts, (*sets, BINS, 2))
-    of_yes, of_no = _steps(counts[..., 1], counts[..., 0])
-    steps = ops.take(ops.reshape(ops.stack([of_no, of_yes], axis=-1), (-1,)), place)
-    return ops.sum(errors * ops.reshape(steps, ops.shape(errors)), axis=-1)
+    bins = ops.clip(ops.cast((1 - place(order)) * (BINS - 1), "int32"), 0, BINS - 1)
+    bins = bins + BINS * ops.arange(rows, dtype="int32")[:, None]
+    bins = 2 * ops.reshape(bins, (-1,)) + ops.cast(ops.reshape(positive, (-1,)), "int32")
+    behind = ops.reshape(ops.where(is_behind, weight, 0.0), (-1,))
+    counts = ops.segment_sum(behind, bins, num_segments=2 * BINS * rows)
+    counts = ops.reshape(counts, (rows, BINS, 2))
+    of_yes, of_no = _steps(
+        ops.concatenate([weight_of_first * is_first, counts[..., 1]], axis=-1),
+        ops.concatenate([weight_of_first * (1 - is_first), counts[..., 0]], axis=-1),
+    )
+    of_first = ops.where(is_first > 0, of_yes[:, :sorted_], of_no[:, :sorted_])
+    of_bins = ops.stack([of_no[:, sorted_:], of_yes[:, sorted_:]], axis=-1)
+    of_bins = ops.reshape(ops.take(ops.reshape(of_bins, (-1,)), bins), (rows, entries))
+    values = ops.sum(ops.where(is_ahead, first * of_first, 0.0), axis=-1)
+    values = values + ops.sum(ops.where(is_behind, errors, 0.0) * of_bins, axis=-1)
+    return ops.reshape(values, sets)
 
 
-def _extension(errors, positive, keep, place=lambda errors: errors):
+def _extension(errors, positive, weight, place=lambda errors: errors):
     """The Lovasz extension of the Jaccard loss, of sets on the last axis.
 
     Args:
-        errors: At least 0, and 0 where `keep` is False.
+        errors: At least 0, and 0 where `weight` is.
         positive: Whether an entry is in the mask, 1 or 0.
-        keep: Which entries there are, or None for all.
+        weight: What each entry weighs, or None for 1.
         place: Increasing function from errors to numbers between 0 and 1.
     """
-    kept = ops.ones_like(positive) if keep is None else ops.cast(keep, positive.dtype)
     batch, entries = errors.shape[0], errors.shape[-1]
     # A size that is not known may be small. PyTorch counts nothing of no sets.
     small = batch == 0 or entries is None or entries <= SORTED
-    by = _by_order if small else _by_bins
-    return by(errors, place(ops.stop_gradient(errors)), positive, kept)
+    order = ops.stop_gradient(errors)
+    if weight is None:
+        weight = ops.ones_like(positive)
+    else:
+        errors = errors * weight
+    return (_by_order if small else _by_bins)(errors, order, positive, weight, place)
 
 
 def _rows(x, kept_axes):
@@ -99,9 +125,13 @@ def _rows(x, kept_axes):
     return ops.reshape(x, (*ops.shape(x)[:kept_axes], size))
 
 
-@loss_function("binary", ignore_class=class_id_or_none)
-def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any = None) -> Any:
-    """Lovasz extension of the Jaccard loss of a sample's mask, on the hinge errors of its logits.
+@loss_function(
+    "binary", weighs_entries=True, **{name: OPTIONS[name] for name in ("per", "ignore_class")}
+)
+def lovasz_hinge(
+    y_true: Any, y_pred: Any, per="image", ignore_class: Any = None, mask: Any = None
+) -> Any:
+    """Lovasz extension of the Jaccard loss of a mask, on the hinge errors of its logits.
 
     Take it for the mask of one class where the Jaccard index (IoU) is what counts, mostly after
     some epochs of `binary_crossentropy`: it looks at all pixels of an image at once, and errs
@@ -109,8 +139,9 @@ def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any =
 
     Formula:
 
-        y = where(flat(y_true) > 0, 1, 0)
-        error = maximum(1 - flat(y_pred) * (2 * y - 1), 0)
+        y, x = (by_class(v[..., None], per, -1)[:, 0] for v in (y_true, y_pred))
+        y = where(y > 0, 1, 0)
+        error = maximum(1 - x * (2 * y - 1), 0)
         larger = where(error[:, None, :] > error[:, :, None], 1, 0)
         rank = sum(larger, axis=-1)
         union = sum(y, axis=-1)[:, None] + sum(larger * (1 - y)[:, None, :], axis=-1)
@@ -120,17 +151,19 @@ def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any =
     Args:
         y_true: Labels, 1 in the mask and 0 or -1 elsewhere.
         y_pred: Logits.
+        per: Whether the entries of each `"image"` or of the whole `"batch"` are one set. Defaults
+            to `"image"`.
         ignore_class: Label, often -1 or 255, whose entries are left out. Defaults to `None`.
-        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
-            Defaults to `None`.
+        mask: `True` where an entry counts, or what it weighs; shape of `y_pred`, or without its
+            last axes. The class takes weights of entries as `sample_weight`. Defaults to `None`.
 
     Shapes:
-        `y_true` and `y_pred`: `(batch, ...)`, all entries of a sample in one set; `(batch,)` beside
-        `(batch, 1)` is the same. The loss: `(batch,)`. No gradient flows to `y_true`. Among equal
+        `y_true` and `y_pred`: `(batch, ...)`; `(batch,)` beside `(batch, 1)` is the same. The loss:
+        `(batch,)`, with `per="batch"` the same for each. No gradient flows to `y_true`. Among equal
         errors the first has the gradient of the largest.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If `per` is unknown, or the shapes do not fit.
 
     Example:
 
@@ -138,12 +171,11 @@ def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any =
     0.25
 
     Related:
-        The authors' `lovasz_hinge` with `per_image=True`, and kornia's. With `per_image=False`, as
-        in segmentation_models_pytorch, the batch is one sample. `lovasz_softmax` for several
-        classes, or for probabilities. Of one entry, `hinge`. Beyond 32,768 entries a sample, errors
-        that share one of 131,072 bins share a step: the loss moves by less than the width of a
-        bin, `(1 + error) ** 2 / 131072`, and the gradient by some 1e-5 of itself, by 1e-3 where the
-        mask is a thousandth of the image.
+        The authors' `lovasz_hinge` with `per_image=True`, and kornia's; that of
+        segmentation_models_pytorch with `per="batch"`. `lovasz_softmax` for several classes, or for
+        probabilities. Of one entry, `hinge`. Beyond 32,768 entries a set, errors that share one of
+        131,072 bins share a step, but for the 4,096 largest: the loss moves by less than the width
+        of a bin, `(1 + error) ** 2 / 131072`, and the gradient by 1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790);
@@ -151,20 +183,28 @@ def lovasz_hinge(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any =
     """
     positive = ops.cast(ops.cast(y_true, y_pred.dtype) > 0, y_pred.dtype)
     errors = ops.relu(1 - y_pred * (2 * positive - 1))
-    keep = None
+    weight = None
     if mask is not None:
-        keep = ops.broadcast_to(fit(mask, errors.shape), ops.shape(errors))
-        errors = ops.where(keep, errors, 0.0)
-        keep = _rows(keep, 1)
-    return _extension(_rows(errors, 1), _rows(positive, 1), keep, lambda e: e / (1 + e))
+        weight = weights_of(mask, errors, "multilabel", -1)
+        weight = ops.broadcast_to(weight, ops.shape(errors))
+        errors = ops.where(weight == 0, 0.0, errors)
+
+    def sets(x):
+        x = _rows(x, 1)
+        return x if per == "image" else ops.reshape(x, (1, -1))
+
+    weight = None if weight is None else sets(weight)
+    values = _extension(sets(errors), sets(positive), weight, lambda e: e / (1 + e))
+    return for_samples(values, y_pred, mask)
 
 
 @register("losses")
 class LovaszHinge(Loss, fn=lovasz_hinge):
     """Class form of `lovasz_hinge`."""
 
-    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(self, per="image", ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+        self.per = per
         self.ignore_class = ignore_class
 
 
@@ -213,7 +253,7 @@ def _sigmoid_errors(positive, x):
 _TAKEN = ("from_logits", "encoding", "per", "absent", "class_weights", "ignore_class", "axis")
 
 
-@loss_function(labels_by_encoding, **{name: OPTIONS[name] for name in _TAKEN})
+@loss_function(labels_by_encoding, weighs_entries=True, **{name: OPTIONS[name] for name in _TAKEN})
 def lovasz_softmax(
     y_true: Any,
     y_pred: Any,
@@ -264,8 +304,9 @@ def lovasz_softmax(
         class_weights: Weight of each class in the mean, at least 0. Defaults to `None`, all 1.
         ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without
-            its last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, class ids
@@ -287,8 +328,8 @@ def lovasz_softmax(
         `absent="skip"` and `"all"` here `"count"`; kornia has the latter, its weights without a
         divisor, and segmentation_models_pytorch the former, by default with `per="batch"`.
         `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a set, errors that share one
-        of 131,072 bins share a step: the loss moves by less than the width of a bin, and the
-        gradient by some 1e-5 of itself, by 1e-3 where a class has a thousandth of the pixels.
+        of 131,072 bins share a step, but for the 4,096 largest: the loss moves by less than the
+        width of a bin, and the gradient by 1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790)
@@ -302,10 +343,11 @@ def lovasz_softmax(
         errors = _sigmoid_errors(positive, y_pred)
     else:
         errors = _softmax_errors(positive, y_pred, axis)
-    keep = None
+    pixel = None
     if mask is not None:
-        keep = ops.broadcast_to(fit(mask, errors.shape, axis=axis), ops.shape(errors))
-        errors, positive = (ops.where(keep, v, 0.0) for v in (errors, positive))
+        pixel = weights_of(mask, errors, encoding, axis)
+        pixel = ops.broadcast_to(pixel, ops.shape(errors))
+        errors, positive = (ops.where(pixel == 0, 0.0, v) for v in (errors, positive))
 
     def by_class(x):
         """`(images, classes, pixels)`; a batch is one image."""
@@ -316,7 +358,7 @@ def lovasz_softmax(
     sets = by_class(positive)
     size = ops.sum(sets, axis=-1)
     weight = weights_of_classes(size, y_pred, absent, True, class_weights, axis)
-    values = _extension(by_class(errors), sets, None if keep is None else by_class(keep))
+    values = _extension(by_class(errors), sets, None if pixel is None else by_class(pixel))
     return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
 

@@ -20,7 +20,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 
-@loss_function(labels_by_encoding, **OPTIONS)
+@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
 def dice(
     y_true: Any,
     y_pred: Any,
@@ -69,8 +69,9 @@ def dice(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -141,7 +142,7 @@ class Dice(Loss, fn=dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, **OPTIONS)
+@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
 def jaccard(
     y_true: Any,
     y_pred: Any,
@@ -189,8 +190,9 @@ def jaccard(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -254,6 +256,7 @@ class Jaccard(Loss, fn=jaccard):
 
 @loss_function(
     labels_by_encoding,
+    weighs_entries=True,
     alpha=all_of(non_negative, finite),
     beta=all_of(non_negative, finite),
     **OPTIONS,
@@ -309,8 +312,9 @@ def tversky(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -378,6 +382,7 @@ class Tversky(Loss, fn=tversky):
 
 @loss_function(
     labels_by_encoding,
+    weighs_entries=True,
     alpha=all_of(non_negative, finite),
     beta=all_of(non_negative, finite),
     gamma=all_of(positive, finite),
@@ -436,8 +441,9 @@ def focal_tversky(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without

@@ -30,11 +30,11 @@ from keras_actloss.core.regions import (
     miss,
     probabilities,
     sum_pixels,
+    weights_of,
     weights_of_classes,
 )
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import fit
 
 
 def _rarity(counts, weight):
@@ -88,7 +88,7 @@ def _discord(counts, smooth):
     return with_gradient(value, gradient)(counts)
 
 
-@loss_function(labels_by_encoding, **OPTIONS)
+@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
 def generalized_dice(
     y_true: Any,
     y_pred: Any,
@@ -137,8 +137,9 @@ def generalized_dice(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -199,7 +200,9 @@ class GeneralizedDice(Loss, fn=generalized_dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, **OPTIONS | {"smooth": all_of(non_negative, finite)})
+@loss_function(
+    labels_by_encoding, weighs_entries=True, **OPTIONS | {"smooth": all_of(non_negative, finite)}
+)
 def matthews_correlation(
     y_true: Any,
     y_pred: Any,
@@ -249,8 +252,9 @@ def matthews_correlation(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -310,6 +314,7 @@ class MatthewsCorrelation(Loss, fn=matthews_correlation):
 
 
 @loss_function(
+    weighs_entries=True,
     from_logits=flag,
     encoding=one_of("onehot", "multilabel"),
     background=flag,
@@ -350,8 +355,9 @@ def boundary(
         class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
             all 1.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: `(batch,)`.
@@ -367,18 +373,17 @@ def boundary(
     0.25
 
     Related:
-        It may be negative, and is least for a mask that fits. MONAI's `BoundaryLoss` is the same,
-        but makes the distances from masks in each step, on the CPU.
+        It may be negative, and is least for a mask that fits. There is no `per`: the mean over a
+        batch is that of its images, where others have ratios of sums. MONAI's `BoundaryLoss` is the
+        same, but makes the distances from masks in each step, on the CPU.
 
     Reference:
         [Kervadec et al., 2018](https://arxiv.org/abs/1812.07032)
     """
     p = probabilities(y_pred, from_logits, encoding, axis)
-    keep = (
-        ops.ones_like(p[:1]) if mask is None else ops.cast(fit(mask, p.shape, axis=axis), p.dtype)
-    )
-    keep = ops.broadcast_to(keep, ops.shape(p))
-    reach = over(sum_pixels(keep * p * y_true, axis), sum_pixels(keep, axis))
+    pixel = ops.ones_like(p[:1]) if mask is None else weights_of(mask, p, encoding, axis)
+    pixel = ops.broadcast_to(pixel, ops.shape(p))
+    reach = over(sum_pixels(pixel * p * y_true, axis), sum_pixels(pixel, axis))
     size = ops.ones_like(reach)
     weight = weights_of_classes(size, y_pred, "count", background, class_weights, axis)
     return for_samples(mean_of_classes(reach, weight), y_pred, mask)
@@ -459,6 +464,7 @@ def _unlike(a, b):
 
 @loss_function(
     labels_by_encoding,
+    weighs_entries=True,
     iterations=positive_integer,
     **OPTIONS,
 )
@@ -469,6 +475,7 @@ def centerline_dice(
     encoding="onehot",
     iterations=3,
     smooth=1.0,
+    per="image",
     absent="count",
     background=True,
     class_weights: Any = None,
@@ -488,8 +495,8 @@ def centerline_dice(
         y = one_hot(y_true, size(y_pred, axis), axis) if encoding == "ids" else y_true
         above, below = pair(smooth)
         lines_p, lines_y = skeleton(p, iterations, axis), skeleton(y, iterations, axis)
-        p, y = pixels(p, "image", axis), pixels(y, "image", axis)
-        lines_p, lines_y = pixels(lines_p, "image", axis), pixels(lines_y, "image", axis)
+        p, y = pixels(p, per, axis), pixels(y, per, axis)
+        lines_p, lines_y = pixels(lines_p, per, axis), pixels(lines_y, per, axis)
         precision = (sum(lines_p * y, axis=1) + above) / (sum(lines_p, axis=1) + below)
         recall = (sum(lines_y * p, axis=1) + above) / (sum(lines_y, axis=1) + below)
         miss = 1 - 2 * precision * recall / (precision + recall)
@@ -506,6 +513,7 @@ def centerline_dice(
             thickest structure. Defaults to `3`.
         smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
             denominator. Defaults to `1.0`.
+        per: Whether to count in each `"image"` or in the whole `"batch"`. Defaults to `"image"`.
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
@@ -513,8 +521,9 @@ def centerline_dice(
             all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        mask: Boolean, `True` where a pixel counts; shape of `y_pred` without `axis`, or without its
-            last axes. Defaults to `None`.
+        mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
+            without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
+            `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -546,15 +555,17 @@ def centerline_dice(
             f"centerline_dice: y_pred of shape {tuple(y_pred.shape)} has no axis of pixels; "
             "give it as (batch, ..., classes)"
         )
-    y, keep = labels_of(y_true, y_pred, encoding, axis, mask)
+    # What a pixel weighs is no matter of where the lines are.
+    there = None if mask is None else ops.cast(mask, "bool")
+    y, keep = labels_of(y_true, y_pred, encoding, axis, there)
     p = probabilities(y_pred, from_logits, encoding, axis)
     lines_p = _skeleton(p if keep is None else p * keep, iterations, axes)
     lines_y = ops.stop_gradient(_skeleton(y, iterations, axes))
     rows = "onehot" if encoding == "ids" else encoding
-    of_p = count(y, lines_p, False, "multilabel", "image", axis, mask)
-    of_y = count(lines_y, y_pred, from_logits, rows, "image", axis, mask)
+    of_p = count(y, lines_p, False, "multilabel", per, axis, mask)
+    of_y = count(lines_y, y_pred, from_logits, rows, per, axis, mask)
     values = _unlike(miss(of_p, 1.0, 1.0, 0.0, smooth), miss(of_y, 1.0, 0.0, 1.0, smooth))
-    size = sum_pixels(y, axis)
+    size = labeled(of_p)
     weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
     return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
@@ -571,6 +582,7 @@ class CenterlineDice(Loss, fn=centerline_dice):
         encoding="onehot",
         iterations=3,
         smooth=1.0,
+        per="image",
         absent="count",
         background=True,
         class_weights=None,
@@ -583,6 +595,7 @@ class CenterlineDice(Loss, fn=centerline_dice):
         self.encoding = encoding
         self.iterations = iterations
         self.smooth = as_list(smooth)
+        self.per = per
         self.absent = absent
         self.background = background
         self.class_weights = as_list(class_weights)

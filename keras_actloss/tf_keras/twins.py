@@ -11,7 +11,7 @@ import keras
 import tensorflow as tf
 import tf_keras
 
-from keras_actloss.core import replicas
+from keras_actloss.core import replicas, tensors
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.loss import Loss
 from keras_actloss.core.registry import ALIASES, CATALOGUE, PACKAGE
@@ -178,6 +178,10 @@ class TwinLoss(Twin, tf_keras.losses.Loss):
 
     @tf.autograph.experimental.do_not_convert
     def __call__(self, y_true, y_pred, sample_weight=None):
+        mask = tensors.get_mask(y_pred)
+        if mask is not None and sample_weight is not None and self.held.weighs_entries:
+            # Not of entries: tf_keras has multiplied the weights of samples with the mask.
+            sample_weight = tensors.of_whole(tf.convert_to_tensor(sample_weight), mask, 1)
         value = self.held(y_true, y_pred, sample_weight)
         if self.reduction == "sum_over_batch_size" and self._allow_sum_over_batch_size:
             # In `fit` tf_keras divides by the number of replicas too.
