@@ -226,8 +226,9 @@ def check_integer_labels(loss, y_true, y_pred):
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
     axis = getattr(loss, "axis", -1)
-    y_pred = np.expand_dims(classes / classes.sum(), [0] if axis == -1 else [0, 2])
-    ids = np.full(y_pred.shape[:1] + y_pred.shape[2:], 257, "int32")
+    before = [0, 1] if loss.rank > 2 else [0]
+    y_pred = np.expand_dims(classes / classes.sum(), before if axis == -1 else [0, 2])
+    ids = np.full(np.delete(y_pred.shape, axis), 257, "int32")
     half, single = (rebuilt(loss, dtype=d) for d in ("bfloat16", "float32"))
     _close(array(half(ids, y_pred)), array(single(ids, y_pred)), "loss of class id 257", rtol=0.01)
 
