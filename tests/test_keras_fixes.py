@@ -171,3 +171,23 @@ def test_ctc_cannot_be_compiled():
     compiled = torch.compile(loss, fullgraph=True, backend="eager")
     with pytest.raises(torch._dynamo.exc.Unsupported):
         compiled(log_p, labels, torch.ones(2, dtype=torch.int32))
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="other graphs have fixed shapes")
+def test_several_sequences_of_unknown_length_cannot_be_scanned():
+    import tensorflow as tf
+
+    def total(scan):
+        def step(carry, frame):
+            carry = carry + frame[0] * frame[1]
+            return carry, carry
+
+        def of(x, y):
+            return scan(step, ops.zeros(2), (x, y))[1]
+
+        return tf.function(of, input_signature=[tf.TensorSpec((None, 2))] * 2)
+
+    x = np.arange(6.0, dtype="float32").reshape(3, 2)
+    with pytest.raises(AttributeError, match="assert_is_compatible_with"):
+        total(ops.scan)(x, x)
+    np.testing.assert_array_equal(total(keras_fixes.scan)(x, x), np.cumsum(x * x, axis=0))

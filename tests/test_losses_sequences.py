@@ -5,13 +5,22 @@ import itertools
 import keras
 import numpy as np
 import pytest
+import torch
 from keras import ops
+from mpmath import mp
 
 from keras_actloss import layers, losses
-from keras_actloss.testing.backend import compiled_value_and_gradient, value_and_gradient
+from keras_actloss.testing import oracle
+from keras_actloss.testing.backend import (
+    array,
+    compiled,
+    compiled_value_and_gradient,
+    value_and_gradient,
+)
 
 pytestmark = pytest.mark.slow
 
+JAX = keras.backend.backend() == "jax"
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(4, 6, 4)).astype("float32")
 LABELS = np.array([[1, 2, -1], [1, 1, 2], [3, -1, -1], [-1, -1, -1]])
@@ -19,6 +28,10 @@ CTC = losses.CTC(from_logits=True, reduction="none")
 SCORES = RNG.normal(size=(3, 5, 3, 3)).astype("float32") * 2
 TAGS = RNG.integers(0, 3, (3, 5))
 HOLES = np.array([[1, 1, 1, 1, 1], [0, 1, 0, 1, 1], [1, 1, 1, 0, 0]], bool)
+
+
+def _ctc_of_labels(x):
+    return CTC(LABELS, x)
 
 
 def _log_softmax(x):
@@ -40,6 +53,16 @@ def _ctc(labels, x, blank=0):
     return -np.log(total) if total else np.inf
 
 
+def _both(call, x):
+    """Value and gradient; as one program, for JAX compiles a scan anew in each call without."""
+    return (compiled_value_and_gradient if JAX else value_and_gradient)(call, x)
+
+
+def _value(call, x):
+    x = ops.convert_to_tensor(x)
+    return array((compiled(call) if JAX else call)(x))
+
+
 def _masked(x, mask):
     x = ops.convert_to_tensor(x)
     x._keras_mask = ops.convert_to_tensor(mask)
@@ -48,7 +71,7 @@ def _masked(x, mask):
 
 def test_ctc_counts_alignments():
     expected = [_ctc([c for c in row if c >= 0], x) for row, x in zip(LABELS, X, strict=True)]
-    np.testing.assert_allclose(CTC(LABELS, X), expected, rtol=1e-6)
+    np.testing.assert_allclose(_value(_ctc_of_labels, X), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("blank", [1, -1])
@@ -57,16 +80,18 @@ def test_ctc_takes_any_blank(blank):
     moved = np.insert(X[..., 1:], blank % 4, X[..., 0], axis=-1)
     ids = np.delete(np.arange(4), blank % 4)
     labels = np.where(LABELS < 0, -7, ids[LABELS - 1])
-    got = losses.CTC(from_logits=True, blank=blank, reduction="none")(labels, moved)
-    np.testing.assert_allclose(got, CTC(LABELS, X), rtol=1e-6)
+    loss = losses.CTC(from_logits=True, blank=blank, reduction="none")
+    got = _value(lambda x: loss(labels, x), moved)
+    np.testing.assert_allclose(got, _value(_ctc_of_labels, X), rtol=1e-6)
 
 
 def test_ctc_tells_the_length_by_padding_or_as_told():
-    expected = CTC(LABELS, X)
-    np.testing.assert_allclose(CTC(np.where(LABELS < 0, 0, LABELS), X), expected, rtol=1e-6)
+    expected = _value(_ctc_of_labels, X)
+    padded = _value(lambda x: CTC(np.where(LABELS < 0, 0, LABELS), x), X)
+    np.testing.assert_allclose(padded, expected, rtol=1e-6)
     filled = np.where(LABELS < 0, 2, LABELS)
     lengths = (LABELS >= 0).sum(-1)
-    told = losses.ctc(filled, X, from_logits=True, label_length=lengths)
+    told = _value(lambda x: losses.ctc(filled, x, from_logits=True, label_length=lengths), X)
     np.testing.assert_allclose(told, expected, rtol=1e-6)
 
 
@@ -75,19 +100,20 @@ def test_ctc_leaves_out_masked_frames(holes):
     """Keras takes all frames."""
     mask = np.array([1, 0, 1, 1, 0, 1] if holes else [1, 1, 1, 1, 0, 0], bool)
     spoilt = np.where(mask[:, None], X, np.nan)
-    expected = value_and_gradient(lambda x: CTC(LABELS, x), X[:, mask])
+    expected = _both(_ctc_of_labels, X[:, mask])
     batch = np.tile(mask, (4, 1))
     told = {"mask": batch} if holes else {"input_length": [4] * 4}
-    value, gradient = value_and_gradient(
-        lambda x: losses.ctc(LABELS, x, from_logits=True, **told), spoilt
-    )
+    value, gradient = _both(lambda x: losses.ctc(LABELS, x, from_logits=True, **told), spoilt)
     np.testing.assert_allclose(value, expected[0], rtol=1e-6)
     np.testing.assert_allclose(gradient[:, mask], expected[1], rtol=1e-5, atol=1e-7)
     assert np.all(gradient[:, ~mask] == 0)
-    np.testing.assert_allclose(CTC(LABELS, _masked(spoilt, batch)), expected[0], rtol=1e-6)
+    if not JAX:  # Where the checks do so in as many compilations as there are ops.
+        np.testing.assert_allclose(CTC(LABELS, _masked(spoilt, batch)), expected[0], rtol=1e-6)
 
 
-@pytest.mark.parametrize("run", [value_and_gradient, compiled_value_and_gradient])
+@pytest.mark.parametrize(
+    "run", [compiled_value_and_gradient] + ([] if JAX else [value_and_gradient])
+)
 def test_ctc_of_labels_that_do_not_fit(run):
     """1e5 on JAX, infinity with a gradient of NaN on torch, 708 on TensorFlow."""
     x = X[:, :3]  # One frame too few for 1, blank, 1, 2.
@@ -104,18 +130,19 @@ def test_ctc_of_labels_that_do_not_fit(run):
 def test_ctc_without_labels_or_frames():
     silence = -_log_softmax(X)[..., 0].sum(-1)
     for labels in (np.full((4, 2), -1), np.zeros((4, 0), "int32")):
-        np.testing.assert_allclose(CTC(labels, X), silence, rtol=1e-6)
-    one = CTC([[1], [2], [3], [-1]], X[:, :1])
+        got = _value(lambda x, labels=labels: CTC(labels, x), X)
+        np.testing.assert_allclose(got, silence, rtol=1e-6)
+    one = _value(lambda x: CTC([[1], [2], [3], [-1]], x), X[:, :1])
     np.testing.assert_allclose(one, -_log_softmax(X)[range(4), 0, [1, 2, 3, 0]], rtol=1e-6)
-    none = losses.ctc(LABELS, X, from_logits=True, input_length=[0] * 4)
-    assert np.all(np.array(none) == 0)
+    none = _value(lambda x: losses.ctc(LABELS, x, from_logits=True, input_length=[0] * 4), X)
+    assert np.all(none == 0)
 
 
 def test_ctc_of_barred_classes():
     """A class of logit minus infinity costs infinity where it is asked for, and nothing else."""
     x = X.copy()
     x[..., 3] = -np.inf
-    value, gradient = value_and_gradient(lambda x: CTC(LABELS, x), x)
+    value, gradient = _both(_ctc_of_labels, x)
     assert value[2] == np.inf and np.all(gradient[2] == 0)
     assert np.all(np.isfinite(value[[0, 1, 3]])) and np.all(np.isfinite(gradient))
 
@@ -136,49 +163,71 @@ def test_ctc_refuses(labels, settings, named):
 
 
 def _ctc_in_a_loop(labels, x):
-    """Value and gradient by forward and backward sums of probabilities in float64."""
-    log_p = _log_softmax(x)
-    path = [0]
-    for label in labels.tolist():
-        path += [label, 0]
-    emitted = log_p[:, path]
-    frames, size = emitted.shape
+    """Value and gradient in fifty digits, by what the states weigh from both ends."""
+    with mp.workdps(50):
+        e = np.vectorize(mp.exp, otypes=[object])(oracle.exact(x))
+        p = e / e.sum(-1, keepdims=True)
+        path = np.zeros(2 * len(labels) + 1, int)
+        path[1::2] = labels
 
-    def walk(emitted, path):
-        weights = np.full((frames, size), -np.inf)
-        weights[0, :2] = emitted[0, :2]
-        for t in range(1, frames):
-            for s in range(size):
-                skip = s > 1 and path[s] != 0 and path[s] != path[s - 2]
-                terms = weights[t - 1, [s] + [s - 1] * (s > 0) + [s - 2] * skip]
-                weights[t, s] = np.logaddexp.reduce(terms) + emitted[t, s]
-        return weights
+        def walk(p, path):
+            skips = np.append([False] * 2, (path[2:] != 0) & (path[2:] != path[:-2]))
+            weights = [np.where(np.arange(len(path)) < 2, p[0, path], 0)]
+            for frame in p[1:]:
+                one, two = (np.append([0] * k, weights[-1][:-k]) for k in (1, 2))
+                weights.append(frame[path] * (weights[-1] + one + skips * two))
+            return np.stack(weights)
 
-    ahead = walk(emitted, path)
-    back = walk(emitted[::-1, ::-1], path[::-1])[::-1, ::-1]
-    through = ahead + back - emitted
-    total = np.logaddexp.reduce(through[0])
-    gradient = np.exp(log_p)
-    for s, c in enumerate(path):
-        gradient[:, c] -= np.exp(through[:, s] - total)
-    return -total, gradient
+        back = walk(p[::-1], path[::-1])[::-1, ::-1]
+        through = walk(p, path) * back / p[:, path]
+        total = through[0].sum()
+        slope = p.copy()
+        for state, label in enumerate(path):
+            slope[:, label] -= through[:, state] / total
+        return float(-mp.log(total)), slope.astype("float64")
+
+
+def _ctc_of_torch(labels, x):
+    """What PyTorch's own loss gives, in float32."""
+    x = torch.tensor(x[:, None], requires_grad=True)
+    sizes = torch.tensor([len(x)]), torch.tensor([len(labels)])
+    log_p = torch.log_softmax(x, -1)
+    loss = torch.nn.functional.ctc_loss(log_p, torch.tensor(labels[None]), *sizes, reduction="sum")
+    loss.backward()
+    return loss.item(), x.grad[:, 0].numpy()
+
+
+def _aligned(frames, lead):
+    """Labels, and logits in which their alignment is ahead of the other classes."""
+    rng, labels = np.random.default_rng(lead), np.array([3, 1, 1, 4, 2] * 4)
+    x = rng.normal(size=(frames, 6)).astype("float32")
+    states = np.arange(frames) * (2 * len(labels) + 1) // frames
+    x[np.arange(frames), np.where(states % 2, labels[(states - 1) // 2], 0)] += lead
+    return labels, x
 
 
 @pytest.mark.parametrize("lead", [0, 5, 20])
-def test_ctc_of_many_frames_in_a_loop(lead):
-    """What adds up in 200 frames: values to 8 ULP, slopes to 1e-5 of the largest."""
-    rng, labels = np.random.default_rng(lead), np.array([3, 1, 1, 4, 2] * 4)
-    x = rng.normal(size=(200, 6)).astype("float32")
-    for t in range(200):
-        s = t * (2 * len(labels) + 1) // 200
-        x[t, labels[s // 2] if s % 2 else 0] += lead
-    value, gradient = value_and_gradient(lambda x: CTC(labels[None], x), x[None])
-    expected, slope = _ctc_in_a_loop(labels, x)
-    # Torch's kernel adds logarithms in float32.
-    by_kernel = keras.backend.backend() == "torch"
-    np.testing.assert_allclose(value[0], expected, rtol=1e-6, atol=1e-6 * by_kernel)
-    atol = (1e-3 if by_kernel else 1e-5) * np.abs(slope).max()
-    np.testing.assert_allclose(gradient[0], slope, rtol=1e-4, atol=atol)
+def test_ctc_of_many_frames(lead):
+    """Rounding does not add up in 200 frames: values to 8 ULP, slopes to those of their frame.
+
+    The kernel of torch adds a rounded logarithm of up to the whole loss in each frame, which moves
+    slopes by hundreds of ULP where nothing is certain. Where it runs we are no better than it, but
+    for values that are nearly 0.
+    """
+    labels, x = _aligned(200, lead)
+    truth, slope = _ctc_in_a_loop(labels, x)
+    (value,), (gradient,) = _both(lambda x: CTC(labels[None], x), x[None])
+    unit = np.spacing(np.abs(slope).max(-1, keepdims=True).astype("float32"))
+    off = np.abs(gradient - slope) / unit
+    theirs, their_slope = _ctc_of_torch(labels, x)
+    their_off = np.abs(their_slope - slope) / unit
+    if keras.backend.backend() == "torch":
+        assert abs(value - truth) <= abs(theirs - truth) + 8 * np.spacing(np.float32(truth))
+        assert np.linalg.norm(off) <= 1.1 * np.linalg.norm(their_off)
+    else:
+        assert abs(value - truth) <= 8 * np.spacing(np.float32(truth))
+        assert np.percentile(off, 99) <= 8 and off.max() <= 32
+        assert np.linalg.norm(off) <= np.linalg.norm(their_off)
 
 
 def _paths(scores, keep):
@@ -206,17 +255,16 @@ def test_chain_enumerates_paths(mask):
     spoilt = np.where(mask[..., None, None], SCORES, np.nan)
     tags = np.where(mask, TAGS, -1)
     loss = losses.LinearChainCRF(reduction="none")
-    value, gradient = value_and_gradient(
-        lambda x: losses.linear_chain_crf(tags, x, mask=mask), spoilt
-    )
+    value, gradient = _both(lambda x: losses.linear_chain_crf(tags, x, mask=mask), spoilt)
     np.testing.assert_allclose(value, truth, rtol=2e-6)
     np.testing.assert_allclose(gradient, slope, rtol=2e-5, atol=1e-7)
-    np.testing.assert_allclose(loss(tags, _masked(spoilt, mask)), truth, rtol=2e-6)
-    found, score = layers.viterbi(spoilt, mask)
+    if not JAX:
+        np.testing.assert_allclose(loss(tags, _masked(spoilt, mask)), truth, rtol=2e-6)
+    found, score = (_value(lambda x, i=i: layers.viterbi(x, mask)[i], spoilt) for i in (0, 1))
     for b in range(3):
         best, of_best = max(_paths(np.float64(SCORES[b]), mask[b]), key=lambda pair: pair[1])
-        assert tuple(np.array(found)[b, mask[b]]) == best
-        assert np.all(np.array(found)[b, ~mask[b]] == -1)
+        assert tuple(found[b, mask[b]]) == best
+        assert np.all(found[b, ~mask[b]] == -1)
         assert float(score[b]) == pytest.approx(of_best, rel=1e-5)
 
 
@@ -224,9 +272,7 @@ def test_a_confident_chain_still_learns():
     """A difference of two large sums would be 0, or below."""
     scores = np.zeros((1, 4, 2, 2), "float32")
     scores[..., 1] = 30
-    value, gradient = value_and_gradient(
-        lambda x: losses.linear_chain_crf([[1, 1, 1, 1]], x), scores
-    )
+    value, gradient = _both(lambda x: losses.linear_chain_crf([[1, 1, 1, 1]], x), scores)
     assert value[0] == pytest.approx(4 * np.exp(-30), rel=1e-5)
     assert gradient[0, 0, 0, 1] == pytest.approx(-np.exp(-30), rel=1e-5)
 
@@ -235,10 +281,10 @@ def test_barred_pairs_of_tags():
     scores = SCORES.copy()
     scores[:, 1:, 0, 1] = -np.inf
     tags = np.array([[0, 1, 1, 1, 1], [0, 0, 2, 1, 0], [2, 1, 2, 0, 2]])
-    value, gradient = value_and_gradient(lambda x: losses.linear_chain_crf(tags, x), scores)
+    value, gradient = _both(lambda x: losses.linear_chain_crf(tags, x), scores)
     assert value[0] == np.inf and np.all(np.isfinite(value[1:]))
     assert np.all(np.isfinite(gradient)) and np.all(gradient[1:, 1:, 0, 1] == 0)
-    assert np.all(np.isfinite(np.array(layers.viterbi(scores)[1])))
+    assert np.all(np.isfinite(_value(lambda x: layers.viterbi(x)[1], scores)))
 
 
 def test_a_chain_refuses_other_shapes():

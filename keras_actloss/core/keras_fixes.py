@@ -63,6 +63,21 @@ def amax(x, axis, keepdims=False):
     return ops.amax(x, axis=axis, keepdims=keepdims)
 
 
+def scan(step, start, xs, reverse=False):
+    """`keras.ops.scan` over several sequences, of a length that is not known too.
+
+    On TensorFlow Keras compares their lengths with a method that an unknown one does not have.
+    There the steps are counted, and looked up.
+    """
+    if keras.backend.backend() != "tensorflow" or xs[0].shape[0] is not None:
+        return ops.scan(step, start, xs, reverse=reverse)
+
+    def numbered(carry, i):
+        return step(carry, tuple(x[i] for x in xs))
+
+    return ops.scan(numbered, start, ops.arange(ops.shape(xs[0])[0]), reverse=reverse)
+
+
 def custom_gradient(function):
     """`keras.ops.custom_gradient`, also of three tensors in a graph that torch compiles.
 

@@ -11,9 +11,17 @@ from keras import ops
 from keras_actloss.core.checks import class_id, flag
 from keras_actloss.core.crossentropy import OPTIONS, of_sparse
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch
+from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, scan
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, leader, positive, runs_torch, with_gradient
+from keras_actloss.core.numerics import (
+    LOG_ZERO,
+    difference,
+    leader,
+    over,
+    positive,
+    runs_torch,
+    with_gradient,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import check_range, fit, known_values, mean
@@ -139,11 +147,22 @@ def _labels(y_true, blank, classes, label_length):
     return ops.where(counts, y_true, blank), ops.cast(label_length, "int32")
 
 
+def _greater_first(a, b):
+    """Two numbers in two parts, the greater of them first."""
+    swapped = a[0] < b[0]
+    first = [ops.where(swapped, y, x) for x, y in zip(a, b, strict=True)]
+    return first, [ops.where(swapped, x, y) for x, y in zip(a, b, strict=True)]
+
+
 def _either(x, y, z):
-    """`log(exp(x) + exp(y) + exp(z))`."""
-    high, low = ops.maximum(x, y), ops.minimum(x, y)
-    top, middle = ops.maximum(high, z), ops.minimum(high, z)
-    return top + ops.log1p(ops.exp(low - top) + ops.exp(middle - top))
+    """`log(exp(x) + exp(y) + exp(z))` of numbers in two parts, as one and what is to be added."""
+    high, low = _greater_first(x, y)
+    (top, top_rest), middle = _greater_first(high, z)
+    # Two logarithms of nothing are equal, and their second parts are noise.
+    low, middle = (
+        ops.exp(ops.minimum((v - top) + (rest - top_rest), 0.0)) for v, rest in (low, middle)
+    )
+    return top, top_rest + ops.log1p(low + middle)
 
 
 def _backwards(x, *axes):
@@ -160,8 +179,8 @@ def _alignments(blank) -> Callable[..., Any]:
     """Minus the logarithm of what all alignments weigh together, by dynamic programming.
 
     A sample walks through the states blank, label, blank, ..., label, blank. It is walked from both
-    ends at once: an end is a sample of its own. What the best state weighs is taken out of each
-    frame, so that the logarithms of what counts stay small and exact.
+    ends at once: an end is a sample of its own. A logarithm is a sum of two floats, for one alone
+    would be rounded in each frame, by the more the more frames there have been.
     """
 
     def shared(labels, length, x, *keep):
@@ -176,9 +195,11 @@ def _alignments(blank) -> Callable[..., Any]:
         path = ops.pad(between, [(0, 0), (0, 1)], constant_values=blank)
         shape = (*ops.shape(x)[:2], size)
         emitted = ops.take_along_axis(x, ops.broadcast_to(path[:, None], shape), -1)
-        emitted = ops.maximum(emitted - top - ops.log1p(rest), LOG_ZERO)
+        emitted = ops.maximum(emitted, LOG_ZERO)
         emitted = ops.where(ops.expand_dims(state <= last, 1), emitted, LOG_ZERO)
-        emitted = ops.transpose(emitted, (1, 0, 2))
+        # The logarithm of the sum over all classes.
+        whole, of_whole = difference(top, -ops.log1p(rest))
+        emitted, whole, of_whole = (ops.transpose(v, (1, 0, 2)) for v in (emitted, whole, of_whole))
 
         path = _reversed(path, 1)
         before = ops.pad(path, [(0, 0), (2, 0)], constant_values=blank)[:, :-2]
@@ -188,42 +209,55 @@ def _alignments(blank) -> Callable[..., Any]:
         start = ops.where(state == start, ops.cast(0, x.dtype), LOG_ZERO)
 
         def step(carry, frame):
-            weights, _ = carry
-            emitted, *keep = frame
+            weights, small = carry
+            emitted, whole, of_whole, *counts = frame
             behind = ops.pad(weights, [(0, 0), (2, 0)], constant_values=LOG_ZERO)
-            moved = _either(weights, behind[:, 1:-1], behind[:, :-2] + skips) + emitted
-            scale = amax(moved, axis=-1, keepdims=True)
-            moved = moved - scale
-            if keep:
-                moved = ops.where(keep[0], moved, weights)
-                scale = ops.where(keep[0], scale, ops.zeros_like(scale))
-            return (moved, scale), (moved, scale)
+            small_behind = ops.pad(small, [(0, 0), (2, 0)])
+            moved, rest = _either(
+                (weights, small),
+                (behind[:, 1:-1], small_behind[:, 1:-1]),
+                (behind[:, :-2] + skips, small_behind[:, :-2]),
+            )
+            moved, lost = difference(moved, -emitted)
+            moved, lost_too = difference(moved, whole)
+            rest = rest + (lost + lost_too - of_whole)
+            # What of the second part is above the last place of the first goes there.
+            total = moved + rest
+            moved, rest = total, rest - (total - moved)
+            if counts:
+                moved, rest = (
+                    ops.where(counts[0], new, old) for new, old in ((moved, weights), (rest, small))
+                )
+            return (moved, rest), (moved, rest)
 
-        keep = [_reversed(ops.expand_dims(ops.transpose(k), -1), 0) for k in keep]
-        frames = (_reversed(emitted, 0, 2), *keep)
-        weights, scale = ops.scan(step, (start, ops.zeros_like(start[:, :1])), frames)[1]
+        counts = [_reversed(ops.expand_dims(ops.transpose(k), -1), 0) for k in keep]
+        frames = _reversed(emitted, 0, 2), *(_reversed(v, 0) for v in (whole, of_whole)), *counts
+        weights, small = scan(step, (start, ops.zeros_like(start)), frames)[1]
         batch = ops.shape(x)[0]
-        ends = weights[-1, :batch]
 
         def weight_of(index):
             found = state == index
-            return ops.where(
-                ops.any(found, axis=-1),
-                ops.sum(ops.where(found, ends, 0.0), axis=-1),
-                LOG_ZERO,
+            weight, rest = (
+                ops.sum(ops.where(found, v[-1, :batch], 0.0), axis=-1) for v in (weights, small)
             )
+            return ops.where(ops.any(found, axis=-1), weight, LOG_ZERO), rest
 
-        total = _either(weight_of(last), weight_of(last - 1), LOG_ZERO)
-        total = total + ops.sum(scale[:, :batch, 0], axis=0)
-        backwards = _backwards(weights[:, batch:], 0, 2)
-        return total, weights[:, :batch] + backwards - emitted, leads, others, rest
+        nothing = ops.full_like(weights[-1, :batch, 0], LOG_ZERO)
+        total = sum(_either(weight_of(last), weight_of(last - 1), (nothing, 0 * nothing)))
+        back, small_back = (_backwards(v[:, batch:], 0, 2) for v in (weights, small))
+        through, lost = difference(weights[:, :batch], -back)
+        through, lost_too = difference(through, emitted)
+        through = through - amax(through, axis=-1, keepdims=True)
+        through = through + (lost + lost_too + small[:, :batch] + small_back)
+        through = ops.exp(ops.minimum(through, 1.0))
+        return total, over(through, ops.sum(through, axis=-1, keepdims=True)), leads, others, rest
 
     def value(shared, *_):
         return -shared[0]
 
     def gradient(upstream, shared, labels, length, x, *keep):
         _, through, leads, others, rest = shared
-        through = ops.transpose(ops.softmax(through, axis=-1), (1, 0, 2))
+        through = ops.transpose(through, (1, 0, 2))
         classes = x.shape[-1]
         target = ops.matmul(through[:, :, 1::2], ops.one_hot(labels, classes, dtype=x.dtype))
         blanks = ops.sum(through[:, :, ::2], axis=-1, keepdims=True)
@@ -401,7 +435,7 @@ def _chain_parts(tags, keep, x):
         tag, keep = step
         return ops.where(keep[:, 0], tag, last), last
 
-    _, before = ops.scan(follow, ops.zeros_like(tags[0]), (tags, keep))
+    _, before = scan(follow, ops.zeros_like(tags[0]), (tags, keep))
     place = ops.expand_dims(before * size + tags, -1)
     flat = ops.reshape(x, (*ops.shape(x)[:2], size * size))
     true = ops.where(keep, ops.take_along_axis(flat, place, -1), 0.0)
@@ -419,7 +453,7 @@ def _chain_parts(tags, keep, x):
     # Whatever comes first comes from tag 0.
     start = ops.where(ops.arange(size) == 0, ops.cast(0, x.dtype), LOG_ZERO)
     start = ops.broadcast_to(start, ops.shape(x)[1:3])
-    weights, scale = ops.scan(forward, (start, ops.zeros_like(start[:, :1])), (x, keep))[1]
+    weights, scale = scan(forward, (start, ops.zeros_like(start[:, :1])), (x, keep))[1]
     return x, keep, place, barred, start, weights, scale
 
 
@@ -438,7 +472,7 @@ def _chain_gradient(upstream, parts, tags, keep, x):
         total, _ = _log_sum(x + ops.expand_dims(weights, 1), 2)
         return ops.where(keep, total, weights), weights
 
-    _, after = ops.scan(backward, ops.zeros_like(start), (x, keep), reverse=True)
+    _, after = scan(backward, ops.zeros_like(start), (x, keep), reverse=True)
     before = ops.concatenate([start[None], weights[:-1]], axis=0)
     pairs = ops.expand_dims(before, -1) + x + ops.expand_dims(after, 2)
     pairs = ops.reshape(pairs, (*ops.shape(pairs)[:2], x.shape[-1] ** 2))
