@@ -3,7 +3,7 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import keras
 from keras import ops
@@ -30,7 +30,7 @@ def check_settings(name, checks, settings):
 
 
 def loss_function(
-    labels: str | Callable[[dict], str] = "values", weighs_entries: bool = False, **checks
+    labels: str | Callable[[dict], str] = "values", weighs_entries: Any = False, **checks
 ):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
 
