@@ -19,7 +19,9 @@ _SCALED = ("rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 def _corners(boxes, bounding_box_format):
     """The corners of the least and of the greatest coordinates, in any order of the axes."""
-    first, second = boxes[..., :2], boxes[..., 2:]
+    # With the axes of the image first: what is done to both is done to long rows.
+    boxes = ops.stack(ops.unstack(boxes, 4, axis=-1))
+    first, second = boxes[:2], boxes[2:]
     if "center" in bounding_box_format:
         first, second = first - second / 2, first + second / 2
     elif bounding_box_format.endswith("wh"):
@@ -29,7 +31,7 @@ def _corners(boxes, bounding_box_format):
 
 
 class _Pair(NamedTuple):
-    """Lengths along both axes, on the last axis, in units of the box that encloses two boxes.
+    """Lengths along both axes, on the first axis, in units of the box that encloses two boxes.
 
     No length is a difference of two others, so that what is nearly 0 still has its digits.
     """
@@ -40,7 +42,7 @@ class _Pair(NamedTuple):
     rest: object  # size - overlap
     true_rest: object  # true_size - overlap
     gap: object
-    outward: object  # of the center, along the direction from it to either edge: (2, ..., 2)
+    outward: object  # of the center, along the direction from it to either edge: (2, 2, ...)
     room: object  # 1 - 2 * outward, where the edge is also the enclosing one
     hull: object  # the size of the enclosing box, and the same as what to divide by
     unit: object
@@ -84,7 +86,7 @@ class _Pair(NamedTuple):
 class _Part(NamedTuple):
     """A term of a loss, and its slopes by how far an edge moves away from the center.
 
-    Slopes are in units of the enclosing box, `(..., 2)` or for both edges `(2, ..., 2)`.
+    Slopes are in units of the enclosing box, `(2, ...)` or for both edges `(2, 2, ...)`.
     """
 
     value: object
@@ -93,12 +95,12 @@ class _Part(NamedTuple):
 
 
 def _axes(x):
-    return x[..., 0], x[..., 1]
+    return x[0], x[1]
 
 
 def _across(x):
     """What belongs to the other axis."""
-    return ops.flip(x, axis=-1)
+    return ops.stack([x[1], x[0]])
 
 
 def _share(pair):
@@ -106,7 +108,7 @@ def _share(pair):
     union, either = pair.union()
     # Of two boxes without area nothing overlaps.
     value = ops.where(union == 0, 1.0, either / ops.where(union == 0, 1.0, union))
-    union = ops.expand_dims(ops.where(union == 0, 1.0, union), -1)
+    union = ops.where(union == 0, 1.0, union)
     size, overlap = _across(pair.size), _across(pair.overlap)
     true_area = pair.true_size * _across(pair.true_size)
     lost = ops.where(pair.gap > 0, 0.0, overlap) / union
@@ -132,19 +134,19 @@ def _hull(pair):
 
 def _proportions(pair):
     """The sides of the enclosing box beside its longer one."""
-    longer = amax(pair.hull, axis=-1, keepdims=True)
+    longer = amax(pair.hull, axis=0, keepdims=True)
     return pair.hull / ops.where(longer < SMALLEST, 1.0, longer)
 
 
 def _centers(pair):
     """The squared distance of the centers, beside the squared diagonal of the enclosing box."""
     square = ops.square(_proportions(pair))
-    weight = square / (ops.sum(square, axis=-1, keepdims=True) + SMALLEST)
+    weight = square / (ops.sum(square, axis=0, keepdims=True) + SMALLEST)
     parts = weight * ops.square(pair.outward[0])
     others = _across(weight)
     # outward - 2 * (parts + parts across), with as much as possible of the former left.
     room = pair.outward * (pair.room + 2 * pair.outward * others) - 2 * _across(parts)
-    return _Part(ops.sum(parts, axis=-1), outside=weight * room, inside=weight * pair.outward)
+    return _Part(ops.sum(parts, axis=0), outside=weight * room, inside=weight * pair.outward)
 
 
 def _aspect(pair):
@@ -162,7 +164,7 @@ def _aspect(pair):
     longer = ops.where(longer == 0, 1.0, longer)
     x, y = x / longer, y / longer
     scale = -4 / math.pi * alpha * angle / (x * x + y * y + SMALLEST) / longer
-    slope = ops.stack([scale * y, -scale * x], axis=-1) * sides
+    slope = ops.stack([scale * y, -scale * x]) * sides
     return _Part(alpha * square, outside=slope, inside=slope)
 
 
@@ -182,7 +184,7 @@ def _sum_of(*measures):
         outside, inside = (sum(part[i] for part in parts) for i in (1, 2))
         # Where both boxes have the edge, the mean of what lies on its two sides.
         slope = ops.where(beyond == 0, 0.5 * (outside + inside), inside)
-        slope = ops.where(beyond > 0, outside, slope) / pair.unit * ops.expand_dims(upstream, -1)
+        slope = ops.where(beyond > 0, outside, slope) / pair.unit * upstream
         return -slope[0], slope[1], None, None
 
     def loss(y_true, y_pred, bounding_box_format):
