@@ -361,7 +361,9 @@ def ctc(
     Related:
         `torch.nn.functional.ctc_loss` of the log-softmax with `reduction="none"`; its mean divides
         each value by the number of labels. `optax.ctc_loss` and `keras.losses.CTC` of logits,
-        where labels fit.
+        where labels fit. On torch its kernel is taken, whose logarithms are rounded in each frame:
+        over 200 frames of which none is certain, slopes are off by some 1e-4 of the largest, on
+        other backends by less than 4e-6.
 
     Reference:
         [Graves et al., 2006](https://doi.org/10.1145/1143844.1143891)
