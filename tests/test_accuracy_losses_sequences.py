@@ -15,7 +15,7 @@ from accuracy import (
 
 from keras_actloss import losses
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 
 def _normal(*shape, scale=2.0):
