@@ -23,6 +23,7 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import (
     SMALLEST,
+    choose,
     difference,
     exp_difference,
     exp_multiple,
@@ -30,7 +31,9 @@ from keras_actloss.core.numerics import (
     positive,
     power,
     reciprocal,
+    runs_torch,
     sigmoid_sides,
+    spent,
     with_gradient,
 )
 from keras_actloss.core.tensors import mean
@@ -101,24 +104,30 @@ def logistic(x, y, curve=None):
     """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
 
     def value(x, y):
-        of_unlikely = ops.where(x > 0, 1 - y, y)
+        of_unlikely = choose(x, 1 - y, y)
         if curve is None:
             distance = ops.abs(x)
+            if runs_torch():
+                # One kernel for four, and no `where`, which is slow unless its mask is foreseen.
+                far = spent("nan_to_num", of_unlikely * distance, 0.0, np.inf)
+                return far - (ops.log_sigmoid(distance) + 0 * y)
             return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
         likely, unlikely = _sides(x)
-        of_likely = ops.where(x > 0, y, 1 - y)
+        of_likely = choose(x, y, 1 - y)
         return of_likely * curve.value(likely) + asked(of_unlikely, curve.value(unlikely))
 
     def gradient(upstream, x, y):
         # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
         if curve is not None:
             likely, unlikely = _sides(x)
-            away = ops.where(x > 0, y, 1 - y) * _slope(curve, likely) * likely.q
-            back = ops.where(x > 0, 1 - y, y) * _slope(curve, unlikely) * unlikely.q
-            slope = ops.where(x > 0, back - away, away - back)
+            away = choose(x, y, 1 - y) * _slope(curve, likely) * likely.q
+            back = choose(x, 1 - y, y) * _slope(curve, unlikely) * unlikely.q
+            slope = choose(x, back - away, away - back)
         elif keras.backend.backend() == "torch":
             # Two fused kernels beat one exponential in five passes.
-            slope = (1 - y) * ops.sigmoid(x) - y * ops.sigmoid(-x)
+            yes, no = ops.sigmoid(x), spent("sigmoid", -x)
+            slope = spent("subtract", spent("multiply", yes, 1 - y), spent("multiply", no, y))
+            return spent("multiply", slope, upstream), None
         else:
             e = ops.exp(-ops.abs(x))
             small = e / (1 + e)
@@ -159,6 +168,38 @@ def bernoulli(p, y, curve=None):
     return with_gradient(value, gradient)(p, y)
 
 
+def _labels(ids, x, axis):
+    """Where the label of each row is: what `_put` takes.
+
+    An index on torch, whose kernels reach one entry a row in no time; a mask where compilers fuse
+    it with what is done to the other entries.
+    """
+    return ops.cast(ops.expand_dims(ids, axis), "int64") if runs_torch() else is_label(ids, x, axis)
+
+
+def _leaders(x, axis):
+    """The largest of each row, where it is, and how many more there are of the same size."""
+    if runs_torch():
+        return *x.max(axis, keepdim=True), 0.0
+    top = amax(x, axis=axis, keepdims=True)
+    where = x == top
+    count = ops.sum(ops.cast(where, x.dtype), axis=axis, keepdims=True)
+    return top, where, ops.maximum(count - 1, 0)
+
+
+def _put(x, where, value, axis, rows=None, spare=False):
+    """`x` with `value` there, if only in some rows.
+
+    A `spare` tensor, which nobody else holds, is overwritten on torch.
+    """
+    if not runs_torch():
+        return ops.where(where if rows is None else ops.logical_and(where, rows), value, x)
+    if rows is not None:
+        value = ops.where(rows, value, ops.take_along_axis(x, where, axis))
+    put = x.scatter_ if spare and not x.requires_grad else x.scatter
+    return put(axis, where, value)
+
+
 def categorical(target, x, axis, from_logits, curve=None, low=None):
     """`sum(target * f(p))` of logits or of unnormalized `p`.
 
@@ -170,78 +211,95 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
 
     def behind(leads, low):
         """What rounding took from each entry, beside what it took from the leader."""
+        if runs_torch():
+            return low - ops.take_along_axis(low, leads, axis)
         return low - amax(ops.where(leads, low, -1.0), axis=axis, keepdims=True)
 
-    def others(x, top, low):
-        """Which entries lead, and what the others weigh: a product, for a sum to be scaled once."""
-        leads = x == top
-        if from_logits:
-            e, shift = exp_near(x, top)
-            if low:
-                e = e + e * behind(leads, *low)
-            scale = ops.exp(shift - top)
-        else:
-            e, scale = x, 1 / top
-        return leads, ops.where(leads, 0.0, e), scale
+    def dropped(x, top, leads, low):
+        """What rounding takes from the distance of each entry."""
+        distance, dropped = difference(top, x)
+        dropped = ops.where(ops.isfinite(distance), dropped, 0.0)
+        return dropped - behind(leads, *low) if low else dropped
 
-    def labels(x, top, rest, low):
+    def labels(x, kept, low):
         """Every entry, as if it were the label."""
-        leads, e, scale = others(x, top, low)
-        weight = ops.where(leads, 1.0, e * scale)
+        top, leads, e, scale, rest, _ = kept
+        weight = _put(e * scale, leads, 1.0, axis, spare=True)
         total, near = 1 + rest, ops.log1p(rest)
-        p, q = weight / total, ops.where(leads, rest, 1 + (rest - weight)) / total
+        p, q = weight / total, (rest + (1 - weight)) / total
         if not from_logits:
             loss = ops.log(top / positive(x)) + near
             return Label(loss, p, q, lambda exponent: power(p, exponent))
-        distance, dropped = difference(top, x)
-        if low:
-            dropped = dropped - behind(leads, *low)
-        return Label(distance + near, p, q, _far(distance, dropped, near))
-
-    def shared(target, x, *low):
-        top = amax(x, axis=axis, keepdims=True)
-        # A row of -inf has no leader to subtract: its entries stay -inf and weigh nothing.
-        top = ops.where(ops.isfinite(top), top, 0.0) if from_logits else positive(top)
-        leads, e, scale = others(x, top, low)
-        ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
-        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ops.maximum(ties - 1, 0)
-        return top, rest, None if curve else ops.sum(target, axis=axis, keepdims=True)
-
-    def value(shared, target, x, *low):
-        top, rest, mass = shared
-        if curve is not None:
-            return ops.sum(asked(target, curve.value(labels(x, top, rest, low))), axis=axis)
-        distance = top - x if from_logits else ops.log(top / positive(x))
-        if low:
-            distance = distance - behind(x == top, *low)
-        return ops.sum(asked(target, distance), axis=axis) + ops.squeeze(
-            mass * ops.log1p(rest), axis
+        # Not infinity less infinity.
+        far = _put(top - x, leads, 0.0, axis, spare=True)
+        return Label(
+            far + near,
+            p,
+            q,
+            lambda exponent: _far(far, dropped(x, top, leads, low), near)(exponent),
         )
 
-    def gradient(upstream, shared, target, x, *low):
-        top, rest, mass = shared
-        upstream = ops.expand_dims(upstream, axis) / (1 + rest)
-        leads, e, scale = others(x, top, low)
-        weight = ops.where(leads, 1.0, e * scale)
+    def shared(target, x, *low):
+        top, leads, ties = _leaders(x, axis)
+        if from_logits:
+            e, scale = exp_near(x, top)
+            if low:
+                e = e + e * behind(leads, *low)
+            e = _put(e, leads, 0.0, axis, spare=True)
+        else:
+            top = positive(top)
+            e, scale = _put(x, leads, 0.0, axis), 1 / top
+        # A product, for the sum to be scaled once.
+        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ties
+        return top, leads, e, scale, rest, ops.sum(target, axis=axis, keepdims=True)
+
+    def value(kept, target, x, *low):
+        top, leads, _, _, rest, mass = kept
+        if curve is not None:
+            return ops.sum(asked(target, curve.value(labels(x, kept, low))), axis=axis)
+        far = top - x if from_logits else ops.log(top / positive(x))
+        if low:
+            far = far + dropped(x, top, leads, low)
+        # At a leader there may be infinity less infinity, and nobody asks for all that is far.
+        if runs_torch():
+            far = spent("multiply", _put(far, leads, 0.0, axis, spare=True), target)
+            far = spent("nan_to_num", far, 0.0, np.inf)
+        else:
+            far = ops.where(ops.logical_or(leads, target == 0), 0.0, target * far)
+        return ops.sum(far, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
+
+    def gradient(upstream, kept, target, x, *low):
+        top, leads, e, scale, rest, mass = kept
+        upstream, total = ops.expand_dims(upstream, axis), 1 + rest
         left = None
         if curve is not None:
-            target = asked(target, _slope(curve, labels(x, top, rest, low)))
+            target = asked(target, _slope(curve, labels(x, kept, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
-            left = ops.sum(ops.where(leads, 0.0, target), axis=axis, keepdims=True)
+            left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
+            # One after the other: a small slope times a small scale underflows.
+            e, scale = e * scale, 1.0
 
         def beside(share, own):
             """`share - own`, where nothing may remain of a single leader's own target."""
             if left is None:
                 return share - own
             # A compiler computes the targets of the sum anew, and not to the same last digit.
-            return ops.where(ops.logical_and(leads, rest < 1), left, share - own)
+            return _put(share - own, leads, left, axis, rows=rest < 1, spare=True)
 
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        if from_logits:
-            none = (None,) * len(low)
-            return None, upstream * (beside(mass * weight, target) - target * rest), *none
-        ratio = target * reciprocal(weight)
-        return None, upstream / top * (beside(mass, ratio) - ratio * rest)
+        if not from_logits:
+            ratio = target * reciprocal(_put(e * scale, leads, 1.0, axis, spare=True))
+            return None, upstream / top / total * (beside(mass, ratio) - ratio * rest)
+        if runs_torch():
+            own = ops.take_along_axis(target, leads, axis)
+            of_leader = mass - own if left is None else ops.where(rest < 1, left, mass - own)
+            slope = spent("subtract", e * (mass * scale / total), target)
+            slope = _put(slope, leads, (of_leader - own * rest) / total, axis, spare=True)
+            slope = spent("multiply", slope, upstream)
+        else:
+            share = _put(e * (mass * scale), leads, mass, axis)
+            slope = upstream / total * (beside(share, target) - target * rest)
+        return None, slope, *(None for _ in low)
 
     return with_gradient(value, gradient, shared)(target, x, *(() if low is None else (low,)))
 
@@ -255,24 +313,21 @@ def _against_logits(label, own, x, axis, low=None):
         `(loss, of_label, factor, of_others, described)`: the derivative is `of_label` at the label
         and `factor * of_others` elsewhere; `described()` is the `Label`.
     """
-    others = ops.where(label, -np.inf, x)
-    top = amax(others, axis=axis, keepdims=True)
-    # With no other class there is nothing to be behind.
-    top = ops.where(ops.isfinite(top), top, own)
-    # Near what leads: near the best other one, the share of a far leader's gradient is lost.
-    leading = ops.minimum(ops.maximum(top, own), 2.0**126)
-    e, shift = exp_near(others, leading)
+    top = amax(x, axis=axis, keepdims=True)
+    e, scale = exp_near(x, top)
     if low is not None:
         e = e + e * low
+    e = _put(e, label, 0.0, axis, spare=True)
     total = ops.sum(e, axis=axis, keepdims=True)
     # Relative to the leader, one of the two weights is at least 1.
-    weight = total * ops.exp(shift - leading)
-    own_weight = exp_difference(ops.minimum(own, top), top)
-    distance, near = ops.relu(top - own), ops.log1p(weight + (own_weight - 1))
+    weight = total * scale
+    leads = own == top
+    own_weight = ops.where(leads, 1.0, exp_difference(own, top))
+    distance, near = ops.where(leads, 0.0, top - own), ops.log1p(weight + (own_weight - 1))
     q = weight / (weight + own_weight)
 
     def described():
-        dropped = ops.where(own < top, difference(top, own)[1], 0.0)
+        dropped = ops.where(leads, 0.0, difference(top, own)[1])
         p = own_weight / (weight + own_weight)
         return Label(distance + near, p, q, _far(distance, dropped, near))
 
@@ -281,7 +336,7 @@ def _against_logits(label, own, x, axis, low=None):
 
 def _against_probabilities(label, own, x, axis):
     """`_against_logits` for probabilities, which need not sum to 1."""
-    total = ops.sum(ops.where(label, 0.0, x), axis=axis, keepdims=True)
+    total = ops.sum(_put(x, label, 0.0, axis), axis=axis, keepdims=True)
     own = ops.relu(own)
     ratio = total / positive(own)
     large = ops.log(positive(total)) - ops.log(positive(own))
@@ -292,17 +347,17 @@ def _against_probabilities(label, own, x, axis):
         p = positive(own) * factor
         return Label(loss, p, total * factor, lambda exponent: power(p, exponent))
 
-    return loss, -total * reciprocal(own) * factor, factor, 1.0, described
+    return loss, -total * reciprocal(own) * factor, factor, ops.ones_like(x), described
 
 
 def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
 
     def shared(ids, x, *low):
-        label = is_label(ids, x, axis)
-        ids = ops.expand_dims(ids, axis)
         # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
         ids = ops.where(ids < 0, x.shape[axis], ids)
+        label = _labels(ids, x, axis)
+        ids = ops.expand_dims(ids, axis)
         own = ops.take_along_axis(x, ids, axis)
         against = _against_logits if from_logits else _against_probabilities
         low = [low - ops.take_along_axis(low, ids, axis) for low in low]
@@ -324,7 +379,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         upstream = ops.expand_dims(upstream, axis)
         if curve is not None:
             upstream = upstream * of_curve
-        slope = ops.where(label, upstream * of_label, upstream * factor * of_others)
+        slope = of_others * (upstream * factor)
+        slope = _put(slope, label, upstream * of_label, axis, spare=True)
         return None, slope, *(None for _ in low)
 
     return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))

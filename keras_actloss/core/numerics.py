@@ -57,6 +57,26 @@ def runs_torch():
     return keras.backend.backend() == "torch" and not traced_by_torch()
 
 
+def spent(op, x, *arguments):
+    """An op of a tensor that nobody else holds: torch overwrites it, if it records no graph.
+
+    Where one op runs after the other, new memory costs as much as the arithmetic.
+    """
+    if not runs_torch():
+        return getattr(ops, op)(x, *arguments)
+    return getattr(x, op if x.requires_grad else f"{op}_")(*arguments)
+
+
+def choose(x, above, otherwise):
+    """`where(x > 0, above, otherwise)` of finite tensors, both of the shape of `x`.
+
+    On torch a `where` takes ten times as long as a product if no processor foresees its mask.
+    """
+    if not runs_torch():
+        return ops.where(x > 0, above, otherwise)
+    return otherwise.lerp(above, ops.relu(ops.sign(x)))
+
+
 def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
@@ -257,15 +277,21 @@ def exp_difference(x, top):
 
 
 def exp_near(x, top):
-    """`exp(x - shift)` and `shift`, such that what is near `top` neither over- nor underflows.
+    """`exp(x - top)` as a product, such that what is near `top` neither over- nor underflows.
 
     The exponential of a rounded difference is off by 16 units in the last place at a distance of
     60. Here nothing is subtracted from most rows, and from the others a whole number that leaves
     what counts exact: everything down to `top - 71` stays a normal float, and a sum of a billion
-    terms finite.
+    terms finite. Beside infinity all else is 0.
+
+    Returns:
+        `(e, scale)`: what to sum, and what to multiply it with.
     """
-    shift = ops.round(ops.relu(top - 64)) - ops.round(ops.relu(-16 - top))
-    return ops.exp(x - shift), shift
+    near = ops.clip(top, -(2.0**126), 2.0**126)
+    shift = ops.round(ops.relu(near - 64)) - ops.round(ops.relu(-16 - near))
+    most = 2.0**100
+    scale = ops.where(top == np.inf, 1 / most, ops.exp(shift - top))
+    return spent("clip", spent("exp", x - shift), 0.0, most), scale
 
 
 def scale(top):
@@ -312,10 +338,10 @@ def leader(x, axis):
     """
     top = amax(x, axis=axis, keepdims=True)
     # A row of -inf has no leader to subtract: its entries stay -inf and their exponentials 0.
-    top = ops.where(ops.isfinite(top), top, ops.zeros_like(top))
+    top = ops.where(top == -np.inf, 0.0, top)
     leads = x == top
-    e, shift = exp_near(ops.where(leads, -np.inf, x), top)
-    others = e * ops.exp(shift - top)
+    e, scale = exp_near(ops.where(leads, -np.inf, x), top)
+    others = e * scale
     ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
     rest = ops.sum(others, axis=axis, keepdims=True) + ops.maximum(ties - 1, 0)
     return top, leads, others, rest
