@@ -165,6 +165,18 @@ LOSSES = {
         ids,
         lambda dtype: every(4, rows)(dtype) / 64,
     ),
+    "label_distribution_aware_margin, one-hot": (
+        losses.categorical_label_distribution_aware_margin,
+        {"class_counts": COUNTS},
+        one_hot,
+        lambda dtype: every(4, rows)(dtype) / 64,
+    ),
+    "categorical nll": (
+        losses.categorical_nll,
+        {"class_weights": COUNTS},
+        one_hot,
+        every(4, rows),
+    ),
     "sparse nll": (
         losses.sparse_categorical_nll,
         {"class_weights": COUNTS},

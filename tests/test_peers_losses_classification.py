@@ -4,6 +4,8 @@ torch 2.13, optax 0.2.8, Keras 3.15. PyTorch computes in float64; what it lacks 
 as the papers have it. Where a convention differs, the row says how.
 """
 
+import math
+
 import keras
 import numpy as np
 import optax
@@ -13,6 +15,7 @@ from peers import compare, of_torch
 from torch.nn import functional as F
 
 from keras_actloss import losses
+from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -224,3 +227,33 @@ def test_value(name):
         expected = keras.ops.convert_to_numpy(expected)
     got = keras.ops.convert_to_numpy(ours())
     np.testing.assert_allclose(got, np.asarray(expected), rtol=2e-5, atol=1e-6)
+
+
+# What `loss.py` of the authors of "Normalized Loss Functions for Deep Learning with Noisy Labels"
+# gives in float64, with its gradient: github.com/HanxunH/Active-Passive-Losses, commit 04bce534,
+# SCELoss(alpha=0.1, beta=1) and GeneralizedCrossEntropy(q=0.7) of the two logits 0 and x. Labels
+# are clipped at 1e-4 there, whose logarithm is the constant A of the paper.
+RECORDED_X = [[-3.0], [-0.5], [0.25], [2.0], [5.0]]
+RECORDED_Y = [[1.0], [0.0], [1.0], [0.0], [1.0]]
+RECORDED = {
+    "symmetric": (
+        lambda p: losses.binary_symmetric_crossentropy(
+            RECORDED_Y, p, alpha=0.1, beta=4 * math.log(10), from_logits=True
+        ),
+        [9.07839079, 3.52468581, 4.09009745, 8.3251338, 0.06231497],
+        [-0.51134983, 2.20221827, -2.31076106, 1.05510638, -0.06190015],
+    ),
+    "generalized": (
+        lambda p: losses.binary_generalized_cross_entropy(RECORDED_Y, p, q=0.7, from_logits=True),
+        [1.25948346, 0.40343977, 0.47399031, 1.1062399, 0.00669959],
+        [-0.11274817, 0.27092023, -0.29255663, 0.19873607, -0.00666146],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_binary_losses_of_two_classes_as_their_authors_have_them(name):
+    ours, value, gradient = RECORDED[name]
+    got = value_and_gradient(ours, np.array(RECORDED_X, "float32"))
+    np.testing.assert_allclose(got[0], value, rtol=2e-6)
+    np.testing.assert_allclose(got[1][:, 0], gradient, rtol=2e-6)
