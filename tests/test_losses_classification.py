@@ -1,5 +1,7 @@
 """Traps of cross-entropies and their relatives, and what they are to each other."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -169,6 +171,54 @@ def test_infinite_logits(name):
             right = (end > 0) == (y == 1)
             assert value[0] == (0 if right else np.inf)
             assert gradient[0, 0] == (0 if right else 1 - 2 * y)
+
+
+PRIOR = [4.0, 2.0, 1.0]
+OF_CLASSES = {
+    **{name: (SPARSE[name], DENSE[name]) for name in SPARSE},
+    "focal(0.5)": tuple(
+        functools.partial(forms["focal"], gamma=0.5, alpha=PRIOR) for forms in (SPARSE, DENSE)
+    ),
+    "weighted": tuple(
+        functools.partial(forms["cross-entropy"], class_weights=PRIOR) for forms in (SPARSE, DENSE)
+    ),
+    "smoothed": tuple(
+        functools.partial(forms["cross-entropy"], label_smoothing=0.1) for forms in (SPARSE, DENSE)
+    ),
+    "adjusted": (
+        functools.partial(losses.sparse_categorical_logit_adjusted_crossentropy, class_prior=PRIOR),
+        functools.partial(losses.categorical_logit_adjusted_crossentropy, class_prior=PRIOR),
+    ),
+}
+# Scores of three classes, of which the first is the label.
+UNBOUNDED = np.array(
+    [
+        [np.inf, 0, 1],
+        [0, np.inf, 1],
+        [np.inf, -np.inf, 0],
+        [-np.inf, np.inf, 0],
+        [-np.inf, 0, 1],
+        [0, -np.inf, -np.inf],
+        [np.inf, -np.inf, -np.inf],
+        [np.inf, np.inf, 0],
+        [0, np.inf, np.inf],
+    ],
+    "float32",
+)
+
+
+@pytest.mark.parametrize("name", OF_CLASSES)
+def test_infinite_logits_of_classes_are_the_limit_of_large_ones(name):
+    """Also one that is infinite and is not the label, or that several share."""
+    # Where several are infinite, the frequencies of their classes count for nothing.
+    x = UNBOUNDED[:-2] if name == "adjusted" else UNBOUNDED
+    ids = np.zeros(len(x), "int32")
+    for loss, y_true in zip(OF_CLASSES[name], (ids, np.eye(3, dtype="float32")[ids]), strict=True):
+        call = lambda p, f=loss, y=y_true: f(y, p, from_logits=True)  # noqa: E731
+        value, gradient = value_and_gradient(call, x)
+        limit, slope = value_and_gradient(call, np.clip(x, -1e5, 1e5))
+        np.testing.assert_allclose(value, np.where(limit > 1e3, np.inf, limit), rtol=1e-6)
+        np.testing.assert_allclose(gradient, slope, rtol=1e-6)
 
 
 MADE = {
