@@ -277,7 +277,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
             mass = ops.sum(target, axis=axis, keepdims=True)
             left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
             # One after the other: a small slope times a small scale underflows.
-            e, scale = e * scale, 1.0
+            e, scale = _put(e * scale, leads, 1.0, axis, spare=True), 1.0
 
         def beside(share, own):
             """`share - own`, where nothing may remain of a single leader's own target."""
@@ -297,7 +297,9 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
             slope = _put(slope, leads, (of_leader - own * rest) / total, axis, spare=True)
             slope = spent("multiply", slope, upstream)
         else:
-            share = _put(e * (mass * scale), leads, mass, axis)
+            share = e * (mass * scale)
+            if curve is None:
+                share = _put(share, leads, mass, axis)
             slope = upstream / total * (beside(share, target) - target * rest)
         return None, slope, *(None for _ in low)
 
