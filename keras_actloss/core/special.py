@@ -123,17 +123,15 @@ def log_ratio(a, b, difference=None):
     `difference` is `a - b`, for who knows it better than the two roundings do.
     """
     difference = a - b if difference is None else difference
-    ratio = a / b
-    large, small = ratio > 2.0**120, ratio < 2.0**-120
-    up, down = (
-        ops.where(large, of_large, ops.where(small, 1 / of_large, 1.0))
-        for of_large in (2.0**64, 2.0**-64)
-    )
-    shift = 128 * math.log(2)
-    far = ops.log((a * down) / (b * up)) + ops.where(large, shift, ops.where(small, -shift, 0.0))
-    near = ops.abs(difference) < b / 2
-    close = ops.log1p(ops.where(near, difference / b, ops.zeros_like(a)))
-    return ops.where(near, close, far)
+    large, small = ops.maximum(a, b), ops.minimum(a, b)
+    # One logarithm, of the larger over the smaller: exact next to 0 as well as far from it.
+    # Its sign is no function `sign`, whose product with `abs` has the slope 0 at 0.
+    side = ops.sign(ops.sign(difference) + 0.5)
+    beyond = side * difference / small
+    wide = beyond > 2.0**120
+    narrowed = (large * 2.0**-64) / (small * 2.0**64) - 1
+    apart = ops.log1p(ops.where(wide, narrowed, beyond))
+    return side * (apart + ops.where(wide, 128 * math.log(2), 0.0))
 
 
 def relative_entropy(a, b, difference=None):

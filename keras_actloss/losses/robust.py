@@ -70,12 +70,12 @@ class Huber(Loss, fn=huber):
 
 def _log_cosh_value(d):
     error = ops.abs(d)
-    near = error < 1
+    outside, square = error - 1, ops.square(0.5 * ops.minimum(error, 1.0))
     # log(cosh(e)) = log1p(2 sinh(e/2)**2), with sinh by its series, cancels nowhere.
-    square = ops.square(0.5 * error)
-    sinh = 0.5 * error * numerics.polynomial([1, 1 / 6, 1 / 120, 1 / 5040], square)
-    rest = ops.log1p(ops.where(near, 2 * ops.square(sinh), ops.exp(-2 * error)))
-    return ops.where(near, rest, (error - math.log(2)) + rest)
+    series = numerics.polynomial([1, 1 / 6, 1 / 120, 1 / 5040], square)
+    near, far = 2 * square * ops.square(series), numerics.spent("exp", -2 * error)
+    rest = numerics.spent("log1p", numerics.choose(outside, far, near))
+    return rest + ops.relu(outside) + (1 - math.log(2)) * ops.relu(ops.sign(outside))
 
 
 _log_cosh = with_gradient(_log_cosh_value, lambda upstream, d: upstream * ops.tanh(d))
