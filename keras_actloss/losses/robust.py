@@ -70,7 +70,7 @@ class Huber(Loss, fn=huber):
 
 def _log_cosh_value(d):
     error = ops.abs(d)
-    outside, square = error - 1, ops.square(0.5 * ops.minimum(error, 1.0))
+    outside, square = error - 1, ops.square(0.5 * ops.clip(error, 0.0, 1.0))
     # log(cosh(e)) = log1p(2 sinh(e/2)**2), with sinh by its series, cancels nowhere.
     series = numerics.polynomial([1, 1 / 6, 1 / 120, 1 / 5040], square)
     near, far = 2 * square * ops.square(series), numerics.spent("exp", -2 * error)
