@@ -232,12 +232,11 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
             return Label(loss, p, q, lambda exponent: power(p, exponent))
         # Not infinity less infinity.
         far = _put(top - x, leads, 0.0, axis, spare=True)
-        return Label(
-            far + near,
-            p,
-            q,
-            lambda exponent: _far(far, dropped(x, top, leads, low), near)(exponent),
-        )
+
+        def to(exponent):
+            return _far(far, dropped(x, top, leads, low), near)(exponent)
+
+        return Label(far + near, p, q, to)
 
     def shared(target, x, *low):
         top, leads, ties = _leaders(x, axis)
