@@ -8,7 +8,6 @@ never written again once the version has gone on. `test_saving.py` reads all of 
 backend: what any backend wrote computes the same on any other.
 """
 
-import contextlib
 import json
 import re
 import tempfile
@@ -97,27 +96,12 @@ def example(model, of_predictions):
     return inputs, labels
 
 
-@contextlib.contextmanager
-def _compiled_in_a_hurry(model):
-    """On JAX, where ops one by one take longer than one graph of little optimization."""
-    if keras.backend.backend() != "jax":
-        yield
-        return
-    import jax
-
-    model.run_eagerly, model.jit_compile = False, True
-    jax.config.update("jax_disable_most_optimizations", True)
-    try:
-        yield
-    finally:
-        jax.config.update("jax_disable_most_optimizations", False)
-
-
 def results(model, inputs, labels):
     """Predictions, losses and metrics, and the weights after a step of training, by name."""
     predictions = keras.tree.map_structure(keras.ops.convert_to_numpy, model(inputs))
-    with _compiled_in_a_hurry(model):
-        values = model.train_on_batch(inputs, labels, return_dict=True)
+    if keras.backend.backend() == "jax":  # Ops one by one take longer than one graph.
+        model.run_eagerly, model.jit_compile = False, True
+    values = model.train_on_batch(inputs, labels, return_dict=True)
     return {
         **{f"predicted {name}": y for name, y in predictions.items() if name not in inputs},
         **{f"{name} of a batch": np.float32(value) for name, value in values.items()},

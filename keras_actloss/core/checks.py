@@ -169,10 +169,11 @@ def class_id_or_none(name, value):
         raise TypeError(f"{name} must be an integer class id or None, got {value!r}")
 
 
-def _all_numbers(value, test):
+def all_numbers(value, test):
     """Whether it is a flat sequence of at least one number, each of which passes `test`."""
     try:
-        return not isinstance(value, str) and len(value) > 0 and all(test(float(n)) for n in value)
+        # Not of text: "12" is a sequence, and a float may be read from each of its entries.
+        return len(value) > 0 and all(not isinstance(n, str) and test(float(n)) for n in value)
     except (TypeError, ValueError):
         return False
 
@@ -185,7 +186,7 @@ def class_weights_or_none(name, value):
             f"{name} must be a sequence with one weight a class, got a dict; "
             "write [weights[i] for i in range(num_classes)]"
         )
-    if not _all_numbers(value, lambda weight: 0 <= weight < math.inf):
+    if not all_numbers(value, lambda weight: 0 <= weight < math.inf):
         raise ValueError(
             f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
             f"got {value!r}"
@@ -193,7 +194,7 @@ def class_weights_or_none(name, value):
 
 
 def class_counts(name, value):
-    if not _all_numbers(value, lambda count: 0 < count < math.inf):
+    if not all_numbers(value, lambda count: 0 < count < math.inf):
         raise ValueError(
             f"{name} must be a flat sequence of finite numbers above 0, one a class, got {value!r}"
         )

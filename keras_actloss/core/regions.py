@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import (
+    all_numbers,
     class_id_or_none,
     class_weights_or_none,
     flag,
@@ -31,7 +32,8 @@ def smooth_or_pair(name, value):
     """A number of at least 0, or two: for the numerator and for the denominator."""
     pair = [value, value] if isinstance(value, numbers.Real) else value
     fine = isinstance(pair, (list, tuple, np.ndarray)) and len(pair) == 2
-    if not fine or isinstance(value, bool) or not all(0 <= float(v) < math.inf for v in pair):
+    fine = fine and all_numbers(pair, lambda v: 0 <= v < math.inf)
+    if not fine or isinstance(value, bool):
         raise ValueError(
             f"{name} must be a finite number of at least 0, or two of them for numerator and "
             f"denominator, got {value!r}"
