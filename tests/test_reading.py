@@ -61,6 +61,7 @@ HOSTILE = {
     "huge list": ([0.0] * (2**20 + 1), "more than 1048576 values"),
     "Keras refuses it": (_of("keras.initializers", "Constant", {"no": 1}), "cannot be read"),
     "object of another kind": (_of("keras.regularizers", "L2"), "kernel_initializer"),
+    "name of another kind": ("keras_actloss>Huber", "must be a Initializer"),
 }
 
 

@@ -36,11 +36,13 @@ def _setting(what, name, value):
         raise ValueError(f"{what} cannot be read: {error}") from error
     if name in _BASE:
         _BASE[name](what, value)
-    # Keras takes any object that can be called for an initializer, a regularizer or a constraint.
+    # Keras takes any object that can be called for an initializer, a regularizer or a constraint,
+    # and makes one of any registered class whose name it is given.
     _, wanted = _BLOCKS.get(f"keras.{name.rpartition('_')[2]}s", (None, object))
-    if any(isinstance(value, kind) for _, kind in _BLOCKS.values()) and not isinstance(
-        value, wanted
-    ):
+    named = keras.saving.get_registered_object(value) if isinstance(value, str) else None
+    kind = named if isinstance(named, type) else type(value)
+    known = named is kind or any(issubclass(kind, base) for _, base in _BLOCKS.values())
+    if known and not issubclass(kind, wanted):
         raise TypeError(f"{what} must be a {wanted.__name__}, got {value!r}")
     return value
 
