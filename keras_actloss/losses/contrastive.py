@@ -548,7 +548,8 @@ def triplet_hard(
     farthest, nearest = _farthest(between, pairs), -_farthest(-between, others)
     excess = farthest - nearest
     values = logistic(excess, ops.zeros_like(excess)) if soft else ops.relu(margin + excess)
-    return _shared_out(values, ops.isfinite(excess), counts)
+    triplets = ops.logical_and(*(ops.any(x, axis=-1, keepdims=True) for x in (pairs, others)))
+    return _shared_out(values, triplets, counts)
 
 
 @register("losses")

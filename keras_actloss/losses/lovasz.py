@@ -76,7 +76,7 @@ def _by_bins(errors, order, positive, weight, place):
     largest, ranks = ops.top_k(order, sorted_)
     # What is as large as the last of them is in a bin, to meet its equals. Not the last entry by
     # its place: XLA takes that from a sort of all.
-    edge = ops.min(largest, axis=-1, keepdims=True)
+    edge = -amax(-largest, axis=-1, keepdims=True)
     is_ahead, is_behind = largest > edge, order <= edge
     first, is_first, weight_of_first = (
         ops.take_along_axis(v, ranks, -1) for v in (errors, positive, weight)
