@@ -10,7 +10,7 @@ from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, direction, reciprocal, scale, with_gradient
+from keras_actloss.core.numerics import LOG_ZERO, direction, over, reciprocal, scale, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
@@ -101,8 +101,7 @@ def _of_pairs(shared, y_pred, from_products, mask, name):
     # A column of nobody, for an empty batch to have one.
     scores = ops.pad(scores, [(0, 0), (0, 1)], constant_values=LOG_ZERO)
     shared = ops.pad(shared, [(0, 0), (0, 1)])
-    total = ops.sum(shared, axis=-1, keepdims=True)
-    labels = shared / ops.where(total == 0, 1.0, total)
+    labels = over(shared, ops.sum(shared, axis=-1, keepdims=True))
     values = categorical_crossentropy.prepared(labels, scores, from_logits=True)
     return values if mask is None else ops.where(mask, values, ops.zeros_like(values))
 
