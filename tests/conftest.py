@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import gc
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -40,6 +41,13 @@ def pytest_collection_modifyitems(config, items):
     chosen = [x for x in items if (x.get_closest_marker("optimized") is None) == (part == "quick")]
     config.hook.pytest_deselected(items=list(set(items) - set(chosen)))
     items[:] = chosen
+
+
+def pytest_collection_finish(session):
+    """Ten thousand tests and their libraries are no garbage to look through again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def pytest_sessionfinish(session, exitstatus):

@@ -3,6 +3,7 @@
 import runpy
 from pathlib import Path
 
+import keras
 import pytest
 
 pytestmark = pytest.mark.slow
@@ -10,13 +11,19 @@ pytestmark = pytest.mark.slow
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+def _on(backend, *values):
+    """A row of `values`, which other backends leave to the night."""
+    elsewhere = keras.backend.backend() != backend
+    return pytest.param(*values, marks=[pytest.mark.nightly] if elsewhere else [])
+
+
 @pytest.mark.parametrize(
     ("name", "row"),
     [
-        ("imbalance", "balanced"),
-        ("ordinal", "CORN"),
-        ("segmentation", "Tversky"),
-        ("uncertainty", "the network"),
+        _on("jax", "imbalance", "balanced"),
+        _on("torch", "ordinal", "CORN"),
+        _on("tensorflow", "segmentation", "Tversky"),
+        _on("torch", "uncertainty", "the network"),
     ],
 )
 def test_example(name, row, tmp_path, capsys, monkeypatch):

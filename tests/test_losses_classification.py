@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from accuracy import MODES, RUNS
+from accuracy import RUNS
 from keras import ops
 
 from keras_actloss import activations, losses
@@ -89,7 +89,7 @@ def test_a_binary_focal_mistake_is_not_cut_off(y):
     assert value[0] == pytest.approx(60) and abs(gradient[0, 0]) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", RUNS)
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_what_a_label_leaves_far_behind_has_its_gradient(mode, forms):
     run = RUNS[mode]
@@ -244,7 +244,7 @@ MODERATE = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", RUNS)
 @pytest.mark.parametrize("name", OF_PROBABILITIES)
 @pytest.mark.parametrize("made", MADE)
 def test_attached_logits_are_those_of_what_made_the_probabilities(made, name, mode):
@@ -261,7 +261,7 @@ def test_attached_logits_are_those_of_what_made_the_probabilities(made, name, mo
                 np.testing.assert_allclose(ours, expected, rtol=2e-3, atol=1e-6)
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", RUNS)
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("name", ["sparse", "kl", "binary"])
 def test_attached_logits_of_a_confident_mistake(name, dtype, mode):

@@ -1,5 +1,6 @@
 """Lovasz losses beside a plain loop in float64 and recorded numbers, and what their bins cost."""
 
+import functools
 import itertools
 
 import keras
@@ -9,9 +10,12 @@ from keras import ops
 
 from keras_actloss import losses
 from keras_actloss.losses import lovasz
-from keras_actloss.testing.backend import array, compiled_value_and_gradient, value_and_gradient
+from keras_actloss.testing.backend import array, at_once, compiled, value_and_gradient
 
 pytestmark = pytest.mark.slow
+
+
+_both = functools.partial(value_and_gradient, through=at_once)
 
 
 def _extension(errors, positive):
@@ -158,14 +162,14 @@ def test_as_segmentation_models_pytorch():
     for rank, value, slope in ((4, 0.67163086, 0.37923610), (3, 0.66552013, 0.37223709)):
         x, y = (X, IDS) if rank == 4 else (X.reshape(1, -1, 3), IDS.reshape(1, -1))
         loss = losses.LovaszSoftmax(from_logits=True, encoding="ids", ignore_class=255)
-        got, gradient = value_and_gradient(lambda x, y=y, loss=loss: loss(y, x), x)
+        got, gradient = _both(lambda x, y=y, loss=loss: loss(y, x), x)
         assert float(got) == pytest.approx(value, rel=1e-6)
         assert np.abs(gradient).sum() == pytest.approx(slope, rel=1e-6)
     for flat, value, slope in ((False, 1.56439233, 0.86363643), (True, 1.55889130, 0.85)):
         x, y = X[..., 0], np.where(IDS == 255, 255, IDS > 0)
         x, y = (v.reshape(1, -1) if flat else v for v in (x, y))
         loss = losses.LovaszHinge(ignore_class=255)
-        got, gradient = value_and_gradient(lambda x, y=y, loss=loss: loss(y, x), x)
+        got, gradient = _both(lambda x, y=y, loss=loss: loss(y, x), x)
         assert float(got) == pytest.approx(value, rel=1e-6)
         assert np.abs(gradient).sum() == pytest.approx(slope, rel=1e-6)
 
@@ -226,7 +230,7 @@ def test_bins_weigh_and_sort_the_largest(per, monkeypatch):
     loss = losses.LovaszHinge(per=per, reduction="none")
 
     def run():
-        return value_and_gradient(lambda x: loss(y, x, weight), x)
+        return _both(lambda x: loss(y, x, weight), x)
 
     expected = run()
     monkeypatch.setattr(lovasz, "SORTED", 0)
@@ -276,7 +280,7 @@ def test_bins_beside_the_sort(negatives, bound):
             lambda e: 1 / lovasz.BINS,
         ),
     ):
-        value, gradient = compiled_value_and_gradient(call, x)
+        value, gradient = value_and_gradient(call, x, through=compiled)
         error = errors(np.float64(x))
         expected = [_extension(e, yes) for e, yes in zip(error, y, strict=True)]
         truth = slopes(np.float64(x), error) * np.stack([steps for _, steps in expected])
@@ -303,7 +307,7 @@ def test_nothing_left(limit, monkeypatch):
         ),
     ):
         for y_, x in ((y, np.full(shape, np.nan, "float32")), (y[:0], np.zeros((0, *shape[1:])))):
-            value, gradient = value_and_gradient(lambda x, y_=y_, loss=loss: loss(y_, x), x)
+            value, gradient = _both(lambda x, y_=y_, loss=loss: loss(y_, x), x)
             assert value == 0 and np.all(gradient == 0)
 
 

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_actloss import losses
 from keras_actloss.core.registry import CATALOGUE
-from keras_actloss.testing.backend import value_and_gradient
+from keras_actloss.testing.backend import at_once, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -110,12 +110,12 @@ def test_a_pixel_weighs_as_often_as_it_is_repeated(cls, per):
     settings = {name: value for name, value in settings.items() if name in cls._settings}
     loss = cls(reduction="none", **settings)
     spoilt = np.where(weight[..., None] == 0, np.nan, x)
-    value, slope = value_and_gradient(lambda x: loss(ids, x, weight), spoilt)
+    value, slope = value_and_gradient(lambda x: loss(ids, x, weight), spoilt, through=at_once)
     y_long, x_long = (
         np.stack([np.repeat(row, w, axis=0) for row, w in zip(v, weight, strict=True)])
         for v in (ids, x)
     )
-    expected, of_each = value_and_gradient(lambda x: loss(y_long, x), x_long)
+    expected, of_each = value_and_gradient(lambda x: loss(y_long, x), x_long, through=at_once)
     np.testing.assert_allclose(value, expected, rtol=1e-5)
     summed = np.zeros(weight.shape)
     places = np.stack([np.repeat(np.arange(6), w) for w in weight])
@@ -290,7 +290,7 @@ def test_boundary_grows_with_the_distance():
     np.testing.assert_allclose(values, [1 / 9, 5 / 9], rtol=1e-6)
 
 
-@pytest.mark.parametrize("axis", [1, 2, 3, -1, -2, -3])
+@pytest.mark.parametrize("axis", [1, 3, -2])
 def test_any_axis_holds_the_classes(axis):
     rng = np.random.default_rng(0)
     ids, x = rng.integers(0, 3, (2, 4, 5)), rng.normal(size=(2, 4, 5, 3)).astype("float32")

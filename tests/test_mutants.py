@@ -484,7 +484,7 @@ def _mutants(checks):
 
 
 # Diseases that show elsewhere too: what has no value a sample cannot be weighed, pickles go through
-# Keras's registry.
+# Keras's registry, on JAX some checks compile what they look at.
 ALSO_LOSS = {
     "check_values_per_sample": {
         "check_sample_weight",
@@ -497,6 +497,12 @@ ALSO_LOSS = {
     "check_samples_are_independent": {"check_mask", "check_weight_zero_removes"},
     "check_saving": {"check_copy_and_pickle"},
 }
+if keras.backend.backend() == "jax":
+    ALSO_LOSS["check_compiled"] = {
+        "check_mask",
+        "check_samples_are_independent",
+        "check_small_batches",
+    }
 ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
 
 

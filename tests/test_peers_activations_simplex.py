@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import torch
-from accuracy import MODES
+from accuracy import RUNS
 from keras import ops
 
 from keras_actloss import activations, layers
@@ -145,7 +145,7 @@ def _adversaries(size):
     return np.float32([np.zeros(size), *powers, *curves, *logs, *random])
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", RUNS)
 @pytest.mark.parametrize("size", [2, 5, 64, 1000, 32000])
 def test_sparsemax_of_adversarial_rows(size, mode):
     x = _adversaries(size)

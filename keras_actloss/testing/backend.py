@@ -18,18 +18,20 @@ def _numpy(x) -> Any:
     return ops.convert_to_numpy(x)
 
 
-def value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
+def value_and_gradient(function, x, upstream=None, through=None) -> tuple[Any, Any]:
     """`function(x)` and the gradient of `sum(upstream * function(x))`, as NumPy arrays.
 
     Args:
         function: From one tensor to one tensor.
         x: Tensor or array.
         upstream: What the result is multiplied with before the sum. Defaults to `None`, all 1.
+        through: `compiled` or `at_once`, for what is computed to go through it. Defaults to `None`,
+            one op after the other.
 
     Returns:
         `(value, gradient)`; the gradient is `None` where the backend finds no path to `x`.
     """
-    x = ops.convert_to_tensor(x)
+    x, through = ops.convert_to_tensor(x), through or (lambda function: function)
 
     def total(value):
         return ops.sum(value if upstream is None else value * ops.cast(upstream, value.dtype))
@@ -42,17 +44,21 @@ def value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
             value = function(x)
             return total(value), value
 
-        gradient, value = jax.grad(with_value, has_aux=True)(x)
+        gradient, value = through(jax.grad(with_value, has_aux=True))(x)
     elif name == "tensorflow":
         tf = importlib.import_module("tensorflow")
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-            summed = total(value)
-        gradient = tape.gradient(summed, x)
+
+        def both(x):
+            with tf.GradientTape() as tape:
+                tape.watch(x)
+                value = function(x)
+                summed = total(value)
+            return tape.gradient(summed, x), value
+
+        gradient, value = through(both)(x)
     elif name == "torch":
         x = x.detach().clone().requires_grad_()
-        value = function(x)
+        value = through(function)(x)
         summed = total(value)
         if summed.requires_grad:
             summed.backward()
@@ -84,29 +90,9 @@ def compiled(function):
     return module.compile(function, fullgraph=True, backend="eager", dynamic=False)
 
 
-def compiled_value_and_gradient(function, x, upstream=None) -> tuple[Any, Any]:
-    """`value_and_gradient` with value and gradient in one compiled program."""
-    name = keras.backend.backend()
-    if name == "torch":
-        return value_and_gradient(compiled(function), x, upstream)
-    module = importlib.import_module(name)
-    weights = 1.0 if upstream is None else upstream
-
-    def both(x):
-        if name == "jax":
-            gradient, value = module.grad(
-                lambda x: (lambda v: (ops.sum(v * ops.cast(weights, v.dtype)), v))(function(x)),
-                has_aux=True,
-            )(x)
-            return value, gradient
-        with module.GradientTape() as tape:
-            tape.watch(x)
-            value = function(x)
-            total = ops.sum(value * ops.cast(weights, value.dtype))
-        return value, tape.gradient(total, x)
-
-    value, gradient = compiled(both)(ops.convert_to_tensor(x))
-    return _numpy(value), _numpy(gradient)
+def at_once(function):
+    """`function` as one program on JAX, where each op alone is compiled anew for a new size."""
+    return compiled(function) if keras.backend.backend() == "jax" else function
 
 
 def array(x) -> Any:

@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.tensors import IDS, SEQUENCES
-from keras_actloss.testing.backend import array, compiled, value_and_gradient
+from keras_actloss.testing.backend import array, at_once, compiled, value_and_gradient
 from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
 from keras_actloss.testing.report import NotApplicable, ensure
 
@@ -25,9 +25,31 @@ def _values(loss, y_true, y_pred):
     return array(rebuilt(loss, reduction="none")(y_true, y_pred))
 
 
-def _loss_and_gradient(loss, y_true, y_pred, sample_weight=None):
-    value, gradient = value_and_gradient(lambda p: loss(y_true, p, sample_weight), y_pred)
+def _program(loss):
+    """The loss of arrays of a size that no other check has."""
+    run = at_once(lambda t, p: loss(t, p))
+    return lambda y_true, y_pred: array(run(*map(ops.convert_to_tensor, (y_true, y_pred))))
+
+
+def _loss_and_gradient(loss, y_true, y_pred, sample_weight=None, through=None):
+    value, gradient = value_and_gradient(
+        lambda p: loss(y_true, p, sample_weight), y_pred, through=through
+    )
     return value, np.zeros_like(y_pred) if gradient is None else gradient
+
+
+def _couples(loss):
+    return getattr(loss, "couples_samples", False)
+
+
+def _alone(loss, y_true, y_pred, kept):
+    """The values of some samples where there are no others, and the gradient of their sum."""
+    each = rebuilt(loss, reduction="none")
+    if _couples(loss):
+        return _loss_and_gradient(each, y_true[kept], y_pred[kept], through=at_once)
+    # Of all, since JAX compiles every op anew for another size.
+    values, gradient = _loss_and_gradient(each, y_true, y_pred)
+    return values[kept], gradient[kept]
 
 
 def check_values_per_sample(loss, y_true, y_pred):
@@ -42,9 +64,10 @@ def check_values_per_sample(loss, y_true, y_pred):
 
 def check_samples_are_independent(loss, y_true, y_pred):
     """A sample's value does not depend on its neighbors, unless the class says it couples them."""
-    if getattr(loss, "couples_samples", False):
+    if _couples(loss):
         raise NotApplicable("the class says that it couples samples")
-    alone = [_values(loss, y_true[i : i + 1], y_pred[i : i + 1])[0] for i in range(len(y_pred))]
+    values = _program(rebuilt(loss, reduction="none"))
+    alone = [values(y_true[i : i + 1], y_pred[i : i + 1])[0] for i in range(len(y_pred))]
     _close(_values(loss, y_true, y_pred), alone, "values in the batch and of each sample alone")
 
 
@@ -153,13 +176,13 @@ def check_weight_zero_removes(loss, y_true, y_pred):
     weights = np.ones(len(y_pred), "float32")
     weights[0] = 0
     total = rebuilt(loss, reduction="sum")
-    expected = _loss_and_gradient(total, y_true[1:], y_pred[1:])
+    values, slope = _alone(loss, y_true, y_pred, weights > 0)
     for poison in (np.nan, np.inf):
         spoilt = y_pred.copy()
         spoilt[0] = poison
         value, gradient = _loss_and_gradient(total, y_true, spoilt, weights)
-        _close(value, expected[0], f"sum of the others beside a sample of {poison} with weight 0")
-        _close(gradient, [np.zeros_like(y_pred[0]), *expected[1]], "its gradient")
+        _close(value, values.sum(), f"sum of the others beside a sample of {poison} with weight 0")
+        _close(gradient, [np.zeros_like(y_pred[0]), *slope], "its gradient")
 
 
 def check_nothing_left(loss, y_true, y_pred):
@@ -179,12 +202,11 @@ def _masked(y_pred, mask):
 
 
 def check_mask(loss, y_true, y_pred):
-    """A Keras mask over samples leaves the mean of the others."""
-    mask = np.ones(len(y_pred), bool)
-    mask[0] = False
-    expected = array(loss(y_true[1:], y_pred[1:]))
+    """A Keras mask over samples leaves the mean of those it keeps."""
+    mask = (np.arange(len(y_pred)) == 0) != _couples(loss)
+    expected = _program(loss)(y_true[mask], y_pred[mask])
     got = array(loss(y_true, _masked(y_pred, mask)))
-    _close(got, expected, "loss with a sample masked, beside that of the others alone")
+    _close(got, expected, "loss with samples masked, beside that of the others alone")
 
 
 def check_mask_of_reduced_axis(loss, y_true, y_pred):
@@ -205,15 +227,15 @@ def check_ignore_class(loss, y_true, y_pred):
     if not takes(loss, "ignore_class"):
         raise NotApplicable("the class has no ignore_class")
     ignored = 0 if loss.labels == "onehot" else -1
-    partial = rebuilt(loss, ignore_class=ignored)
-    y_true = y_true.copy()
+    partial = rebuilt(loss, ignore_class=ignored, reduction="mean")
+    complete, y_true = y_true, y_true.copy()
     y_true[:2] = np.eye(2, y_true.shape[-1])[:1] if loss.labels == "onehot" else -1
     kept = np.argmax(y_true, -1) != 0 if loss.labels == "onehot" else np.arange(len(y_true)) > 1
     if kept.ndim > 1 or not np.any(kept):
         raise NotApplicable("needs a class axis last and labels of two classes")
-    expected = array(rebuilt(loss, ignore_class=None)(y_true[kept], y_pred[kept]))
+    expected, _ = _alone(rebuilt(loss, ignore_class=None), complete, y_pred, kept)
     value, gradient = _loss_and_gradient(partial, y_true, y_pred)
-    _close(value, expected, "mean over the labels that are not ignored")
+    _close(value, expected.mean(), "mean over the labels that are not ignored")
     _close(gradient[:2], np.zeros_like(y_pred[:2]), "gradient of ignored samples")
     none = _loss_and_gradient(partial, np.repeat(y_true[:1], len(y_true), 0), y_pred)
     _close(none[0], 0, "loss with every label ignored")
@@ -230,7 +252,8 @@ def check_integer_labels(loss, y_true, y_pred):
     y_pred = np.expand_dims(classes / classes.sum(), before if axis == -1 else [0, 2])
     ids = np.full(np.delete(y_pred.shape, axis), 257, "int32")
     half, single = (rebuilt(loss, dtype=d) for d in ("bfloat16", "float32"))
-    _close(array(half(ids, y_pred)), array(single(ids, y_pred)), "loss of class id 257", rtol=0.01)
+    got, expected = (_program(x)(ids, y_pred) for x in (half, single))
+    _close(got, expected, "loss of class id 257", rtol=0.01)
 
 
 def check_shape_mismatch(loss, y_true, y_pred):
@@ -280,12 +303,12 @@ def check_result_dtype(loss, y_true, y_pred):
 
 def check_small_batches(loss, y_true, y_pred):
     """An empty batch costs 0, and a single sample its own value."""
-    empty = array(loss(y_true[:0], y_pred[:0]))
+    empty = _program(loss)(y_true[:0], y_pred[:0])
     ensure(np.shape(empty) == (), f"the loss of an empty batch has shape {np.shape(empty)}")
     _close(empty, 0, "loss of an empty batch")
     one = y_true[:1], y_pred[:1]
-    value = _values(loss, *one).mean()
-    _close(array(rebuilt(loss, reduction="mean")(*one)), value, "one sample")
+    value = _program(rebuilt(loss, reduction="none"))(*one).mean()
+    _close(_program(rebuilt(loss, reduction="mean"))(*one), value, "one sample")
 
 
 def check_compiled(loss, y_true, y_pred):
@@ -315,8 +338,7 @@ def check_formula(loss, y_true, y_pred):
     truth = oracle.evaluate(formula, y_pred=y_pred, **arguments)
     off = oracle.errors(value, truth, "float32").max(initial=0)
     ensure(off <= 8, f"the value is {off:.3g} units in the last place off the formula")
-    coupled = getattr(loss, "couples_samples", False)
-    truth = oracle.derivative(formula, "y_pred", y_pred, None, coupled, **arguments)
+    truth = oracle.derivative(formula, "y_pred", y_pred, None, _couples(loss), **arguments)
     # One unit of error in a prediction is forgiven where the exact gradient crosses zero.
     scale = np.spacing(np.float32(1)) * np.abs(gradient).max(initial=0)
     miss = np.abs(gradient - truth)
