@@ -16,7 +16,10 @@ pytestmark = pytest.mark.slow
 # What hangs on the settings, and is checked with each of them. All else is the work of the bases,
 # or held to the formula: of each class and kind of labels one object is checked, others at night.
 OF_SETTINGS = {
-    *("check_config_round_trip", "check_finite", "check_formula", "check_ignore_class"),
+    "check_config_round_trip",
+    "check_finite",
+    "check_formula",
+    "check_ignore_class",
     "check_layer_equals_function",
 }
 WITHOUT_FORMULA = {"check_differentiable", "check_gradient"}
