@@ -9,6 +9,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import testing
+from keras_actloss.core.tensors import fit, mean
 from keras_actloss.layers import ActivationLayer, LearnedActivation
 from keras_actloss.losses import Loss
 from keras_actloss.testing.backend import compiles
@@ -155,6 +156,16 @@ class MaskOfReducedAxis(HealthyLoss):
 
 
 @registered
+class WeightOfReducedAxis(HealthyLoss):
+    """Takes the mean of what entries weigh."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        if sample_weight is not None and np.ndim(sample_weight) > 1:
+            sample_weight = np.mean(sample_weight, axis=-1)
+        return super().__call__(y_true, y_pred, sample_weight)
+
+
+@registered
 class IgnoreClass(Loss):
     """Counts ignored labels among those it divides by."""
 
@@ -286,6 +297,37 @@ class NoHiddenWeights(HealthyLoss):
 
 
 _VARIABLE = keras.Variable(1.0)
+
+
+@registered
+class HealthyCoupling(HealthyLoss):
+    """The errors beside their mean over the batch.
+
+    No formula.
+    """
+
+    couples_samples = True
+
+    def call(self, y_true, y_pred, mask=None):
+        error = y_pred - y_true
+        kept = ops.ones_like(error) if mask is None else ops.cast(fit(mask, error.shape), "float32")
+        beside = error - ops.sum(kept * error, axis=0) / ops.maximum(ops.sum(kept, axis=0), 1)
+        return self.scale * mean(ops.square(beside), mask)
+
+
+@registered
+class Coupling(HealthyCoupling):
+    """Leaves those of weight 0 in the mean."""
+
+    def call(self, y_true, y_pred):
+        return super().call(y_true, y_pred)
+
+
+@registered
+class HiddenCoupling(HealthyCoupling):
+    """Does not say that it couples samples."""
+
+    couples_samples = False
 
 
 def curve(x, scale=3.0):
@@ -539,8 +581,21 @@ def test_a_wrong_formula_is_told_by_its_numbers(report):
     assert "units in the last place off the formula" in failure.message
 
 
+@pytest.mark.parametrize(
+    ("mutant", "checks"),
+    [
+        (Coupling, {"check_mask", "check_weight_zero_removes"}),
+        (HiddenCoupling, {"check_samples_are_independent", "check_weight_zero_removes"}),
+    ],
+)
+def test_broken_losses_of_a_batch(mutant, checks):
+    report = testing.check_loss(mutant(), raise_on_failure=False)
+    assert _failed(report) == checks, str(report)
+
+
 def test_the_healthy_ones_pass():
     assert not testing.check_loss(HealthyLoss(scale=2.0)).failed
+    assert not testing.check_loss(HealthyCoupling(scale=2.0)).failed
     assert not testing.check_activation(HealthyActivation(scale=2.0)).failed
 
 

@@ -222,6 +222,23 @@ def check_mask_of_reduced_axis(loss, y_true, y_pred):
     _close(after, before, "loss after a masked entry changed")
 
 
+def check_weight_of_reduced_axis(loss, y_true, y_pred):
+    """A `sample_weight` over an axis that the loss reduces is honored or refused, never ignored."""
+    shape, axis = list(y_pred.shape), getattr(loss, "axis", -1)
+    if y_pred.ndim > 2 and loss.labels in (*IDS, *SEQUENCES, "onehot"):
+        del shape[axis]  # Classes that compete weigh alike.
+    weight = np.ones(shape[:2], "float32")
+    weight[:, -1] = 0
+    changed = np.moveaxis(y_pred.copy(), axis, -1)
+    changed[:, -1] = changed[:, -1] * 0.5 + 0.1
+    changed = np.moveaxis(changed, -1, axis)
+    try:
+        before, after = (array(loss(y_true, p, weight)) for p in (y_pred, changed))
+    except ValueError:
+        return
+    _close(after, before, "loss after an entry of weight 0 changed")
+
+
 def check_ignore_class(loss, y_true, y_pred):
     """Ignored labels count neither in the sum nor in the number it is divided by."""
     if not takes(loss, "ignore_class"):
@@ -358,6 +375,7 @@ LOSS_CHECKS = (
     check_nothing_left,
     check_mask,
     check_mask_of_reduced_axis,
+    check_weight_of_reduced_axis,
     check_ignore_class,
     check_integer_labels,
     check_shape_mismatch,
