@@ -27,8 +27,9 @@ MASK = {"from_logits": True, "encoding": "multilabel", "absent": "count"}
 
 
 def _images(scale, classes=4):
-    rng = np.random.default_rng(0)
-    return lambda dtype: representable(scale * rng.normal(size=(12, 6, classes)), dtype)
+    return lambda dtype: representable(
+        scale * np.random.default_rng(0).normal(size=(12, 6, classes)), dtype
+    )
 
 
 def _probabilities(dtype):
