@@ -1,5 +1,6 @@
 """Each fix for a defect of Keras is still needed: a failure here says which can go."""
 
+import importlib.metadata
 import os
 import subprocess
 import sys
@@ -12,6 +13,11 @@ from keras import ops
 from keras_actloss.core import keras_fixes, tensors
 
 BACKEND = keras.backend.backend()
+OLDEST = next(
+    wanted.removeprefix("keras>=")
+    for wanted in importlib.metadata.requires("keras-actloss")
+    if wanted.startswith("keras>=")
+)
 
 LOGITS = """
 import jax, keras, numpy as np
@@ -89,6 +95,22 @@ def test_keras_takes_means_of_float64_through_float32():
     values = ops.convert_to_tensor(np.array([0.1]), dtype="float64")
     assert float(ops.mean(values)) != 0.1
     assert float(tensors.mean(values)) == 0.1
+
+
+@pytest.mark.skipif(not keras.version().startswith(OLDEST), reason="corrected in later releases")
+def test_the_oldest_keras_takes_one_axis():
+    refuses = {"torch": ops.any, "tensorflow": ops.flip}
+    if BACKEND not in refuses:
+        pytest.skip("takes several")
+    with pytest.raises(Exception):  # noqa: B017 - the backends raise what they like
+        refuses[BACKEND](ops.ones((2, 2, 2), dtype="bool"), axis=(0, 2))
+
+
+def test_one_axis_after_the_other():
+    x = np.arange(8).reshape(2, 2, 2)
+    assert ops.convert_to_numpy(keras_fixes.over_axes(ops.any, x > 6, (0, 2))).tolist() == [0, 1]
+    flipped = keras_fixes.over_axes(ops.flip, x, (0, 2))
+    np.testing.assert_array_equal(flipped, np.flip(x, (0, 2)))
 
 
 def test_keras_forgets_the_dtype_of_losses():

@@ -3,6 +3,7 @@
 The tests in `tests/test_keras_fixes.py` fail when a fix is no longer needed.
 """
 
+import functools
 import weakref
 from typing import Any
 
@@ -61,6 +62,14 @@ def amax(x, axis, keepdims=False):
     if keras.backend.backend() == "tensorflow":
         return ops.max(x, axis=axis, keepdims=keepdims, initial=-np.inf)
     return ops.amax(x, axis=axis, keepdims=keepdims)
+
+
+def over_axes(op, x, axes):
+    """`op(x, axis)` of one axis after the other, counted from 0, the last one first.
+
+    Of several at once Keras 3.12 refuses `any` on torch and `flip` on TensorFlow.
+    """
+    return functools.reduce(op, sorted(axes, reverse=True), x)
 
 
 def scan(step, start, xs, reverse=False):

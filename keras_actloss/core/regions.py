@@ -16,7 +16,7 @@ from keras_actloss.core.checks import (
     one_of,
 )
 from keras_actloss.core.crossentropy import along, is_label
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, over_axes
 from keras_actloss.core.numerics import exp_near, over, runs_torch, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
@@ -328,7 +328,5 @@ def for_samples(values, y_pred, mask):
     values = ops.broadcast_to(values, ops.shape(y_pred)[:1])
     if mask is None:
         return values
-    axes = tuple(range(1, len(mask.shape)))
-    kept = ops.cast(mask, "bool")
-    kept = ops.any(kept, axis=axes) if axes else kept
+    kept = over_axes(ops.any, ops.cast(mask, "bool"), range(1, len(mask.shape)))
     return ops.where(kept, values, ops.zeros_like(values))

@@ -1,6 +1,5 @@
 """Losses of sequences: a label a step, labels without an alignment, tags that form a chain."""
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any, Unpack
@@ -11,7 +10,7 @@ from keras import ops
 from keras_actloss.core.checks import class_id, flag
 from keras_actloss.core.crossentropy import OPTIONS, of_sparse
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, scan
+from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, over_axes, scan
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import (
     LOG_ZERO,
@@ -166,8 +165,7 @@ def _either(x, y, z):
 
 
 def _backwards(x, *axes):
-    # One by one, since Keras 3.12 flips no more at once on TensorFlow.
-    return functools.reduce(ops.flip, axes, x)
+    return over_axes(ops.flip, x, axes)
 
 
 def _reversed(x, *axes):
@@ -441,7 +439,7 @@ def _chain_parts(tags, keep, x):
     place = ops.expand_dims(before * size + tags, -1)
     flat = ops.reshape(x, (*ops.shape(x)[:2], size * size))
     true = ops.where(keep, ops.take_along_axis(flat, place, -1), 0.0)
-    barred = ops.any(true < LOG_ZERO / 2, axis=(0, 2))
+    barred = over_axes(ops.any, true < LOG_ZERO / 2, (0, 2))
     true = ops.where(true < LOG_ZERO / 2, 0.0, true)
     x = x - ops.expand_dims(true, -1)
 
