@@ -166,6 +166,28 @@ def local_cases(parts, fractions, couples=True):
             yield Case(loss, expected, y_true, y_pred, np.ones(ROWS, bool))
 
 
+def pixel_cases():
+    """Losses of the whole batch, with a weight for each pixel."""
+    from keras import ops
+
+    from keras_actloss import losses
+
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(0, 4, (ROWS, 3)).astype("int32")
+    y_pred = rng.normal(size=(ROWS, 3, 4)).astype("float32")
+
+    def of_pixels(loss):
+        def value(y_true, y_pred, weight):
+            rising = np.arange(1, y_pred.shape[1] + 1, dtype="float32")
+            return loss(y_true, y_pred, ops.expand_dims(weight, 1) * rising)
+
+        return value
+
+    for cls in (losses.Dice, losses.MatthewsCorrelation, losses.LovaszSoftmax):
+        loss = cls(from_logits=True, encoding="ids", per="batch")
+        yield Case(of_pixels(losses.AcrossReplicas(loss)), of_pixels(loss), y_true, y_pred, KEEP)
+
+
 def build_model(cases):
     """From predictions to predictions, each with a mask and with a weight for each entry."""
     import keras
@@ -334,7 +356,11 @@ def _tensorflow(strategy):
     import tensorflow as tf
 
     fractions = np.diff(UNEVEN) / ROWS
-    cases = [*whole_cases(wrap=lambda couples: couples), *local_cases(UNEVEN, fractions)]
+    cases = [
+        *whole_cases(wrap=lambda couples: couples),
+        *pixel_cases(),
+        *local_cases(UNEVEN, fractions),
+    ]
     found = _stepped(cases, strategy, distributed=True)
     return found, _stepped(cases, tf.distribute.get_strategy(), distributed=False)
 
@@ -402,7 +428,7 @@ def data_parallel(index, addresses, path):
         gradients = [w.value.grad.numpy() for w in model.weights]
         return slopes(kind, cases, gradients, found.detach())
 
-    cases = list(whole_cases(wrap=lambda couples: True))
+    cases = [*whole_cases(wrap=lambda couples: True), *pixel_cases()]
     found, expected = stepped("step", cases, UNEVEN), stepped("step", cases)
     # What asks nobody: with even parts and nothing ignored, the mean of means is right.
     for couples in (False, True):
