@@ -162,6 +162,8 @@ class Rewriter:
                 for name, value in node.items()
             }
         if isinstance(node, list):
+            if len(node) == 1 and isinstance(node[0], list):
+                node = node[0]  # An HDF5 file has a list of metrics for its one output.
             if rule == self._loss or all(isinstance(item, list) for item in node):
                 names = list(outputs) if len(outputs) == len(node) else map(str, range(len(node)))
                 named = self._by_output(dict(zip(names, node, strict=True)), rule, where, outputs)
