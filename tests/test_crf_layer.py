@@ -170,5 +170,6 @@ def test_training_on_sequences_of_another_length():
     model = keras.Sequential([layers.CRF()])
     model.compile("sgd", losses.LinearChainCRF())
     for steps in (2, 3):
+        model.reset_metrics()  # Keras 3.12 tells the mean of all batches.
         value = model.train_on_batch(np.zeros((1, steps, 2)), np.zeros((1, steps), "int32"))
         assert float(value) == pytest.approx(steps * np.log(2), rel=0.1)
