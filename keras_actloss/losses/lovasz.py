@@ -53,7 +53,7 @@ def _steps(yes, no):
     return of_yes, ops.where(before == 0, over(1.0, no), of_no)
 
 
-def _by_order(errors, order, positive, weight, place):
+def _by_order(errors, order, positive, weight):
     """The sum of the errors times their steps, by sorting: exact."""
     ranks = ops.argsort(-order, axis=-1)
     errors, positive, weight = (
@@ -118,7 +118,9 @@ def _extension(errors, positive, weight, place=lambda errors: errors):
         weight = ops.ones_like(positive)
     else:
         errors = errors * weight
-    return (_by_order if small else _by_bins)(errors, order, positive, weight, place)
+    if small:
+        return _by_order(errors, order, positive, weight)
+    return _by_bins(errors, order, positive, weight, place)
 
 
 def _rows(x, kept_axes):

@@ -100,12 +100,17 @@ def _pinball(config, width):
     )
 
 
-def _margin(name):
-    return lambda config, width: Found(name, {"margin": config.get("margin", 1.0)})
-
-
 def _plain(name, **settings):
     return lambda config, width: Found(name, settings)
+
+
+def _of_file(name, **defaults):
+    """Settings of the same name here; TFA's defaults, where the file has none."""
+
+    def rule(config, width):
+        return Found(name, {key: config.get(key, value) for key, value in defaults.items()})
+
+    return rule
 
 
 _DISTANCES = {"L2": "euclidean", "squared-L2": "squared_euclidean", "angular": "cosine"}
@@ -119,17 +124,17 @@ def _triplet(name, note="", **defaults):
                 f"{name} has no distances by a function of yours, {metric}; compile with a loss of "
                 "your own"
             )
-        settings = {key: config.get(key, default) for key, default in defaults.items()}
-        return Found(name, settings | {"distance": _DISTANCES[metric]}, note)
+        found = _of_file(name, **defaults)(config, width)
+        return Found(name, found.settings | {"distance": _DISTANCES[metric]}, note)
 
     return rule
 
 
 # Config and size of the last axis of the predictions, None if unknown -> what it is here.
 LOSSES = {
-    "ContrastiveLoss": _margin("Contrastive"),
+    "ContrastiveLoss": _of_file("Contrastive", margin=1.0),
     "GIoULoss": _giou,
-    "LiftedStructLoss": _margin("LiftedStructure"),
+    "LiftedStructLoss": _of_file("LiftedStructure", margin=1.0),
     "NpairsLoss": _plain("NPairs", from_products=True),
     "NpairsMultilabelLoss": _plain("NPairsMultilabel", from_products=True),
     "PinballLoss": _pinball,
