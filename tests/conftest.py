@@ -11,8 +11,10 @@ from hypothesis import settings
 
 from keras_actloss.testing import NotApplicable
 
-settings.register_profile("suite", deadline=None, derandomize=True, max_examples=25)
-# For `make nightly`: twenty times as many, and others each time.
+# JAX compiles each op anew for each shape.
+few = 10 if keras.backend.backend() == "jax" else 25
+settings.register_profile("suite", deadline=None, derandomize=True, max_examples=few)
+# For `make nightly`: many times as many, and others each time.
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=500)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "suite"))
 

@@ -151,7 +151,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=20 * settings.default.max_examples)
+@settings(max_examples=max(500, 20 * settings.default.max_examples))
 @given(st.data())
 def test_any_config_is_read_or_refused(data):
     """Read, what is read says the same of itself again; refused, the error names the setting."""
