@@ -10,7 +10,15 @@ from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import LOG_ZERO, direction, over, reciprocal, scale, with_gradient
+from keras_actloss.core.numerics import (
+    LOG_ZERO,
+    direction,
+    over,
+    reciprocal,
+    rectified,
+    scale,
+    with_gradient,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
@@ -55,7 +63,7 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     Reference:
         [Hadsell et al., 2006](https://doi.org/10.1109/CVPR.2006.100)
     """
-    values = ops.where(y_true > 0, y_pred, ops.relu(margin - y_pred))
+    values = ops.where(y_true > 0, y_pred, rectified(margin - y_pred))
     return mean(ops.square(values), mask)
 
 

@@ -10,6 +10,7 @@ from keras_actloss.core.crossentropy import OPTIONS, logistic, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.numerics import rectified
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import known_values, mean
@@ -22,7 +23,7 @@ def _side(y_true, y_pred):
 
 def _margin(y_true, y_pred):
     """How far a score falls short of 1 on its own side."""
-    return ops.relu(1 - _side(y_true, y_pred))
+    return rectified(1 - _side(y_true, y_pred))
 
 
 def _label(y_true, axis):
@@ -427,7 +428,7 @@ def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Reference:
         [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
     """
-    return mean(ops.relu(-_side(y_true, y_pred)), mask)
+    return mean(rectified(-_side(y_true, y_pred)), mask)
 
 
 @register("losses")

@@ -7,7 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import finite
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import unit, with_gradient
+from keras_actloss.core.numerics import rectified, unit, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 
@@ -48,7 +48,7 @@ def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> A
     Reference:
         [PyTorch's documentation](https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html)
     """
-    return mean(ops.where(y_true > 0, y_pred, ops.relu(margin - y_pred)), mask)
+    return mean(ops.where(y_true > 0, y_pred, rectified(margin - y_pred)), mask)
 
 
 @register("losses")
@@ -182,7 +182,7 @@ def margin_ranking(y_true: Any, y_pred: Any, margin=0.0) -> Any:
             f"{tuple(y_pred.shape)}; join them with keras.ops.concatenate([first, second], axis=-1)"
         )
     lead = y_pred[..., 0] - y_pred[..., 1]
-    return ops.relu(margin - ops.where(y_true == 0, -1.0, y_true) * lead)
+    return rectified(margin - ops.where(y_true == 0, -1.0, y_true) * lead)
 
 
 @register("losses")
