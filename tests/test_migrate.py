@@ -17,6 +17,8 @@ from keras_actloss import layers, losses, migrate
 from keras_actloss.migrate import names
 from keras_actloss.migrate.__main__ import main
 
+pytestmark = pytest.mark.slow
+
 MODELS = Path(__file__).parent / "tfa_models"
 # What is read of a file does not depend on the backend, which only computes.
 FORMATS = ["h5", "keras"] if keras.backend.backend() == "tensorflow" else ["keras"]

@@ -9,6 +9,8 @@ import pytest
 
 from keras_actloss import layers, losses
 
+pytestmark = pytest.mark.slow
+
 TABLE = json.loads(peer_names.VALUES.read_text())
 SAME = [(peer, row) for peer, rows in peer_names.ROWS.items() for row in rows if row.ours]
 
