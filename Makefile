@@ -46,8 +46,8 @@ $(PARTS): test-%: $(VENV)/test.stamp
 		then echo " $* passed" >>$(RESULTS); \
 		else echo " $* FAILED" >>$(RESULTS); exit 1; fi
 
-quick: $(VENV)/test.stamp ## run the fast tests on JAX only (about a minute)
-	@KERAS_BACKEND=jax $(RUN) -m pytest --xla=quick -m "not slow and not nightly" $(ARGS)
+quick: $(VENV)/test.stamp ## run the fast tests on PyTorch only (under a minute)
+	@KERAS_BACKEND=torch $(RUN) -m pytest --xla=quick -m "not slow and not nightly" $(ARGS)
 
 check: $(VENV)/check.stamp ## check format, lint and types
 	@$(VENV)/bin/ruff format --check
