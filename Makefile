@@ -71,7 +71,7 @@ pictures: $(VENV)/test.stamp ## draw the pictures of the README
 exports: $(VENV)/test.stamp ## export every activation to every format (ten minutes)
 	@$(RUN) tests/exports.py $(ARGS)
 
-nightly: ## run what takes too long for each change, random inputs twenty times as many
+nightly: ## run what takes too long for each change, random inputs many times as many
 	@HYPOTHESIS_PROFILE=nightly $(MAKE) --no-print-directory test \
 		ARGS="-m 'hypothesis or nightly' $(ARGS)"
 
