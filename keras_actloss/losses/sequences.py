@@ -164,13 +164,9 @@ def _either(x, y, z):
     return top, top_rest + ops.log1p(low + middle)
 
 
-def _backwards(x, *axes):
-    return over_axes(ops.flip, x, axes)
-
-
 def _reversed(x, *axes):
     """`x`, and behind it along the batch of axis -2 the same backwards."""
-    return ops.concatenate([x, _backwards(x, *axes)], axis=-2)
+    return ops.concatenate([x, over_axes(ops.flip, x, axes)], axis=-2)
 
 
 def _alignments(blank) -> Callable[..., Any]:
@@ -242,7 +238,7 @@ def _alignments(blank) -> Callable[..., Any]:
 
         nothing = ops.full_like(weights[-1, :batch, 0], LOG_ZERO)
         total = sum(_either(weight_of(last), weight_of(last - 1), (nothing, 0 * nothing)))
-        back, small_back = (_backwards(v[:, batch:], 0, 2) for v in (weights, small))
+        back, small_back = (over_axes(ops.flip, v[:, batch:], (0, 2)) for v in (weights, small))
         through, lost = difference(weights[:, :batch], -back)
         through, lost_too = difference(through, emitted)
         through = through - amax(through, axis=-1, keepdims=True)
