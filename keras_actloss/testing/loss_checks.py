@@ -209,17 +209,23 @@ def check_mask(loss, y_true, y_pred):
     _close(got, expected, "loss with samples masked, beside that of the others alone")
 
 
+def _honored_or_refused(loss_of, y_pred, changed, what):
+    """Predictions that do not count may change, unless they are refused."""
+    try:
+        before, after = (array(loss_of(p)) for p in (y_pred, changed))
+    except ValueError:
+        return
+    _close(after, before, what)
+
+
 def check_mask_of_reduced_axis(loss, y_true, y_pred):
     """A mask over an axis that the loss reduces is honored or refused, never ignored."""
     mask = np.ones(y_pred.shape, bool)
     mask[..., -1] = False
     changed = y_pred.copy()
     changed[..., -1] = changed[..., -1] * 0.5 + 0.1
-    try:
-        before, after = (array(loss(y_true, _masked(p, mask))) for p in (y_pred, changed))
-    except ValueError:
-        return
-    _close(after, before, "loss after a masked entry changed")
+    what = "loss after a masked entry changed"
+    _honored_or_refused(lambda p: loss(y_true, _masked(p, mask)), y_pred, changed, what)
 
 
 def check_weight_of_reduced_axis(loss, y_true, y_pred):
@@ -232,11 +238,8 @@ def check_weight_of_reduced_axis(loss, y_true, y_pred):
     changed = np.moveaxis(y_pred.copy(), axis, -1)
     changed[:, -1] = changed[:, -1] * 0.5 + 0.1
     changed = np.moveaxis(changed, -1, axis)
-    try:
-        before, after = (array(loss(y_true, p, weight)) for p in (y_pred, changed))
-    except ValueError:
-        return
-    _close(after, before, "loss after an entry of weight 0 changed")
+    what = "loss after an entry of weight 0 changed"
+    _honored_or_refused(lambda p: loss(y_true, p, weight), y_pred, changed, what)
 
 
 def check_ignore_class(loss, y_true, y_pred):
