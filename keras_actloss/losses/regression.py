@@ -24,17 +24,22 @@ _log_ratio = with_gradient(
 )
 
 
-def _log1p_quotient(y, p):
+def _log1p_distance(y, p):
     inside = ops.maximum(p, _EDGE - 1)
-    below = ops.log(ops.relu(_EDGE - 1 - p) + _EDGE) - math.log(_EDGE)
-    below = ops.where(p < _EDGE - 1, below, ops.zeros_like(p))
-    return special.log_ratio(inside + 1, y + 1, inside - y) - below
+    distance, small = ops.abs(inside - y), ops.minimum(inside, y) + 1
+    # One logarithm of the larger over the smaller, but for what such a quotient has beyond a float.
+    far = ops.log(ops.maximum(distance * 2.0**-120 / small, 1.0))
+    return ops.log1p(ops.minimum(distance / small, 2.0**120)) + far + ops.relu(_EDGE - 1 - p)
 
 
-# `log((1 + p) / (1 + y))`, mirrored in slope where `p` leaves the domain.
-_log1p_ratio = with_gradient(
-    _log1p_quotient,
-    lambda upstream, y, p: (None, upstream / (ops.abs(p + (1 - _EDGE)) + _EDGE)),
+def _squared_log1p_gradient(upstream, distance, y, p):
+    slope = 1 / ops.where(p < _EDGE - 1, 1.0, p + 1)
+    return None, upstream * (2 * ops.sign(p - y) * distance * slope)
+
+
+# `log((1 + p) / (1 + y))**2`, whose root goes on with slope 1 where `p` leaves the domain.
+_squared_log1p_ratio = with_gradient(
+    lambda distance, y, p: ops.square(distance), _squared_log1p_gradient, _log1p_distance
 )
 
 
@@ -287,14 +292,14 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any, mask: Any = None) -
 
     Take it for counts and amounts over many orders of magnitude. Keras clips at 1e-7, so negative
     predictions have no gradient there; here all above -1 are exact. Those at -1 or below, where
-    there is no logarithm, cost more the further out they are and are drawn back.
+    there is no logarithm, are drawn back: it goes on as a line with slope 1.
 
     Formula:
 
         edge = 2**-24
-        inside = 1 + y_pred >= edge
-        p = where(inside, 1 + y_pred, edge**2 / where(inside, 1, 2 * edge - 1 - y_pred))
-        loss = mean((log(p) - log(1 + y_true)) ** 2, axis=-1)
+        p = maximum(1 + y_pred, edge)
+        beyond = maximum(edge - (1 + y_pred), 0)
+        loss = mean((log(p) - beyond - log(1 + y_true)) ** 2, axis=-1)
 
     Args:
         y_true: Targets above -1; the loss of others is infinite or NaN.
@@ -320,7 +325,7 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any, mask: Any = None) -
     Reference:
         [Tofallis, 2015](https://doi.org/10.1057/jors.2014.103)
     """
-    return mean(ops.square(_log1p_ratio(y_true, y_pred)), mask)
+    return mean(_squared_log1p_ratio(y_true, y_pred), mask)
 
 
 @register("losses")
