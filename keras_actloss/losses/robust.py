@@ -68,17 +68,22 @@ class Huber(Loss, fn=huber):
         self.delta = delta
 
 
-def _log_cosh_value(d):
-    error = ops.abs(d)
-    outside, square = error - 1, ops.square(0.5 * ops.clip(error, 0.0, 1.0))
-    # log(cosh(e)) = log1p(2 sinh(e/2)**2), with sinh by its series, cancels nowhere.
-    series = numerics.polynomial([1, 1 / 6, 1 / 120, 1 / 5040], square)
-    near, far = 2 * square * ops.square(series), numerics.spent("exp", -2 * error)
-    rest = numerics.spent("log1p", numerics.choose(outside, far, near))
-    return rest + ops.relu(outside) + (1 - math.log(2)) * ops.relu(ops.sign(outside))
+def _cosh_m1(d):
+    """`exp(c) - 1` and `cosh(c) - 1`, for the magnitude `c` of `d` up to 20."""
+    e = numerics.expm1(ops.minimum(ops.abs(d), 20.0))
+    return e, 0.5 * e * (e / (1 + e))
 
 
-_log_cosh = with_gradient(_log_cosh_value, lambda upstream, d: upstream * ops.tanh(d))
+def _log_cosh_gradient(upstream, kept, d):
+    e, cosh_m1 = kept
+    # tanh(c), whose numerator sinh(c) is at least half of what it is the difference of.
+    return upstream * (ops.sign(d) * ((e - cosh_m1) / (1 + cosh_m1)))
+
+
+# From 20 on it has slope 1.
+_log_cosh = with_gradient(
+    lambda kept, d: ops.log1p(kept[1]) + ops.relu(ops.abs(d) - 20), _log_cosh_gradient, _cosh_m1
+)
 
 
 @loss_function()
