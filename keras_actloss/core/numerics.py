@@ -305,18 +305,27 @@ def scale(top):
     return ops.where(top > 2.0**55, 2.0**-73, factor)
 
 
-def unit(x, axis):
-    """`x` with length 1 along `axis`, that length, and the factor that it was scaled by before.
+def scaled(x, axis):
+    """`x` times a power of two for each vector along `axis`, and these factors.
 
-    A vector of zeros stays; its factor is 0, so that it has no gradient.
+    That of a vector of zeros is 0, so that it has no gradient.
     """
-    top = amax(ops.abs(x), axis=axis, keepdims=True)
-    factor = scale(top)
-    x = x * factor
-    zero = top == 0
+    top = ops.stop_gradient(amax(ops.abs(x), axis=axis, keepdims=True))
+    factor = ops.where(top == 0, 0.0, scale(top))
+    return x * factor, factor
+
+
+def length(x, axis):
+    """Euclidean length of the vectors that `scaled` gives, with `axis` kept; 1 of zeros."""
     square = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    length = ops.sqrt(ops.where(zero, 1.0, square))
-    return x / length, length, ops.where(zero, 0.0, factor)
+    return ops.sqrt(ops.where(square == 0, 1.0, square))
+
+
+def unit(x, axis):
+    """`x` with length 1 along `axis`, that length, and the factor that it was scaled by before."""
+    x, factor = scaled(x, axis)
+    norm = length(x, axis)
+    return x / norm, norm, factor
 
 
 def direction(x, axis):

@@ -9,7 +9,7 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import all_of, finite, integer_axis, positive, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import absolute, direction, over, reciprocal, with_gradient
+from keras_actloss.core.numerics import absolute, length, over, reciprocal, scaled, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
@@ -379,7 +379,9 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis=-1, mask: Any = None) -> An
     """
     if mask is not None:
         y_pred = ops.where(fit(mask, y_pred.shape, axis=axis), y_pred, ops.zeros_like(y_pred))
-    return -ops.sum(direction(y_true, axis) * direction(y_pred, axis), axis=axis)
+    (y_true, _), (y_pred, _) = scaled(y_true, axis), scaled(y_pred, axis)
+    dot = ops.sum(y_true * y_pred, axis=axis, keepdims=True)
+    return ops.squeeze(-dot / (length(y_true, axis) * length(y_pred, axis)), axis)
 
 
 @register("losses")
