@@ -150,7 +150,7 @@ def rectified(x):
 
 def above_zero(x):
     """What to divide by: up to 0 a bounded slope comes of it, for 0 times it not to be NaN."""
-    return ops.where(x < SMALLEST, 2.0**-14, x)
+    return ops.threshold(x, SMALLEST * (1 - 2.0**-23), 2.0**-14)
 
 
 def over(x, y):

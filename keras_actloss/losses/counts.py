@@ -29,7 +29,7 @@ def _rate_value(y, rate):
 
 def _rate_gradient(upstream, y, rate):
     # A rate of 0 or below counts as 0; where there are events it is led back by a bounded slope.
-    return None, upstream * (ops.where(rate < 0, 0.0, 1.0) - y / above_zero(rate))
+    return None, upstream * ((ops.relu(rate) - y) / above_zero(rate))
 
 
 def _log_rate_value(y, x):
