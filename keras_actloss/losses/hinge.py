@@ -301,7 +301,7 @@ def multi_margin(
 
     def loss(y, x):
         own = ops.sum(ops.where(y == 1, x, 0.0), axis=axis, keepdims=True)
-        short = ops.relu(margin + (x - own))
+        short = rectified(margin + (x - own))
         return mean(ops.where(y == 1, 0.0, short if p == 1 else ops.square(short)), axis=axis)
 
     return of_rows(loss, one_hot(y_true, y_pred, axis), y_pred, 0.0, axis, class_weights)
@@ -374,7 +374,7 @@ def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: 
             f"multilabel_margin: y_true must hold 0 or 1 for each class, got {known.max()!r}; make "
             "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
         )
-    short = ops.relu(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
+    short = rectified(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
     pair = ops.expand_dims(y_true, -1) > ops.expand_dims(y_true, -2)
     count = y_pred.shape[-1]
     if mask is not None and len(mask.shape) == len(y_pred.shape):

@@ -459,7 +459,7 @@ def wing(y_true: Any, y_pred: Any, width=10.0, curvature=2.0, mask: Any = None) 
     """
     error = numerics.absolute(y_pred - y_true)
     curved = width * ops.log1p(ops.minimum(error, width) / curvature)
-    return mean(curved + ops.relu(error - width), mask)
+    return mean(curved + numerics.rectified(error - width), mask)
 
 
 @register("losses")
