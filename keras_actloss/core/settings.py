@@ -60,6 +60,8 @@ class Configured:
             if not hasattr(fn, "layer"):
                 fn.layer = cls
             cls.__doc__ = _joined_doc(cls, fn)
+        # Known beforehand, since a signature takes longer than an op of a small batch.
+        cls._fn_settings = tuple(settings_of(cls.fn)) if cls.fn else ()
         parameters = _constructor_parameters(cls)
         cls._settings = tuple(name for name in parameters if name not in cls._base_arguments)
         checks = {**cls.own_checks, **getattr(cls.fn, "checks", {})}
@@ -70,6 +72,7 @@ class Configured:
     # For settings that are not those of `fn`, their checks; `fn` brings its own.
     own_checks: dict[str, Callable[[str, Any], None]] = {}  # noqa: RUF012
     _checks: dict[str, Callable[[str, Any], None]]
+    _fn_settings: tuple[str, ...]
 
     def __setattr__(self, name, value):
         if name in self._checks:
@@ -78,7 +81,7 @@ class Configured:
 
     def fn_settings(self):
         """The settings that the maths takes."""
-        return {name: getattr(self, name) for name in settings_of(self.fn)}
+        return {name: getattr(self, name) for name in self._fn_settings}
 
     def apply_fn(self, *inputs, **more):
         """The maths of `inputs` with the settings of this object."""
