@@ -6,9 +6,10 @@ import keras
 import numpy as np
 import pytest
 from accuracy import RUNS
+from catalogue import LOSSES
 from keras import ops
 
-from keras_actloss import activations, losses
+from keras_actloss import activations, losses, testing
 from keras_actloss.testing.backend import array, value_and_gradient
 
 pytestmark = pytest.mark.slow
@@ -441,3 +442,15 @@ def test_too_few_frequencies():
     ):
         with pytest.raises(ValueError, match=r"class_\w+: got 2 numbers, but y_pred has 4 classes"):
             loss(IDS, X)
+
+
+@pytest.mark.parametrize("loss", [x for x in LOSSES if x.labels == "binary"], ids=repr)
+def test_a_class_label_is_the_same_in_any_dtype(loss):
+    config = loss.get_config()
+    if "ignore_class" in config:  # No boolean and no int8 holds it.
+        config["ignore_class"] = 255
+    loss = type(loss).from_config(config)
+    y_true, y_pred = testing.example_inputs(loss)
+    expected = float(loss(np.float32(y_true > 0), y_pred))
+    for dtype in ("bool", "uint8", "int8", "int64"):
+        assert float(loss((y_true > 0).astype(dtype), y_pred)) == expected, dtype

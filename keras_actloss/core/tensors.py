@@ -244,8 +244,9 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         remedy = "the last axis of y_pred holds what is predicted of one number in y_true"
     else:
         y_true = ops.convert_to_tensor(y_true)
-        if labels != "binary" or is_float(dtype_of(y_true)):
-            y_true = ops.cast(y_true, dtype_of(y_pred))
+        # Of class labels some narrow integers cannot hold the one to ignore, nor a boolean.
+        whole = labels == "binary" and not is_float(dtype_of(y_true))
+        y_true = ops.cast(y_true, "int32" if whole else dtype_of(y_pred))
         true_rank, pred_rank = len(y_true.shape), len(pred_shape)
         if not class_axis:
             # A flat batch is a column of one-entry samples, beside another column or alone.
