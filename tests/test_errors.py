@@ -107,6 +107,10 @@ SHAPES = {
     "no such axis": (losses.CategoricalCrossentropy(axis=3), ONE_HOT, ROWS, "axis=3", "(4, 3)"),
     "id too large": (losses.SparseCategoricalCrossentropy(), IDS + 1, ROWS, "id 3", "0 to 2"),
     "negative id": (losses.SparseCategoricalCrossentropy(), IDS - 1, ROWS, "id -1", "ignore_class"),
+    "wide id": (losses.SparseCategoricalCrossentropy(), IDS + 2**32, ROWS, "4294967296", "int32"),
+    "label above 1": (losses.BinaryCrossentropy(), 2 * ONE_HOT, ROWS, "label 2", "0 to 1"),
+    "label below 0": (losses.SoftF1(), ONE_HOT - 1, ROWS, "label -1", "weight of 0"),
+    "mask of 255": (losses.Dice(encoding="multilabel"), 255 * ONE_HOT, ROWS, "label 255", "0 to 1"),
     "float ids": (losses.SparseCategoricalCrossentropy(), IDS + 0.5, ROWS, "float", "astype"),
     "too few weights": (
         losses.CategoricalCrossentropy(class_weights=[1.0, 2.0]),
@@ -215,3 +219,11 @@ def test_tf_keras_is_for_tensorflow():
     backend = keras.backend.backend()
     with pytest.raises(ImportError, match=f"got '{backend}'; set .* KERAS_BACKEND=tensorflow"):
         import keras_actloss.tf_keras  # noqa: F401
+
+
+def test_labels_that_are_left_out_may_be_anything():
+    y_true = np.array([[2.0], [1.0]])
+    loss = losses.BinaryCrossentropy()
+    assert float(loss(y_true, [[0.5], [1.0]], sample_weight=[0.0, 1.0])) == 0
+    assert float(losses.BinaryCrossentropy(ignore_class=2)(y_true, [[0.5], [1.0]])) == 0
+    assert np.isfinite(float(loss([[np.nextafter(np.float32(1), 2)]], [[0.5]]))), "a rounding"

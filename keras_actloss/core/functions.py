@@ -65,6 +65,8 @@ def loss_function(
             if keep is not None and held != "sequence":  # A mask of frames, not labels.
                 there = ops.cast(keep, "bool")
                 y_true, y_pred = tensors.remove(there, y_true, y_pred, axis)
+            if held == "binary":
+                tensors.check_shares(y_true, body.__name__)
             if takes_mask:
                 settings["mask"] = keep
 

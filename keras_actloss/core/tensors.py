@@ -142,6 +142,15 @@ def _compatible(shape, other):
 def _class_ids(y_true, name, strict):
     """`y_true` as int32 class ids. A function may be handed float ids by Keras, a class never."""
     from_keras = not strict and ops.is_tensor(y_true)
+    given = known_values(y_true)
+    if given is not None and given.dtype.kind in "iu":
+        # As int32, which JAX makes of all, it would be the id of another class.
+        far = given[given != given.astype("int32")]
+        if far.size:
+            raise ValueError(
+                f"{name}: y_true has the class id {far[0]}, which is no int32; correct it, or number "
+                "the classes from 0"
+            )
     y_true = ops.convert_to_tensor(y_true)
     dtype = dtype_of(y_true)
     if is_float(dtype) and not keras_fixes.builds_for_replicas():
@@ -152,7 +161,28 @@ def _class_ids(y_true, name, strict):
                 f"{name}: y_true holds class ids and must have an integer dtype, got {dtype}; "
                 'convert it with y_true.astype("int32")'
             )
+    if "64" in dtype or dtype == "uint32":  # As int32 it would be the id of another class.
+        values = known_values(y_true)
+        if values is not None and np.any(values != values.astype("int32")):
+            far = values[values != values.astype("int32")][0]
+            raise ValueError(
+                f"{name}: y_true has the class id {far}, which is no int32; correct it"
+            )
     return ops.cast(y_true, "int32")
+
+
+def check_shares(y_true, name):
+    """Refuse labels, as far as they are known, that are not from 0 to 1, but for a rounding."""
+    values = known_values(ops.stop_gradient(y_true))
+    if values is None or not values.size:
+        return
+    for value in (np.min(values), np.max(values)):
+        if value < -1e-3 or value > 1 + 1e-3:
+            raise ValueError(
+                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row of 0 "
+                "and 1 a sample, and leave out others by a mask, a weight of 0 or, where the loss has "
+                "it, ignore_class"
+            )
 
 
 def check_range(ids, predictions, labels, ignore_class, name):

@@ -49,7 +49,7 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If `margin` is not finite or the shapes do not fit.
+        ValueError: If `margin` is not finite, a label is out of range or the shapes do not fit.
 
     Example:
 

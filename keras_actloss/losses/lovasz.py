@@ -168,7 +168,7 @@ def lovasz_hinge(
         errors the first has the gradient of the largest.
 
     Raises:
-        ValueError: If `per` is unknown, or the shapes do not fit.
+        ValueError: If `per` is unknown, a label is out of range, or the shapes do not fit.
 
     Example:
 

@@ -12,7 +12,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 
 
-@loss_function("binary", margin=finite)
+@loss_function(margin=finite)
 def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     """Distance of pairs that are alike, shortfall from a margin of others, mean over the last axis.
 

@@ -80,7 +80,7 @@ def dice(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
@@ -201,7 +201,7 @@ def jaccard(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
@@ -323,7 +323,7 @@ def tversky(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
@@ -452,7 +452,7 @@ def focal_tversky(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 

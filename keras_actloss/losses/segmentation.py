@@ -148,7 +148,7 @@ def generalized_dice(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
@@ -263,7 +263,7 @@ def matthews_correlation(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
@@ -532,7 +532,7 @@ def centerline_dice(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option or a label is out of range, or the shapes do not fit.
 
     Example:
 
