@@ -29,8 +29,8 @@ QUIET = {
     "OMP_NUM_THREADS": "1",
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",
     "MALLOC_TRIM_THRESHOLD_": str(2**34),
-    # Or each large array would be fresh from the kernel: glibc ignores a threshold beyond 32 MB, and
-    # what a thread has of its own ends at 64 MB.
+    # Or each large array would be fresh from the kernel: glibc ignores a threshold beyond 32 MB,
+    # and what a thread has of its own ends at 64 MB.
     "MALLOC_MMAP_MAX_": "0",
     "MALLOC_ARENA_MAX": "1",
     "TF_CPP_MIN_LOG_LEVEL": "3",

@@ -148,8 +148,8 @@ def _class_ids(y_true, name, strict):
         far = given[given != given.astype("int32")]
         if far.size:
             raise ValueError(
-                f"{name}: y_true has the class id {far[0]}, which is no int32; correct it, or number "
-                "the classes from 0"
+                f"{name}: y_true has the class id {far[0]}, which is no int32; number the classes "
+                "from 0"
             )
     y_true = ops.convert_to_tensor(y_true)
     dtype = dtype_of(y_true)
@@ -179,9 +179,9 @@ def check_shares(y_true, name):
     for value in (np.min(values), np.max(values)):
         if value < -1e-3 or value > 1 + 1e-3:
             raise ValueError(
-                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row of 0 "
-                "and 1 a sample, and leave out others by a mask, a weight of 0 or, where the loss has "
-                "it, ignore_class"
+                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row of "
+                "0 and 1 a sample, and leave out others by a mask, a weight of 0 or, where the loss "
+                "has it, ignore_class"
             )
 
 
