@@ -23,6 +23,8 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import (
     SMALLEST,
+    asked,
+    asked_of_number,
     choose,
     difference,
     exp_difference,
@@ -64,11 +66,6 @@ class Curve(NamedTuple):
     slope: Callable
 
 
-def asked(y, of_labels):
-    """What labels of weight `y` cost: one that nobody asks for may be infinitely far."""
-    return ops.where(y == 0, 0.0, y * of_labels)
-
-
 def _slope(curve, label):
     """The slope of a curve, where 0 times an infinite loss is 0."""
     return curve.slope(label._replace(loss=ops.minimum(label.loss, 2.0**126)))
@@ -108,8 +105,8 @@ def logistic(x, y, curve=None):
         if curve is None:
             distance = ops.abs(x)
             if runs_torch():
-                # One kernel for four, and no `where`, which is slow unless its mask is foreseen.
-                far = spent("nan_to_num", of_unlikely * distance, 0.0, np.inf)
+                # One kernel for four.
+                far = asked_of_number(of_unlikely, distance)
                 return far - (ops.log_sigmoid(distance) + 0 * y)
             return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
         likely, unlikely = _sides(x)

@@ -10,7 +10,7 @@ from keras_actloss.core.crossentropy import OPTIONS, logistic, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import rectified
+from keras_actloss.core.numerics import asked_of_number, rectified, same, spent, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import known_values, mean
@@ -26,15 +26,26 @@ def _margin(y_true, y_pred):
     return rectified(1 - _side(y_true, y_pred))
 
 
-def _label(y_true, axis):
-    """Where the class of one-hot labels is."""
-    return y_true == amax(y_true, axis=axis, keepdims=True)
+def _lead(y, x, axis):
+    """How far the best other score is ahead of the label's, which is where `y` is largest."""
 
+    def shared(y, x):
+        label = same(y, amax(y, axis=axis, keepdims=True))
+        others = ops.minimum(x, (0.5 - label) * np.inf)
+        return label, others, amax(others, axis=axis, keepdims=True)
 
-def _lead_over(label, x, axis):
-    """How far the best other score is ahead of the label's, at which `label` is True."""
-    others = amax(ops.where(label, -np.inf, x), axis=axis)
-    return others - ops.sum(ops.where(label, x, 0.0), axis=axis)
+    def value(kept, y, x):
+        label, _, best = kept
+        return ops.squeeze(best, axis) - ops.sum(asked_of_number(label, x), axis=axis)
+
+    def gradient(upstream, kept, y, x):
+        label, others, best = kept
+        leads = same(others, best)
+        upstream = ops.expand_dims(upstream, axis)
+        share = upstream / ops.sum(leads, axis=axis, keepdims=True)
+        return None, spent("subtract", spent("multiply", leads, share), label * upstream)
+
+    return with_gradient(value, gradient, shared)(y, x)
 
 
 @loss_function()
@@ -224,7 +235,7 @@ def categorical_hinge(
     """
 
     def loss(y, x):
-        return ops.relu(1 + _lead_over(_label(y, axis), x, axis))
+        return ops.relu(1 + _lead(y, x, axis))
 
     return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
 
@@ -482,7 +493,7 @@ def categorical_perceptron(
     """
 
     def loss(y, x):
-        return ops.relu(_lead_over(_label(y, axis), x, axis))
+        return ops.relu(_lead(y, x, axis))
 
     return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
 

@@ -8,7 +8,6 @@ from keras_actloss.core.checks import flag, non_negative
 from keras_actloss.core.checks import smoothing as share
 from keras_actloss.core.crossentropy import (
     OPTIONS,
-    asked,
     bernoulli,
     both_sides,
     logistic,
@@ -17,7 +16,7 @@ from keras_actloss.core.crossentropy import (
 )
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import over, power, reciprocal, with_gradient
+from keras_actloss.core.numerics import asked, over, power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, mean
