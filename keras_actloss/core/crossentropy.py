@@ -23,8 +23,10 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import (
     SMALLEST,
+    above_zero,
     asked,
     asked_of_number,
+    at_least,
     choose,
     difference,
     exp_difference,
@@ -34,6 +36,7 @@ from keras_actloss.core.numerics import (
     power,
     reciprocal,
     runs_torch,
+    same,
     sigmoid_sides,
     spent,
     with_gradient,
@@ -197,11 +200,65 @@ def _put(x, where, value, axis, rows=None, spare=False):
     return put(axis, where, value)
 
 
-def categorical(target, x, axis, from_logits, curve=None, low=None):
-    """`sum(target * f(p))` of logits or of unnormalized `p`.
+def _of_weights(target, x, axis, curve):
+    """`sum(target * f(p))` of `p` that need not sum to 1.
 
-    Both are told by the distance of each entry to the leading one, and by what the others weigh
-    beside it: a leader's own loss is `log1p(rest)`, which a difference of logarithms would lose.
+    Both are told by what each entry weighs beside the leading one: a leader's own loss is that of
+    the others, `log1p(rest)`, which a difference from the sum would lose.
+    """
+
+    def log(weight):
+        return spent("log", positive(weight))
+
+    def labels(weight, rest):
+        """Every entry, as if it were the label."""
+        scale = 1 / (1 + rest)
+        p, q = weight * scale, spent("multiply", spent("add", 1 - weight, rest), scale)
+        return Label(ops.log1p(rest) - log(weight), p, q, lambda exponent: power(p, exponent))
+
+    def shared(target, x):
+        top = amax(x, axis=axis, keepdims=True)
+        leads = same(x, top)
+        # A compiler may multiply with the reciprocal, which leaves of a leader less than 1.
+        weight = at_least(x / positive(top), leads)
+        ties = ops.sum(leads, axis=axis, keepdims=True) - 1
+        rest = ops.sum(weight - leads, axis=axis, keepdims=True) + ties
+        return top, leads, weight, rest, ops.sum(target, axis=axis, keepdims=True)
+
+    def value(kept, target, x):
+        _, _, weight, rest, mass = kept
+        if curve is not None:
+            return ops.sum(target * curve.value(labels(weight, rest)), axis=axis)
+        led = ops.sum(spent("multiply", log(weight), target), axis=axis)
+        return ops.squeeze(mass * ops.log1p(rest), axis) - led
+
+    def gradient(upstream, kept, target, x):
+        top, leads, weight, rest, mass = kept
+        if curve is not None:
+            target = target * curve.slope(labels(weight, rest))
+        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
+        own = spent("multiply", 1 / above_zero(weight), target)
+        if curve is None:
+            slope = mass - own
+        else:
+            # A compiler computes the targets of a sum anew, and not to the same last digit: nothing
+            # may remain of the own target of a single leader.
+            single = rest < 1
+            others = 1 - leads * ops.cast(single, x.dtype)
+            left = ops.sum(target * others, axis=axis, keepdims=True)
+            mass = ops.sum(target, axis=axis, keepdims=True)
+            left = ops.where(single, left, mass)
+            slope = spent("add", spent("multiply", (mass - left) - own, others), left)
+        upstream = ops.expand_dims(upstream, axis) / positive(top) / (1 + rest)
+        slope = spent("subtract", slope, spent("multiply", own, rest))
+        return None, spent("multiply", slope, upstream)
+
+    return with_gradient(value, gradient, shared)(target, x)
+
+
+def _of_logits(target, x, axis, curve, low):
+    """`_of_weights` of logits, told by the distance of each entry to the leading one too.
+
     `low` is what rounding took from computed logits: at 100 that is 30 units in the last place of
     the exponential.
     """
@@ -224,9 +281,6 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         weight = _put(e * scale, leads, 1.0, axis, spare=True)
         total, near = 1 + rest, ops.log1p(rest)
         p, q = weight / total, (rest + (1 - weight)) / total
-        if not from_logits:
-            loss = ops.log(top / positive(x)) + near
-            return Label(loss, p, q, lambda exponent: power(p, exponent))
         # Not infinity less infinity.
         far = _put(top - x, leads, 0.0, axis, spare=True)
 
@@ -237,14 +291,10 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
 
     def shared(target, x, *low):
         top, leads, ties = _leaders(x, axis)
-        if from_logits:
-            e, scale = exp_near(x, top)
-            if low:
-                e = e + e * behind(leads, *low)
-            e = _put(e, leads, 0.0, axis, spare=True)
-        else:
-            top = positive(top)
-            e, scale = _put(x, leads, 0.0, axis), 1 / top
+        e, scale = exp_near(x, top)
+        if low:
+            e = e + e * behind(leads, *low)
+        e = _put(e, leads, 0.0, axis, spare=True)
         # A product, for the sum to be scaled once.
         rest = ops.sum(e, axis=axis, keepdims=True) * scale + ties
         return top, leads, e, scale, rest, ops.sum(target, axis=axis, keepdims=True)
@@ -253,7 +303,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         top, leads, _, _, rest, mass = kept
         if curve is not None:
             return ops.sum(asked(target, curve.value(labels(x, kept, low))), axis=axis)
-        far = top - x if from_logits else ops.log(top / positive(x))
+        far = top - x
         if low:
             far = far + dropped(x, top, leads, low)
         # At a leader there may be infinity less infinity, and nobody asks for all that is far.
@@ -265,7 +315,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         return ops.sum(far, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
 
     def gradient(upstream, kept, target, x, *low):
-        top, leads, e, scale, rest, mass = kept
+        _, leads, e, scale, rest, mass = kept
         upstream, total = ops.expand_dims(upstream, axis), 1 + rest
         left = None
         if curve is not None:
@@ -283,9 +333,6 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
             return _put(share - own, leads, left, axis, rows=rest < 1, spare=True)
 
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        if not from_logits:
-            ratio = target * reciprocal(_put(e * scale, leads, 1.0, axis, spare=True))
-            return None, upstream / top / total * (beside(mass, ratio) - ratio * rest)
         if runs_torch():
             own = ops.take_along_axis(target, leads, axis)
             of_leader = mass - own if left is None else ops.where(rest < 1, left, mass - own)
@@ -300,6 +347,13 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
         return None, slope, *(None for _ in low)
 
     return with_gradient(value, gradient, shared)(target, x, *(() if low is None else (low,)))
+
+
+def categorical(target, x, axis, from_logits, curve=None, low=None):
+    """`sum(target * f(p))` of logits or of `p` that need not sum to 1."""
+    if from_logits:
+        return _of_logits(target, x, axis, curve, low)
+    return _of_weights(target, x, axis, curve)
 
 
 def _against_logits(label, own, x, axis, low=None):

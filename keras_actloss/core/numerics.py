@@ -88,6 +88,11 @@ def same(x, y):
     return spent("add", spent("sign", x - y), 1)
 
 
+def at_least(x, y):
+    """`maximum(x, y)` of a tensor `x` that nobody else holds."""
+    return x.clamp_(min=y) if runs_torch() and not x.requires_grad else ops.maximum(x, y)
+
+
 def asked(y, of_labels):
     """`y * of_labels`, 0 where `y` is: what nobody asks for may be infinite."""
     if keras.backend.backend() == "tensorflow":
@@ -176,7 +181,11 @@ def rectified(x):
 
 def above_zero(x):
     """What to divide by: up to 0 a bounded slope comes of it, for 0 times it not to be NaN."""
-    return ops.threshold(x, SMALLEST * (1 - 2.0**-23), 2.0**-14)
+    if runs_torch():
+        # One kernel, and no mask, which is slow.
+        return ops.threshold(x, math.nextafter(SMALLEST, 0), 2.0**-14)
+    # A broadcast constant that sums share would be a pass of its own with XLA: none is compared to.
+    return ops.maximum(x, 2.0**-14 * ops.cast(x * 2.0**126 < 1, x.dtype))
 
 
 def over(x, y):

@@ -179,9 +179,9 @@ def check_shares(y_true, name):
     for value in (np.min(values), np.max(values)):
         if value < -1e-3 or value > 1 + 1e-3:
             raise ValueError(
-                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row of "
-                "0 and 1 a sample, and leave out others by a mask, a weight of 0 or, where the loss "
-                "has it, ignore_class"
+                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row "
+                "of 0 and 1 a sample, and leave out others by a mask, a weight of 0 or, where the "
+                "loss has it, ignore_class"
             )
 
 

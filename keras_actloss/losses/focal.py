@@ -27,6 +27,8 @@ def _focal(gamma):
         return None
 
     def slope(label):
+        if gamma >= 1:
+            return power(label.q, gamma - 1) * (label.q + gamma * (label.p * label.loss))
         # Not (1 - p)**(gamma - 1), which is infinite at 1 for a gamma below it.
         right = label.q == 0
         ratio = ops.where(right, 1.0, label.loss / ops.where(right, 1.0, label.q))
