@@ -93,6 +93,17 @@ def at_least(x, y):
     return x.clamp_(min=y) if runs_torch() and not x.requires_grad else ops.maximum(x, y)
 
 
+def with_sign(x, y):
+    """`x` of at least 0 with the sign of `y`.
+
+    A choice in JAX, whose sums take longer for a division; that is faster than a choice elsewhere,
+    and than a function `sign` with XLA.
+    """
+    if keras.backend.backend() == "jax":
+        return ops.where(y > 0, x, -x)
+    return spent("multiply", y / positive(ops.abs(y)), x)
+
+
 def asked(y, of_labels):
     """`y * of_labels`, 0 where `y` is: what nobody asks for may be infinite."""
     if keras.backend.backend() == "tensorflow":

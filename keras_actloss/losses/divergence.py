@@ -10,7 +10,7 @@ from keras_actloss.core.checks import flag, integer_axis, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import above_zero, expm1, leader, with_gradient
+from keras_actloss.core.numerics import above_zero, expm1, leader, spent, with_gradient, with_sign
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean as mean_of
 
@@ -30,8 +30,9 @@ def _kl_of_probabilities(p, q, axis):
     # One logarithm, of the larger over the smaller: exact next to 0 as well as far from it. The
     # quotient of probabilities is a float; anything else is held to the largest power of two.
     a, b = ops.maximum(p, special.SMALLEST), ops.maximum(q, special.SMALLEST)
-    apart = ops.log1p(ops.minimum(ops.abs(a - b) / ops.minimum(a, b), 2.0**127))
-    return ops.sum(p * ops.where(a > b, apart, -apart), axis=axis)
+    gap = a - b
+    apart = ops.log1p(ops.minimum(ops.abs(gap) / ops.minimum(a, b), 2.0**127))
+    return ops.sum(spent("multiply", with_sign(apart, gap), p), axis=axis)
 
 
 def _kl(axis, from_logits):
@@ -40,7 +41,7 @@ def _kl(axis, from_logits):
             lambda p, q: _kl_of_probabilities(p, q, axis),
             lambda upstream, p, q: (
                 None,
-                ops.expand_dims(upstream, axis) * (-p / above_zero(q)),
+                spent("multiply", p / above_zero(q), ops.expand_dims(-upstream, axis)),
             ),
         )
 
