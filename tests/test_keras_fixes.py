@@ -90,6 +90,15 @@ def test_maximum_of_an_empty_batch():
     assert tuple(keras_fixes.amax(ops.zeros((0, 3)), -1, keepdims=True).shape) == (0, 1)
 
 
+def test_sum_of_a_square_matrix_and_a_column():
+    """Keras takes the column for a bias on TensorFlow."""
+    square, column = ops.zeros((2, 2)), ops.convert_to_tensor([[1.0], [2.0]])
+    right = [[1, 1], [2, 2]]
+    assert ops.convert_to_numpy(keras_fixes.add(square, column)).tolist() == right
+    keras_is_right = ops.convert_to_numpy(ops.add(square, column)).tolist() == right
+    assert keras_is_right == (BACKEND != "tensorflow")
+
+
 @pytest.mark.skipif(BACKEND != "torch", reason="other backends keep float64")
 def test_keras_takes_means_of_float64_through_float32():
     values = ops.convert_to_tensor(np.array([0.1]), dtype="float64")

@@ -64,6 +64,14 @@ def amax(x, axis, keepdims=False):
     return ops.amax(x, axis=axis, keepdims=keepdims)
 
 
+def add(x, y):
+    """`x + y`, of a square matrix and a column too.
+
+    On TensorFlow `keras.ops.add` takes the column for a bias, and adds it to each row.
+    """
+    return x + y
+
+
 def over_axes(op, x, axes):
     """`op(x, axis)` of one axis after the other, counted from 0, the last one first.
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import amax, custom_gradient
+from keras_actloss.core.keras_fixes import add, amax, custom_gradient
 
 
 def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
@@ -63,7 +63,7 @@ def spent(op, x, *arguments):
     Where one op runs after the other, new memory costs as much as the arithmetic.
     """
     if not runs_torch():
-        return getattr(ops, op)(x, *arguments)
+        return (add if op == "add" else getattr(ops, op))(x, *arguments)
     return getattr(x, op if x.requires_grad else f"{op}_")(*arguments)
 
 
