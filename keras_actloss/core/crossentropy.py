@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import (
@@ -37,6 +36,7 @@ from keras_actloss.core.numerics import (
     reciprocal,
     runs_torch,
     same,
+    select,
     sigmoid_sides,
     spent,
     with_gradient,
@@ -114,7 +114,7 @@ def logistic(x, y, curve=None):
             return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
         likely, unlikely = _sides(x)
         of_likely = choose(x, y, 1 - y)
-        return of_likely * curve.value(likely) + asked(of_unlikely, curve.value(unlikely))
+        return of_likely * curve.value(likely) + asked_of_number(of_unlikely, curve.value(unlikely))
 
     def gradient(upstream, x, y):
         # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
@@ -193,7 +193,7 @@ def _put(x, where, value, axis, rows=None, spare=False):
     A `spare` tensor, which nobody else holds, is overwritten on torch.
     """
     if not runs_torch():
-        return ops.where(where if rows is None else ops.logical_and(where, rows), value, x)
+        return select(where if rows is None else ops.logical_and(where, rows), value, x)
     if rows is not None:
         value = ops.where(rows, value, ops.take_along_axis(x, where, axis))
     put = x.scatter_ if spare and not x.requires_grad else x.scatter
@@ -307,11 +307,7 @@ def _of_logits(target, x, axis, curve, low):
         if low:
             far = far + dropped(x, top, leads, low)
         # At a leader there may be infinity less infinity, and nobody asks for all that is far.
-        if runs_torch():
-            far = spent("multiply", _put(far, leads, 0.0, axis, spare=True), target)
-            far = spent("nan_to_num", far, 0.0, np.inf)
-        else:
-            far = ops.where(ops.logical_or(leads, target == 0), 0.0, target * far)
+        far = asked_of_number(target, _put(far, leads, 0.0, axis, spare=True), spare=True)
         return ops.sum(far, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
 
     def gradient(upstream, kept, target, x, *low):
