@@ -3,7 +3,6 @@
 import math
 import numbers
 
-import keras
 import numpy as np
 from keras import ops
 
@@ -17,7 +16,15 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.crossentropy import along, is_label
 from keras_actloss.core.keras_fixes import amax, over_axes
-from keras_actloss.core.numerics import exp_near, over, runs_torch, sigmoid_sides, with_gradient
+from keras_actloss.core.numerics import (
+    between,
+    exp_near,
+    over,
+    runs_torch,
+    sigmoid_sides,
+    spent,
+    with_gradient,
+)
 from keras_actloss.core.tensors import fit
 
 # What y_true holds, as `tensors.prepare` knows it.
@@ -164,13 +171,15 @@ def sum_pixels(x, axis):
     return ops.sum(x, axis=axes) if axes else x
 
 
-def _sums(products, axis):
-    """`sum_pixels` of each, stacked."""
-    if keras.backend.backend() != "jax" or products[0].shape[axis] != 1:
-        return ops.stack([sum_pixels(x, axis) for x in products])
-    # One by one XLA hands them to a kernel that takes ten times as long where one is a difference.
-    axes = tuple(i + 1 for i in _pixel_axes(products[0], axis))
-    return ops.sum(ops.stack(products), axis=axes)
+def _blocks(x, axis):
+    """Eight parts of the pixels of `_flat`, or fewer where they are no multiple of eight."""
+    flat, first = _flat(x, axis)
+    pixels = flat.shape[2 if first else 1]
+    count = math.gcd(pixels or 1, 8)
+    size = -1 if pixels is None else pixels // count
+    batch, classes = ops.shape(flat)[0], x.shape[axis]
+    shape = (batch, classes, count, size) if first else (batch, count, size, classes)
+    return ops.unstack(ops.reshape(flat, shape), count, axis=2 if first else 1)
 
 
 def _rest(y, weight, axis):
@@ -196,7 +205,7 @@ def _confusion(x, y, rest, axis):
     return with_gradient(value, gradient, lambda x, *_: _softmax(x, axis))(*tensors)
 
 
-def _count_exclusive(x, y, rest, axis, negatives):
+def _count_exclusive(x, y, rest, axis, sums):
     """`count` of a softmax: what a class lacks is what the others of its pixels have."""
     matrix = _confusion(x, y, rest, axis)
     classes = x.shape[axis]
@@ -206,63 +215,108 @@ def _count_exclusive(x, y, rest, axis, negatives):
     found = ops.sum(equal * labeled, axis=-1)
     extra = ops.sum(ops.concatenate([unequal * labeled, beyond], axis=-1), axis=-1)
     missed = ops.sum(unequal * labeled, axis=-2)
-    if not negatives:
-        return ops.stack([found, extra, missed])
-    others = ops.matmul(unequal, matrix)
-    others = ops.concatenate([unequal * others[..., :classes], others[..., classes:]], axis=-1)
-    # What is neither, as a sum; its slope is that of what is left of all pixels, in which the
-    # slopes of the other classes do not cancel.
-    left = with_gradient(lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream))
-    empty = left(ops.stop_gradient(ops.sum(others, axis=-1)), found + extra + missed)
-    return ops.stack([found, extra, missed, empty])
+    parts = [found, extra, missed]
+    if any(row[3] for row in sums):
+        others = ops.matmul(unequal, matrix)
+        others = ops.concatenate([unequal * others[..., :classes], others[..., classes:]], axis=-1)
+        # What is neither, as a sum; its slope is that of what is left of all pixels, in which the
+        # slopes of the other classes do not cancel.
+        left = with_gradient(lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream))
+        parts.append(left(ops.stop_gradient(ops.sum(others, axis=-1)), found + extra + missed))
+    return ops.stack([sum(c * x for c, x in zip(row, parts, strict=False)) for row in sums])
 
 
-def _count_each(x, y, weight, axis, from_logits, negatives):
+def _of_pixels(row, p, q, y):
+    """What each pixel adds to the sum of which `row` has the coefficients."""
+    found, extra, missed, empty = row
+
+    def side(of_p, of_q):
+        factor, x = (of_p, p) if of_p else (of_q, q)
+        # What p and q weigh alike is 1.
+        return factor if of_p == of_q else x if factor == 1 else factor * x
+
+    if extra == empty == 0:
+        return y * side(found, missed)
+    if found == missed == 0:
+        return (1 - y) * side(extra, empty)
+    return between(side(extra, empty), side(found, missed), y)
+
+
+def _count_each(x, y, weight, axis, from_logits, sums):
     """`count` of probabilities, or of the sigmoid of logits."""
-    weights = () if weight is None else (weight,)
+    weights = ()
+    if weight is not None:
+        shape = list(ops.shape(x))
+        shape[axis] = weight.shape[axis]
+        weights = (ops.broadcast_to(weight, shape),)
 
-    def shared(x, y, *weights):
-        p, q = _sigmoid(x) if from_logits else (x, 1 - x)
-        return p, q, (weights[0] if weights else 1) - y
+    def shared(x, *_):
+        return _sigmoid(x) if from_logits else (x,)
 
-    def value(shared, x, y, *weights):
-        p, q, no = shared
-        pairs = [(p, y), (p, no), (q, y)] + [(q, no)] * negatives
-        return _sums([a * b for a, b in pairs], axis)
+    def value(sides, x, y, *weights):
+        def terms(p, q, y, *weights):
+            of_pixels = [_of_pixels(row, p, q, y) for row in sums]
+            return [spent("multiply", x, *weights) for x in of_pixels] if weights else of_pixels
 
-    def gradient(upstream, shared, x, y, *weights):
-        p, q, no = shared
+        # Block by block what is added up stays in the cache. XLA, which hands a sum to a kernel
+        # that takes many times as long where it is one of several terms, adds a stack up itself.
+        parts = zip(*(_blocks(x, axis) for x in (*sides, y, *weights)), strict=True)
+        if not from_logits:
+            parts = ((p, 1 - p, *others) for p, *others in parts)
+        total = terms(*next(parts))
+        for part in parts:
+            total = [spent("add", a, b) for a, b in zip(total, terms(*part), strict=True)]
+        return ops.sum(ops.stack(total), axis=3 if _flat(x, axis)[1] else 2)
+
+    def gradient(upstream, sides, x, y, *weights):
         shape = [-1] + [1] * (len(x.shape) - 1)
         shape[axis] = x.shape[axis]
-        of_found, of_extra, of_missed, *of_empty = (
-            ops.reshape(part, shape) for part in ops.unstack(upstream, 3 + negatives)
-        )
-        of_no = of_extra - of_empty[0] if of_empty else of_extra
-        slope = no * of_no - y * (of_missed - of_found)
-        return slope * (p * q) if from_logits else slope, None, *(None for _ in weights)
+        of_sums = [ops.reshape(part, shape) for part in ops.unstack(upstream, len(sums))]
+        of_no = sum((row[1] - row[3]) * part for row, part in zip(sums, of_sums, strict=True))
+        of_y = sum((row[0] - row[2]) * part for row, part in zip(sums, of_sums, strict=True))
+        # What is found makes a loss less and what is wrong makes it more: of a pixel with a label
+        # both add up, and lead if it costs as much to miss it as to see one where there is none.
+        leads = all(missed >= extra for _, extra, missed, _ in sums)
+        slope = between(of_no, of_y, y, end_leads=leads)
+        for factor in (*weights, *(sides if from_logits else ())):
+            slope = spent("multiply", slope, factor)
+        return slope, None, *(None for _ in weights)
 
     return with_gradient(value, gradient, shared)(x, y, *weights)
 
 
-def count(y_true, y_pred, from_logits, encoding, per, axis, mask=None, negatives=False):
+# What `count` sums, as coefficients of what is found, wrongly there, missed, and rightly not there.
+EACH = ((1, 0, 0, 0), (0, 1, 0, 0), (0, 0, 1, 0), (0, 0, 0, 1))
+LABELED = (1, 0, 1, 0)
+
+
+def priced(alpha, beta, absent):
+    """What to `count`: found, wrong at these prices and, to skip absent classes, labeled."""
+    sums = (1, 0, 0, 0), (0, alpha, beta, 0)
+    return (*sums, LABELED) if absent == "skip" else sums
+
+
+def count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums):
     """How much of each class is found, wrongly there and missed: weighed sums of probabilities.
 
     None of the sums is a difference of two others, so that a loss that is nearly 0 still has its
     digits.
 
     Args:
-        negatives: Whether to also count what is rightly not there. Defaults to `False`.
+        sums: A row of coefficients for each sum, as `EACH` and `priced`.
 
     Returns:
-        A tensor of shape `(3, images, classes)`, or `(4, images, classes)`; a batch is one image.
+        A tensor of shape `(sums, images, classes)`; a batch is one image.
     """
     check_classes(y_pred, from_logits, encoding, axis)
-    y, weight = labels_of(y_true, y_pred, encoding, axis, mask)
     if from_logits and encoding != "multilabel":
+        y, weight = labels_of(y_true, y_pred, encoding, axis, mask)
         rest = None if encoding == "ids" else _rest(y, weight, axis)
-        counts = _count_exclusive(y_pred, y, rest, axis, negatives)
+        counts = _count_exclusive(y_pred, y, rest, axis, sums)
     else:
-        counts = _count_each(y_pred, y, weight, axis, from_logits, negatives)
+        y, _ = labels_of(y_true, y_pred, encoding, axis)
+        weight = None if mask is None else weights_of(mask, y_pred, encoding, axis)
+        counts = _count_each(y_pred, y, weight, axis, from_logits, sums)
     return counts if per == "image" else ops.sum(counts, axis=1, keepdims=True)
 
 
@@ -271,40 +325,36 @@ def pair(smooth):
     return (smooth, smooth) if isinstance(smooth, numbers.Real) else (smooth[0], smooth[1])
 
 
-def miss(counts, hits, alpha, beta, smooth):
-    """One less `(hits * found + s) / (hits * found + alpha * extra + beta * missed + s)`.
+def miss(counts, hits, smooth):
+    """One less `(hits * found + s) / (hits * found + wrong + s)`.
 
     Written as what is wrong over the whole, which does not cancel; nothing of nothing is 0.
     """
     above, below = pair(smooth)
 
-    def parts(counts):
-        found, extra, missed = ops.unstack(counts, 3)
-        wrong, right = alpha * extra + beta * missed, hits * found + above
+    def parts(found, wrong):
+        right = hits * found + above
         if below != above:
             wrong = wrong + (below - above)
         return wrong, right, wrong + right
 
-    def value(counts):
-        wrong, _, whole = parts(counts)
+    def value(found, wrong):
+        wrong, _, whole = parts(found, wrong)
         return over(wrong, whole)
 
-    def gradient(upstream, counts):
-        wrong, right, whole = parts(counts)
+    def gradient(upstream, found, wrong):
+        wrong, right, whole = parts(found, wrong)
         scale = over(upstream, whole)
-        of_wrong = scale * over(right, whole)
-        return ops.stack([-hits * scale * over(wrong, whole), alpha * of_wrong, beta * of_wrong])
+        return -hits * scale * over(wrong, whole), scale * over(right, whole)
 
-    return with_gradient(value, gradient)(counts)
-
-
-def labeled(counts):
-    """What the pixels weigh that the labels give each class."""
-    return ops.stop_gradient(counts[0] + counts[2])
+    return with_gradient(value, gradient)(counts[0], counts[1])
 
 
 def weights_of_classes(size, y_pred, absent, background, class_weights, axis):
-    """What each class of each image weighs, of the shape of its `size`, `(images, classes)`."""
+    """What each class of each image weighs, of the shape of its `size`, `(images, classes)`.
+
+    But for `absent="skip"`, any tensor of that shape will do.
+    """
     weight = ops.cast(size > 0, size.dtype) if absent == "skip" else ops.ones_like(size)
     if class_weights is not None:
         weight = weight * ops.reshape(along(class_weights, y_pred, axis), (1, -1))

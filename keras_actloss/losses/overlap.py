@@ -10,10 +10,10 @@ from keras_actloss.core.regions import (
     OPTIONS,
     count,
     for_samples,
-    labeled,
     labels_by_encoding,
     mean_of_classes,
     miss,
+    priced,
     weights_of_classes,
 )
 from keras_actloss.core.registry import register
@@ -107,9 +107,10 @@ def dice(
         [Milletari et al., 2016](https://arxiv.org/abs/1606.04797), whose denominator has squares,
         [Drozdzal et al., 2016](https://arxiv.org/abs/1608.04117)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
-    values = mean_of_classes(miss(counts, 2.0, 1.0, 1.0, smooth), weight)
+    sums = priced(1.0, 1.0, absent)
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums)
+    weight = weights_of_classes(counts[-1], y_pred, absent, background, class_weights, axis)
+    values = mean_of_classes(miss(counts, 2.0, smooth), weight)
     return for_samples(values, y_pred, mask)
 
 
@@ -219,9 +220,10 @@ def jaccard(
     Reference:
         [Rahman and Wang, 2016](https://doi.org/10.1007/978-3-319-50835-1_22)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
-    values = mean_of_classes(miss(counts, 1.0, 1.0, 1.0, smooth), weight)
+    sums = priced(1.0, 1.0, absent)
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums)
+    weight = weights_of_classes(counts[-1], y_pred, absent, background, class_weights, axis)
+    values = mean_of_classes(miss(counts, 1.0, smooth), weight)
     return for_samples(values, y_pred, mask)
 
 
@@ -341,9 +343,10 @@ def tversky(
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
-    values = mean_of_classes(miss(counts, 1.0, alpha, beta, smooth), weight)
+    sums = priced(alpha, beta, absent)
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums)
+    weight = weights_of_classes(counts[-1], y_pred, absent, background, class_weights, axis)
+    values = mean_of_classes(miss(counts, 1.0, smooth), weight)
     return for_samples(values, y_pred, mask)
 
 
@@ -468,9 +471,10 @@ def focal_tversky(
     Reference:
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
-    of_class = power(miss(counts, 1.0, alpha, beta, smooth), gamma)
+    sums = priced(alpha, beta, absent)
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums)
+    weight = weights_of_classes(counts[-1], y_pred, absent, background, class_weights, axis)
+    of_class = power(miss(counts, 1.0, smooth), gamma)
     return for_samples(mean_of_classes(of_class, weight), y_pred, mask)
 
 

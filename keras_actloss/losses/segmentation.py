@@ -20,14 +20,15 @@ from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import over, with_gradient
 from keras_actloss.core.regions import (
+    EACH,
     OPTIONS,
     count,
     for_samples,
-    labeled,
     labels_by_encoding,
     labels_of,
     mean_of_classes,
     miss,
+    priced,
     probabilities,
     sum_pixels,
     weights_of,
@@ -37,10 +38,9 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 
-def _rarity(counts, weight):
+def _rarity(size, weight):
     """`weight` over the square of each class's size, in sizes of the rarest class that counts."""
-    found, _, missed = ops.unstack(counts, 3)
-    size = ops.stop_gradient(found + missed)
+    size = ops.stop_gradient(size)
     present = ops.logical_and(size > 0, weight > 0)
     inverse = ops.where(present, 1 / ops.where(present, size, 1.0), 0.0)
     most = amax(inverse, axis=-1, keepdims=True)
@@ -165,10 +165,12 @@ def generalized_dice(
     Reference:
         [Sudre et al., 2017](https://arxiv.org/abs/1707.03237)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
-    pooled = ops.sum(_rarity(counts, weight) * counts, axis=-1)
-    return for_samples(miss(pooled, 2.0, 1.0, 1.0, smooth), y_pred, mask)
+    sums = priced(1.0, 1.0, "skip")
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, sums)
+    size = counts[-1]
+    weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
+    pooled = ops.sum(_rarity(size, weight) * counts, axis=-1)
+    return for_samples(miss(pooled, 2.0, smooth), y_pred, mask)
 
 
 @register("losses")
@@ -279,8 +281,9 @@ def matthews_correlation(
     Reference:
         [Abhishek and Hamarneh, 2020](https://arxiv.org/abs/2010.13454)
     """
-    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, negatives=True)
-    weight = weights_of_classes(labeled(counts), y_pred, absent, background, class_weights, axis)
+    counts = count(y_true, y_pred, from_logits, encoding, per, axis, mask, EACH)
+    size = counts[0] + counts[2]
+    weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
     return for_samples(mean_of_classes(_discord(counts, smooth), weight), y_pred, mask)
 
 
@@ -562,11 +565,10 @@ def centerline_dice(
     lines_p = _skeleton(p if keep is None else p * keep, iterations, axes)
     lines_y = ops.stop_gradient(_skeleton(y, iterations, axes))
     rows = "onehot" if encoding == "ids" else encoding
-    of_p = count(y, lines_p, False, "multilabel", per, axis, mask)
-    of_y = count(lines_y, y_pred, from_logits, rows, per, axis, mask)
-    values = _unlike(miss(of_p, 1.0, 1.0, 0.0, smooth), miss(of_y, 1.0, 0.0, 1.0, smooth))
-    size = labeled(of_p)
-    weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
+    of_p = count(y, lines_p, False, "multilabel", per, axis, mask, priced(1.0, 0.0, absent))
+    of_y = count(lines_y, y_pred, from_logits, rows, per, axis, mask, priced(0.0, 1.0, "count"))
+    values = _unlike(*(miss(counts, 1.0, smooth) for counts in (of_p, of_y)))
+    weight = weights_of_classes(of_p[-1], y_pred, absent, background, class_weights, axis)
     return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
 
