@@ -149,16 +149,21 @@ def _products(a, b, axis):
     return ops.matmul(a, b)
 
 
+def _in_place(flat, x, axis, first):
+    """`x` again, of which `_flat` had made `flat`, but for the number of classes."""
+    at = 1 if first else -1
+    shape = list(ops.shape(ops.moveaxis(x, axis, at)))
+    shape[at] = flat.shape[at]
+    return ops.moveaxis(ops.reshape(flat, shape), at, axis)
+
+
 def _spread(matrix, y, axis):
     """The gradient of `a` in `_products(a, y, axis)`, where `matrix` is that of the result."""
     flat, first = _flat(y, axis)
     of_flat = (
         ops.matmul(matrix, flat) if first else ops.matmul(flat, ops.transpose(matrix, (0, 2, 1)))
     )
-    moved = ops.moveaxis(y, axis, 1 if first else -1)
-    shape = list(ops.shape(moved))
-    shape[1 if first else -1] = matrix.shape[1]
-    return ops.moveaxis(ops.reshape(of_flat, shape), 1 if first else -1, axis)
+    return _in_place(of_flat, y, axis, first)
 
 
 def _pixel_axes(x, axis):
@@ -171,15 +176,37 @@ def sum_pixels(x, axis):
     return ops.sum(x, axis=axes) if axes else x
 
 
+def _split(pixels, most):
+    """`(parts, size)` of the most parts of one size, a power of two up to `most`."""
+    if not isinstance(pixels, int) or pixels == 0:
+        return 1, -1 if pixels is None else pixels
+    parts = math.gcd(pixels, most)
+    return parts, pixels // parts
+
+
 def _blocks(x, axis):
     """Eight parts of the pixels of `_flat`, or fewer where they are no multiple of eight."""
     flat, first = _flat(x, axis)
-    pixels = flat.shape[2 if first else 1]
-    count = math.gcd(pixels or 1, 8)
-    size = -1 if pixels is None else pixels // count
-    batch, classes = ops.shape(flat)[0], x.shape[axis]
-    shape = (batch, classes, count, size) if first else (batch, count, size, classes)
-    return ops.unstack(ops.reshape(flat, shape), count, axis=2 if first else 1)
+    batch, rows, columns = ops.shape(flat)
+    parts, size = _split(flat.shape[2 if first else 1], 8)
+    shape = (batch, rows, parts, size) if first else (batch, parts, size, columns)
+    return ops.unstack(ops.reshape(flat, shape), parts, axis=2 if first else 1)
+
+
+def _slope(of_no, of_y, y, axis, end_leads):
+    """`numerics.between` of a number a class, weighed with the labels."""
+    flat, first = _flat(y, axis)
+    batch, rows, columns = ops.shape(flat)
+    # A row of numbers as wide as several pixels, for few classes would end a loop too soon.
+    wide, size = _split(flat.shape[2 if first else 1], 64)
+    shape = (batch, rows, size, wide) if first else (batch, size, wide * columns)
+
+    def row(x):
+        x = ops.reshape(x, (batch, rows, 1, 1) if first else (batch, 1, columns))
+        return ops.tile(x, (1, 1, 1, wide) if first else (1, 1, wide))
+
+    slope = between(row(of_no), row(of_y), ops.reshape(flat, shape), end_leads)
+    return _in_place(ops.reshape(slope, ops.shape(flat)), y, axis, first)
 
 
 def _rest(y, weight, axis):
@@ -269,15 +296,13 @@ def _count_each(x, y, weight, axis, from_logits, sums):
         return ops.sum(ops.stack(total), axis=3 if _flat(x, axis)[1] else 2)
 
     def gradient(upstream, sides, x, y, *weights):
-        shape = [-1] + [1] * (len(x.shape) - 1)
-        shape[axis] = x.shape[axis]
-        of_sums = [ops.reshape(part, shape) for part in ops.unstack(upstream, len(sums))]
+        of_sums = ops.unstack(upstream, len(sums))
         of_no = sum((row[1] - row[3]) * part for row, part in zip(sums, of_sums, strict=True))
         of_y = sum((row[0] - row[2]) * part for row, part in zip(sums, of_sums, strict=True))
         # What is found makes a loss less and what is wrong makes it more: of a pixel with a label
         # both add up, and lead if it costs as much to miss it as to see one where there is none.
         leads = all(missed >= extra for _, extra, missed, _ in sums)
-        slope = between(of_no, of_y, y, end_leads=leads)
+        slope = _slope(of_no, of_y, y, axis, leads)
         for factor in (*weights, *(sides if from_logits else ())):
             slope = spent("multiply", slope, factor)
         return slope, None, *(None for _ in weights)
