@@ -364,17 +364,19 @@ def exp_near(x, top):
     """`exp(x - top)` as a product, such that what is near `top` neither over- nor underflows.
 
     The exponential of a rounded difference is off by 16 units in the last place at a distance of
-    60. Here nothing is subtracted from most rows, and from the others a whole number that leaves
-    what counts exact: everything down to `top - 71` stays a normal float, and a sum of a billion
+    60. Here nothing is subtracted where `top` is from 0 to 64, and else a whole number that leaves
+    what counts exact: everything down to `top - 86` stays a normal float, and a sum of a billion
     terms finite. Beside infinity all else is 0.
 
     Returns:
         `(e, scale)`: what to sum, and what to multiply it with.
     """
-    near = ops.clip(top, -(2.0**126), 2.0**126)
-    shift = ops.round(ops.relu(near - 64)) - ops.round(ops.relu(-16 - near))
+    limit = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).max)
+    shift = spent("round", ops.relu(top - 64) - ops.relu(-top))
+    # A number that large is whole, and its last digit may be more than the 64.
+    shift = ops.where(ops.abs(top) < 2.0**23, shift, ops.clip(top, -limit, limit))
     most = 2.0**100
-    scale = ops.where(top == np.inf, 1 / most, ops.exp(shift - top))
+    scale = spent("clip", spent("exp", shift - top), 1 / most, most)
     return at_most(spent("exp", x - shift), most), scale
 
 
