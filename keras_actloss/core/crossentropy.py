@@ -330,7 +330,7 @@ def _of_logits(target, x, axis, curve, low):
 
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         if runs_torch():
-            own = ops.take_along_axis(target, leads, axis)
+            own = target.gather(axis, leads)
             of_leader = mass - own if left is None else ops.where(rest < 1, left, mass - own)
             slope = spent("subtract", e * (mass * scale / total), target)
             slope = _put(slope, leads, (of_leader - own * rest) / total, axis, spare=True)
