@@ -307,7 +307,7 @@ def halves(y_pred, name):
             f"{name}: the last axis of y_pred holds both parts of a pair, so its size must be "
             f"even, got {size}; join them with keras.ops.concatenate([first, second], axis=-1)"
         )
-    return y_pred[..., : size // 2], y_pred[..., size // 2 :]
+    return ops.split(y_pred, 2, axis=-1)
 
 
 def not_ignored(y_true, labels, ignore_class, axis):

@@ -12,8 +12,9 @@ from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import (
     LOG_ZERO,
+    alike,
     direction,
-    over,
+    positive,
     reciprocal,
     rectified,
     scale,
@@ -76,15 +77,16 @@ class Contrastive(Loss, fn=contrastive):
         self.margin = margin
 
 
-def _counted(y_pred, mask, name):
-    """Which samples of the batch are compared, as a matrix."""
+def _check_rank(y_pred, name):
     if len(y_pred.shape) != 2:
         raise ValueError(
             f"{name}: y_pred of shape {tuple(y_pred.shape)} must be (batch, dimensions), an "
             "embedding a sample; pool or reshape the other axes"
         )
-    if mask is None:
-        mask = ops.ones_like(y_pred[:, 0], dtype="bool")
+
+
+def _both(mask):
+    """Of which pairs both samples count, as a matrix."""
     return ops.logical_and(ops.expand_dims(mask, 1), mask)
 
 
@@ -95,23 +97,22 @@ def _same(y_true):
 
 def _of_pairs(shared, y_pred, from_products, mask, name):
     """Cross-entropy of the products of all pairs, of which row by row some are `shared`."""
-    counts = _counted(y_pred, mask, name)
+    _check_rank(y_pred, name)
     if from_products and None not in y_pred.shape and y_pred.shape[0] != y_pred.shape[1]:
         raise ValueError(
             f"{name}: y_pred of shape {tuple(y_pred.shape)} must be (batch, batch) with "
             "from_products=True, the product of each anchor with the other half of each pair"
         )
+    if y_pred.shape[0] == 0:  # Of nobody there is no largest product.
+        return ops.sum(y_pred, axis=-1)
     if not from_products:
         anchors, others = halves(y_pred, name)
         y_pred = ops.matmul(anchors, ops.transpose(others))
-    scores = ops.where(counts, y_pred, LOG_ZERO)
-    shared = ops.where(counts, ops.cast(shared, scores.dtype), 0)
-    # A column of nobody, for an empty batch to have one.
-    scores = ops.pad(scores, [(0, 0), (0, 1)], constant_values=LOG_ZERO)
-    shared = ops.pad(shared, [(0, 0), (0, 1)])
-    labels = over(shared, ops.sum(shared, axis=-1, keepdims=True))
-    values = categorical_crossentropy.prepared(labels, scores, from_logits=True)
-    return values if mask is None else ops.where(mask, values, ops.zeros_like(values))
+    if mask is not None:
+        counts = _both(mask)
+        y_pred, shared = ops.where(counts, y_pred, LOG_ZERO), ops.where(counts, shared, 0)
+    labels = shared / positive(ops.sum(shared, axis=-1, keepdims=True))
+    return categorical_crossentropy.prepared(labels, y_pred, from_logits=True)
 
 
 _GROUPS = {"ignore_class": class_id_or_none}
@@ -166,7 +167,8 @@ def npairs(
     Reference:
         [Sohn, 2016](https://papers.nips.cc/paper/6200-improved-deep-metric-learning-with-multi-class-n-pair-loss-objective)
     """
-    return _of_pairs(_same(y_true), y_pred, from_products, mask, "npairs")
+    same = alike(ops.expand_dims(y_true, 1), y_true, y_pred.dtype)
+    return _of_pairs(same, y_pred, from_products, mask, "npairs")
 
 
 @register("losses")
@@ -245,7 +247,9 @@ class NPairsMultilabel(Loss, fn=npairs_multilabel):
 
 def _relations(y_true, y_pred, mask, name):
     """Pairs of one group and of two, as matrices, and which samples count."""
-    counts, same = _counted(y_pred, mask, name), _same(y_true)
+    _check_rank(y_pred, name)
+    same = _same(y_true)
+    counts = ops.ones_like(same) if mask is None else _both(mask)
     itself = ops.eye(ops.shape(same)[0], dtype="bool")
     pairs = ops.logical_and(ops.logical_and(same, counts), ops.logical_not(itself))
     return pairs, ops.logical_and(counts, ops.logical_not(same)), ops.any(counts, axis=-1)
