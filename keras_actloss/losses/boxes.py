@@ -1,6 +1,8 @@
 """Losses of bounding boxes, a value for each pair of a box and its target."""
 
+import functools
 import math
+import operator
 from typing import Any, NamedTuple, Unpack
 
 from keras import ops
@@ -18,174 +20,190 @@ _SCALED = ("rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 
 def _corners(boxes, bounding_box_format):
-    """The corners of the least and of the greatest coordinates, in any order of the axes."""
-    # With the axes of the image first: what is done to both is done to long rows.
-    boxes = ops.stack(ops.unstack(boxes, 4, axis=-1))
-    first, second = boxes[:2], boxes[2:]
+    """Two opposite corners, `(1, 4, ...)`: the axes of one, then those of the other."""
+    boxes = ops.moveaxis(boxes, -1, 0)[None]
+    if bounding_box_format.endswith(("xyxy", "yxyx")):
+        return boxes
+    first, second = boxes[:, :2], boxes[:, 2:]
     if "center" in bounding_box_format:
-        first, second = first - second / 2, first + second / 2
-    elif bounding_box_format.endswith("wh"):
-        second = first + second
-    swapped = first > second
-    return ops.where(swapped, second, first), ops.where(swapped, first, second)
+        return ops.concatenate([first - second / 2, first + second / 2], axis=1)
+    return ops.concatenate([first, first + second], axis=1)
+
+
+def _across(x):
+    """What belongs to the other axis of the image."""
+    return ops.flip(x, 1)
 
 
 class _Pair(NamedTuple):
-    """Lengths along both axes, on the first axis, in units of the box that encloses two boxes.
+    """Lengths in units of the box that encloses two boxes, `(1, 2, ...)` for the axes of the image.
 
-    No length is a difference of two others, so that what is nearly 0 still has its digits.
+    No length is a difference of two others, so that what is nearly 0 still has its digits. What is
+    of both boxes, or of both edges, is one tensor `(2, 2, ...)`: of some thousand boxes an op costs
+    more than its arithmetic.
     """
 
-    size: object
-    true_size: object
-    overlap: object
-    rest: object  # size - overlap
-    true_rest: object  # true_size - overlap
-    gap: object
-    outward: object  # of the center, along the direction from it to either edge: (2, 2, ...)
-    room: object  # 1 - 2 * outward, where the edge is also the enclosing one
-    hull: object  # the size of the enclosing box, and the same as what to divide by
-    unit: object
+    sizes: Any  # of the box and its target
+    rests: Any  # sizes - overlap
+    overlap: Any
+    gap: Any
+    met: Any  # the overlap along the other axis, if there is no gap along this one
+    missed: Any  # and if there is one
+    beyond: Any  # how far the lower and the upper edge are outside of the target's
+    room: Any  # `() ->` 1 less twice how far the center is off, where the edge is the enclosing one
+    hull: Any  # the size of the enclosing box, and the same as what to divide by
+    unit: Any
 
     @classmethod
-    def of(cls, low, high, true_low, true_high):
-        inner_low, inner_high = ops.maximum(low, true_low), ops.minimum(high, true_high)
+    def of(cls, lows, highs):
+        low, true_low, high, true_high = lows[:1], lows[1:], highs[:1], highs[1:]
         hull = ops.maximum(high, true_high) - ops.minimum(low, true_low)
         unit = ops.where(hull < SMALLEST, 1.0, hull)
-        size, true_size = (high - low) / unit, (true_high - true_low) / unit
-        overlap = ops.relu(inner_high - inner_low) / unit
-        beyond_low, beyond_high = ops.relu(true_low - low), ops.relu(high - true_high)
-        rest = (beyond_low + beyond_high) / unit
-        true_rest = (ops.relu(low - true_low) + ops.relu(true_high - high)) / unit
+        inner = ops.minimum(high, true_high) - ops.maximum(low, true_low)
+        # Divided as one, for what is alike to stay alike: XLA takes the reciprocal of the divisor.
+        lengths = ops.concatenate([highs - lows, inner]) / unit
+        sizes, inner = lengths[:2], lengths[2:]
+        beyond = ops.concatenate([true_low - low, high - true_high]) / unit
+        outside = ops.relu(beyond)
+        within = outside - beyond
+        rests = outside[:1] + outside[1:], within[:1] + within[1:]
+        overlap = ops.relu(inner)
+        gap, across = overlap - inner, _across(overlap)
         # A box without width inside the other one does overlap: it has a gradient to grow.
-        apart = inner_low > inner_high
-        shift = ((low - true_low) + (high - true_high)) / (2 * unit)
-        room = [beyond_high + (high - true_low), beyond_low + (true_high - low)]
+        missed = across * ops.sign(gap)
         return cls(
-            size,
-            true_size,
-            overlap,
-            ops.where(apart, size, rest),
-            ops.where(apart, true_size, true_rest),
-            ops.relu(inner_low - inner_high) / unit,
-            ops.stack([-shift, shift]),
-            ops.stack(room) / unit,
-            hull,
-            unit,
+            sizes=sizes,
+            # Not what lies between two boxes.
+            rests=[ops.minimum(sizes[i : i + 1], rests[i]) for i in (0, 1)],
+            overlap=overlap,
+            gap=gap,
+            met=across - missed,
+            missed=missed,
+            beyond=beyond,
+            room=lambda: (
+                ops.flip(outside, 0) + ops.concatenate([high - true_low, true_high - low]) / unit
+            ),
+            hull=hull,
+            unit=unit,
         )
 
-    def union(self):
-        """`(union, union - intersection)` of the areas."""
-        (_, size), (_, true_size) = _axes(self.size), _axes(self.true_size)
-        (overlap, overlap_across), (rest, rest_across) = _axes(self.overlap), _axes(self.rest)
-        true_rest, true_rest_across = _axes(self.true_rest)
-        either = rest * size + true_rest * true_size + overlap * (rest_across + true_rest_across)
-        return either + overlap * overlap_across, either
+    def share(self):
+        """The union of the areas, and the part of it that is not the intersection."""
+        overlap, across = self.overlap[:, 0], self.overlap[:, 1]
+        (rest, true_rest), sides = self.rests, self.sizes[:, 1]
+        either = rest[:, 0] * sides[:1] + true_rest[:, 0] * sides[1:]
+        either = either + overlap * (rest[:, 1] + true_rest[:, 1])
+        union = either + overlap * across
+        # Of two boxes without area nothing overlaps.
+        nothing = 1 - ops.sign(union)
+        union = union + nothing
+        return union, (either + nothing) / union
 
 
 class _Part(NamedTuple):
     """A term of a loss, and its slopes by how far an edge moves away from the center.
 
-    Slopes are in units of the enclosing box, `(2, ...)` or for both edges `(2, 2, ...)`.
+    Slopes are in units of the enclosing box, `(1, 2, ...)` or for both edges `(2, 2, ...)`.
     """
 
-    value: object
-    outside: object  # where the edge is the enclosing one, too
-    inside: object  # where it is not
-
-
-def _axes(x):
-    return x[0], x[1]
-
-
-def _across(x):
-    """What belongs to the other axis."""
-    return ops.stack([x[1], x[0]])
+    value: Any
+    outside: Any  # where the edge is the enclosing one, too
+    inside: Any  # where it is not
 
 
 def _share(pair):
     """The part of the union that is not the intersection."""
-    union, either = pair.union()
-    # Of two boxes without area nothing overlaps.
-    value = ops.where(union == 0, 1.0, either / ops.where(union == 0, 1.0, union))
-    union = ops.where(union == 0, 1.0, union)
-    size, overlap = _across(pair.size), _across(pair.overlap)
-    true_area = pair.true_size * _across(pair.true_size)
-    lost = ops.where(pair.gap > 0, 0.0, overlap) / union
+    union, value = pair.share()
+    overlap, true_size = pair.overlap, pair.sizes[1:]
+    size = _across(pair.sizes[:1]) / union
+    true_area = true_size[:, 0] * true_size[:, 1]
     return _Part(
         value,
-        outside=pair.overlap * overlap / union * (size / union),
-        inside=-lost * ((size * pair.rest + true_area) / union),
+        outside=overlap[:, 0] * overlap[:, 1] / union * size,
+        inside=-pair.met / union * (size * pair.rests[0] + true_area / union),
     )
 
 
 def _hull(pair):
     """The part of the enclosing box that is not the union."""
-    (overlap, _), (gap, gap_across) = _axes(pair.overlap), _axes(pair.gap)
-    (rest, rest_across), (true_rest, true_across) = _axes(pair.rest), _axes(pair.true_rest)
-    value = rest * (true_across + gap_across) + true_rest * (rest_across + gap_across)
-    outside = _across(pair.true_rest) * pair.true_size - pair.true_rest * _across(pair.rest)
+    (rest, true_rest), gap = pair.rests, pair.gap
+    size = _across(pair.sizes[:1])
+    rest_across, true_across, gap_across = _across(rest), _across(true_rest), gap[:, 1]
+    value = rest[:, 0] * (true_across[:, 0] + gap_across)
+    value = value + true_rest[:, 0] * (rest_across[:, 0] + gap_across)
     return _Part(
-        value + overlap * gap_across + gap,
-        outside=outside - pair.gap * _across(pair.size),
-        inside=-ops.where(pair.gap > 0, _across(pair.size), _across(pair.rest)),
+        value + pair.overlap[:, 0] * gap_across + gap[:, 0],
+        outside=true_across * pair.sizes[1:] - true_rest * rest_across - gap * size,
+        inside=-(rest_across + pair.missed),
     )
 
 
 def _proportions(pair):
     """The sides of the enclosing box beside its longer one."""
-    longer = amax(pair.hull, axis=0, keepdims=True)
+    longer = amax(pair.hull, axis=1, keepdims=True)
     return pair.hull / ops.where(longer < SMALLEST, 1.0, longer)
 
 
 def _centers(pair):
     """The squared distance of the centers, beside the squared diagonal of the enclosing box."""
     square = ops.square(_proportions(pair))
-    weight = square / (ops.sum(square, axis=0, keepdims=True) + SMALLEST)
-    parts = weight * ops.square(pair.outward[0])
-    others = _across(weight)
+    weight = square / (square[:, :1] + square[:, 1:] + SMALLEST)
+    beyond = pair.beyond
+    shift = (beyond[1:] - beyond[:1]) / 2
+    parts, others = weight * ops.square(shift), _across(weight)
+    # Of the center, along the direction from it to either edge.
+    outward = ops.concatenate([-shift, shift])
     # outward - 2 * (parts + parts across), with as much as possible of the former left.
-    room = pair.outward * (pair.room + 2 * pair.outward * others) - 2 * _across(parts)
-    return _Part(ops.sum(parts, axis=0), outside=weight * room, inside=weight * pair.outward)
+    room = outward * (pair.room() + 2 * outward * others) - 2 * _across(parts)
+    return _Part(parts[:, 0] + parts[:, 1], outside=weight * room, inside=weight * outward)
 
 
 def _aspect(pair):
     """The squared difference of the aspect ratios as angles, beside what else there is to mend."""
     sides = _proportions(pair)
-    size, true_size = pair.size * sides, pair.true_size * sides
-    (x, y), (true_x, true_y) = _axes(size), _axes(true_size)
+    sizes = pair.sizes * sides
+    (x, y), (true_x, true_y) = ((sizes[i : i + 1, 0], sizes[i : i + 1, 1]) for i in (0, 1))
     # The difference of two arc tangents, as one.
     angle = 2 / math.pi * ops.arctan2(true_x * y - x * true_y, true_x * x + true_y * y)
     square = ops.square(angle)
-    all_of = _share(pair).value + square
+    all_of = pair.share()[1] + square
     alpha = square / ops.where(all_of == 0, 1.0, all_of)
     # The gradient of the box's angle, (y, -x) by the squared diagonal.
     longer = ops.maximum(x, y)
     longer = ops.where(longer == 0, 1.0, longer)
     x, y = x / longer, y / longer
     scale = -4 / math.pi * alpha * angle / (x * x + y * y + SMALLEST) / longer
-    slope = ops.stack([scale * y, -scale * x]) * sides
+    slope = ops.stack([scale * y, -scale * x], axis=1) * sides
     return _Part(alpha * square, outside=slope, inside=slope)
 
 
 def _sum_of(*measures):
     """`loss(y_true, y_pred, bounding_box_format)`, the sum of what the measures find."""
 
-    def shared(*corners):
-        pair = _Pair.of(*corners)
-        return pair, [measure(pair) for measure in measures]
+    def shared(pred, true):
+        # In a tensor of long rows, which those of four numbers are not; and in quarters, for the
+        # reciprocal of a length, with which XLA divides, to be a normal number.
+        corners = ops.concatenate([pred, true]) / 4
+        first, second = corners[:, :2], corners[:, 2:]
+        pair = _Pair.of(ops.minimum(first, second), ops.maximum(first, second))
+        parts = [measure(pair) for measure in measures]
+        total = _Part(
+            *(functools.reduce(operator.add, terms) for terms in zip(*parts, strict=True))
+        )
+        return pair, total, first[:1] > second[:1]
 
-    def value(shared, *corners):
-        return sum(part.value for part in shared[1])
+    def value(shared, pred, true):
+        return shared[1].value[0]
 
-    def gradient(upstream, shared, low, high, true_low, true_high):
-        pair, parts = shared
-        beyond = ops.stack([true_low - low, high - true_high])
-        outside, inside = (sum(part[i] for part in parts) for i in (1, 2))
+    def gradient(upstream, shared, pred, true):
+        pair, total, swapped = shared
         # Where both boxes have the edge, the mean of what lies on its two sides.
-        slope = ops.where(beyond == 0, 0.5 * (outside + inside), inside)
-        slope = ops.where(beyond > 0, outside, slope) / pair.unit * upstream
-        return -slope[0], slope[1], None, None
+        outside = ops.sign(pair.beyond) / 2 + 0.5
+        slope = outside * total.outside + (1 - outside) * total.inside
+        slope = slope / pair.unit * (upstream / 4)
+        low, high = -slope[:1], slope[1:]
+        both = ops.where(swapped, high, low), ops.where(swapped, low, high)
+        return ops.concatenate(both, axis=1), None
 
     def loss(y_true, y_pred, bounding_box_format):
         if y_pred.shape[-1] != 4:
@@ -194,7 +212,7 @@ def _sum_of(*measures):
                 f"{tuple(y_pred.shape)}; see bounding_box_format"
             )
         pred, true = (_corners(boxes, bounding_box_format) for boxes in (y_pred, y_true))
-        return with_gradient(value, gradient, shared)(*pred, *true)
+        return with_gradient(value, gradient, shared)(pred, true)
 
     return loss
 
