@@ -94,13 +94,45 @@ def test_a_binary_focal_mistake_is_not_cut_off(y):
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_what_a_label_leaves_far_behind_has_its_gradient(mode, forms):
     run = RUNS[mode]
-    x = np.array([[90.0, 60.0, 0.0], [64.0, 40.0, 0.0], [-20.0, -60.0, -61.0]], "float32")
-    y_true = np.zeros(3, "int32") if forms is SPARSE else np.eye(3, dtype="float32")[[0, 0, 0]]
+    x = [[90.0, 60.0, 0.0], [64.0, 40.0, 0.0], [-20.0, -60.0, -61.0], [-15.0, -88.0, -101.0]]
+    x = np.array(x, "float32")
+    y_true = np.zeros(4, "int32") if forms is SPARSE else np.eye(3, dtype="float32")[[0] * 4]
     _, gradient = run(lambda p: forms["cross-entropy"](y_true, p, from_logits=True), x)
     expected = np.exp(np.float64(x) - x[:, :1])
     expected[:, 0] = -expected[:, 1:].sum(-1)
-    seen = np.abs(expected) > 1e-30
+    seen = np.abs(expected) > 2.0**-126
     np.testing.assert_allclose(gradient[seen], expected[seen], rtol=1e-5)
+
+
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+@pytest.mark.parametrize("top", [2.0**23, 1073742000.0, 2.0**31, 1e38, 3e38])
+def test_a_logit_may_be_of_any_size(forms, top):
+    """Also where 64 is less than its last digit."""
+    top, below = np.float32(top), np.nextafter(np.float32(top), 0)
+    x = np.array([[0.0, top], [below, top], [top, top], [-top, -below]])
+    y_true = np.zeros(4, "int32") if forms is SPARSE else np.eye(2, dtype="float32")[[0] * 4]
+    value, gradient = value_and_gradient(
+        lambda p: forms["cross-entropy"](y_true, p, from_logits=True), x
+    )
+    distance = np.float64(x[:, 1]) - x[:, 0]
+    np.testing.assert_allclose(value, np.logaddexp(0, distance), rtol=1e-6)
+    of_other = 1 / (1 + np.exp(-distance))
+    np.testing.assert_allclose(gradient[:, 1], of_other, rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, 0], -of_other, rtol=1e-6)
+
+
+def test_a_probability_below_zero_is_led_back():
+    """It counts as 0, whose loss is that of the smallest normal number in every form."""
+    least = 126 * np.log(2)
+    for y, p in ((1.0, -0.5), (0.0, 1.5)):
+        call = functools.partial(losses.binary_crossentropy, [[y]])
+        value, gradient = value_and_gradient(call, [[p]])
+        assert value[0] == pytest.approx(least) and gradient[0, 0] * (y - p) < 0
+    for forms, y_true in ((SPARSE, [0]), (DENSE, [[1.0, 0.0, 0.0]])):
+        for p in ([[-0.1, 0.5, 0.5]], [[0.0, 0.25, 0.75]]):
+            call = functools.partial(forms["cross-entropy"], y_true)
+            value, gradient = value_and_gradient(call, p)
+            assert value[0] == pytest.approx(least) and gradient[0, 0] < 0
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 1.0, 2.5])

@@ -163,7 +163,7 @@ def bernoulli(p, y, curve=None):
         if curve is not None:
             yes, no = _yes_and_no(p)
             of_yes, of_no = of_yes * curve.slope(yes), of_no * curve.slope(no)
-        return upstream * (of_no * reciprocal(1 - p) - of_yes * reciprocal(p)), None
+        return upstream * (of_no / above_zero(1 - p) - of_yes / above_zero(p)), None
 
     return with_gradient(value, gradient)(p, y)
 
@@ -207,14 +207,16 @@ def _of_weights(target, x, axis, curve):
     the others, `log1p(rest)`, which a difference from the sum would lose.
     """
 
-    def log(weight):
-        return spent("log", positive(weight))
+    def log(weight, top):
+        # The loss of a certain mistake is that of the smallest normal number.
+        return spent("log", ops.maximum(weight, SMALLEST / positive(top)))
 
-    def labels(weight, rest):
+    def labels(top, weight, rest):
         """Every entry, as if it were the label."""
         scale = 1 / (1 + rest)
         p, q = weight * scale, spent("multiply", spent("add", 1 - weight, rest), scale)
-        return Label(ops.log1p(rest) - log(weight), p, q, lambda exponent: power(p, exponent))
+        loss = ops.log1p(rest) - log(weight, top)
+        return Label(loss, p, q, lambda exponent: power(p, exponent))
 
     def shared(target, x):
         top = amax(x, axis=axis, keepdims=True)
@@ -226,16 +228,16 @@ def _of_weights(target, x, axis, curve):
         return top, leads, weight, rest, ops.sum(target, axis=axis, keepdims=True)
 
     def value(kept, target, x):
-        _, _, weight, rest, mass = kept
+        top, _, weight, rest, mass = kept
         if curve is not None:
-            return ops.sum(target * curve.value(labels(weight, rest)), axis=axis)
-        led = ops.sum(spent("multiply", log(weight), target), axis=axis)
+            return ops.sum(target * curve.value(labels(top, weight, rest)), axis=axis)
+        led = ops.sum(spent("multiply", log(weight, top), target), axis=axis)
         return ops.squeeze(mass * ops.log1p(rest), axis) - led
 
     def gradient(upstream, kept, target, x):
         top, leads, weight, rest, mass = kept
         if curve is not None:
-            target = target * curve.slope(labels(weight, rest))
+            target = target * curve.slope(labels(top, weight, rest))
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         own = spent("multiply", 1 / above_zero(weight), target)
         if curve is None:
