@@ -135,7 +135,11 @@ def test_a_network_learns(policy, mode):
 
 def test_every_loss_trains():
     x, y, features, outputs, owners = {}, {}, {}, {}, {}
-    ends = {(-np.inf, np.inf): layers.Linear, (0.0, np.inf): layers.Exponential}
+    ends = {
+        (-np.inf, np.inf): layers.Linear,
+        (-np.inf, 0.0): layers.LogSoftmax,
+        (0.0, np.inf): layers.Exponential,
+    }
     for i, loss in enumerate(_of_each_class(LOSSES)):
         name = f"output_{i}"
         y[name], x[name] = testing.example_inputs(loss)

@@ -48,6 +48,8 @@ class Loss(Configured, keras.losses.Loss):
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
+        from_logits: `True` where `y_pred` is never what a softmax or sigmoid makes, for
+            `check_outputs` to find one. A setting of losses that take either.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
         rank: The least number of axes of `y_pred` with which there is something to learn.
         couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,

@@ -242,6 +242,8 @@ def two_hot(y_true: Any, y_pred: Any, low=-10.0, high=10.0) -> Any:
 class TwoHot(Loss, fn=two_hot):
     """Class form of `two_hot`."""
 
+    from_logits = True
+
     def __init__(self, low=-10.0, high=10.0, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.low = low
@@ -295,6 +297,8 @@ def distribution_focal(y_true: Any, y_pred: Any) -> Any:
 @register("losses")
 class DistributionFocal(Loss, fn=distribution_focal):
     """Class form of `distribution_focal`."""
+
+    from_logits = True
 
     targets = (0.0, math.inf)
 
@@ -359,6 +363,8 @@ def hl_gauss(y_true: Any, y_pred: Any, low=-10.0, high=10.0, sigma_ratio=0.75) -
 @register("losses")
 class HLGauss(Loss, fn=hl_gauss):
     """Class form of `hl_gauss`."""
+
+    from_logits = True
 
     def __init__(self, low=-10.0, high=10.0, sigma_ratio=0.75, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)

@@ -186,6 +186,8 @@ def categorical_sparsemax(
 class CategoricalSparsemax(Loss, fn=categorical_sparsemax):
     """Class form of `categorical_sparsemax`."""
 
+    from_logits = True
+
     def __init__(
         self,
         label_smoothing=0.0,
@@ -265,6 +267,8 @@ def sparse_categorical_sparsemax(
 @register("losses")
 class SparseCategoricalSparsemax(Loss, fn=sparse_categorical_sparsemax):
     """Class form of `sparse_categorical_sparsemax`."""
+
+    from_logits = True
 
     def __init__(
         self,
@@ -350,6 +354,8 @@ def categorical_entmax(
 @register("losses")
 class CategoricalEntmax(Loss, fn=categorical_entmax):
     """Class form of `categorical_entmax`."""
+
+    from_logits = True
 
     def __init__(
         self,
@@ -437,6 +443,8 @@ def sparse_categorical_entmax(
 @register("losses")
 class SparseCategoricalEntmax(Loss, fn=sparse_categorical_entmax):
     """Class form of `sparse_categorical_entmax`."""
+
+    from_logits = True
 
     def __init__(
         self,

@@ -186,6 +186,8 @@ def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
 class SoftMargin(Loss, fn=soft_margin):
     """Class form of `soft_margin`."""
 
+    from_logits = True
+
     def __init__(self, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
 

@@ -320,6 +320,8 @@ def categorical_label_distribution_aware_margin(
 class CategoricalLabelDistributionAwareMargin(Loss, fn=categorical_label_distribution_aware_margin):
     """Class form of `categorical_label_distribution_aware_margin`."""
 
+    from_logits = True
+
     def __init__(
         self,
         class_counts,
@@ -413,6 +415,8 @@ def label_distribution_aware_margin(
 @register("losses")
 class LabelDistributionAwareMargin(Loss, fn=label_distribution_aware_margin):
     """Class form of `label_distribution_aware_margin`."""
+
+    from_logits = True
 
     def __init__(
         self,

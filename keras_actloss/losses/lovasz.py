@@ -207,6 +207,8 @@ def lovasz_hinge(
 class LovaszHinge(Loss, fn=lovasz_hinge):
     """Class form of `lovasz_hinge`."""
 
+    from_logits = True
+
     def __init__(self, per="image", ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
         self.per = per

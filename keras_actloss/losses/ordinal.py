@@ -82,6 +82,8 @@ def coral(
 class CORAL(Loss, fn=coral):
     """Class form of `coral`."""
 
+    from_logits = True
+
     @property
     def width(self):
         return None if self.importance_weights is None else len(self.importance_weights)
@@ -142,6 +144,8 @@ def corn(y_true: Any, y_pred: Any, ignore_class: Any = None) -> Any:
 @register("losses")
 class CORN(Loss, fn=corn):
     """Class form of `corn`."""
+
+    from_logits = True
 
     def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)

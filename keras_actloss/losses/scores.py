@@ -1,5 +1,6 @@
 """Scores of probabilities of classes, and of one logit a class."""
 
+import math
 from typing import Any, Unpack
 
 from keras import ops
@@ -109,6 +110,8 @@ def categorical_nll(
 class CategoricalNLL(Loss, fn=categorical_nll):
     """Class form of `categorical_nll`."""
 
+    predictions = (-math.inf, 0.0)
+
     def __init__(
         self,
         label_smoothing=0.0,
@@ -187,6 +190,8 @@ def sparse_categorical_nll(
 class SparseCategoricalNLL(Loss, fn=sparse_categorical_nll):
     """Class form of `sparse_categorical_nll`."""
 
+    predictions = (-math.inf, 0.0)
+
     def __init__(
         self,
         ignore_class=None,
@@ -264,6 +269,8 @@ def multilabel_soft_margin(
 @register("losses")
 class MultilabelSoftMargin(Loss, fn=multilabel_soft_margin):
     """Class form of `multilabel_soft_margin`."""
+
+    from_logits = True
 
     def __init__(
         self,

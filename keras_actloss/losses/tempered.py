@@ -154,6 +154,8 @@ def categorical_bi_tempered_logistic(
 class CategoricalBiTemperedLogistic(Loss, fn=categorical_bi_tempered_logistic):
     """Class form of `categorical_bi_tempered_logistic`."""
 
+    from_logits = True
+
     def __init__(
         self,
         t1=0.8,
@@ -250,6 +252,8 @@ def sparse_categorical_bi_tempered_logistic(
 @register("losses")
 class SparseCategoricalBiTemperedLogistic(Loss, fn=sparse_categorical_bi_tempered_logistic):
     """Class form of `sparse_categorical_bi_tempered_logistic`."""
+
+    from_logits = True
 
     def __init__(
         self,

@@ -33,8 +33,10 @@ def _softmax(logits):
 def within(ends, x):
     """Real numbers, moved between the ends of a range."""
     low, high = ends
-    if np.isfinite(high):
+    if np.isfinite(low) and np.isfinite(high):
         return low + (high - low) / (1 + np.exp(-x))
+    if np.isfinite(high):
+        return high - np.exp(x / 2)
     return low + np.exp(x / 2) if np.isfinite(low) else x
 
 

@@ -75,7 +75,7 @@ def check_finite(loss, y_true, y_pred):
     """Value and gradient stay finite for predictions at the ends of their range."""
     # An end that is open, as 0 is for a rate, is not gone to.
     low, high = loss.predictions
-    low = low if np.isfinite(high) else max(low + 1e-4, -1e4)
+    low = max(low if np.isfinite(high) else low + 1e-4, -1e4)
     high = min(high, 1e4)
     above = y_pred > np.median(y_pred)
     for upper in (above, ~above):
