@@ -184,6 +184,22 @@ HEALTHY = {
     "many labels": (dense(3, "sigmoid"), "binary_crossentropy", 1 - ONE_HOT),
     "a loss of nobody": (dense(3), lambda y_true, y_pred: ops.sum(y_pred, -1), IDS),
     "a pair": (dense(2), losses.MarginRanking(), BINARY),
+    "softmax and Huber": (dense(3, "softmax"), losses.Huber(), ONE_HOT),
+    "softmax and a margin": (dense(3, "softmax"), losses.MultiMargin(), IDS),
+    "cosines": (
+        dense(3, "tanh"),
+        losses.LabelDistributionAwareMargin(class_counts=[14, 13, 13]),
+        IDS,
+    ),
+    "tanh and a soft margin": (dense(1, "tanh"), losses.SoftMargin(), BINARY * 2 - 1),
+    "levels of one score": (lambda: (layers.OrdinalDense(3),), losses.CORAL(), IDS),
+    "log-probabilities": (dense(3, "log_softmax"), losses.SparseCategoricalNLL(), IDS),
+    "log-probabilities, our layer": (then(3, layers.LogSoftmax), losses.categorical_nll, ONE_HOT),
+    "on several devices": (
+        dense(3),
+        losses.AcrossReplicas(losses.SparseCategoricalCrossentropy(from_logits=True)),
+        IDS,
+    ),
     "a sum": (
         dense(3),
         losses.WeightedSum(
@@ -233,6 +249,24 @@ SICK = {
     "units for nothing": (dense(2, "sigmoid"), "binary_crossentropy", BINARY, "as many units"),
     "a number for three": (dense(3), "mse", X[:, :1], "as many units"),
     "scores for a divergence": (dense(3), "kl_divergence", ONE_HOT, "end the model in sigmoid"),
+    "softmax for its logarithm": (
+        dense(3, "softmax"),
+        losses.SparseCategoricalNLL(),
+        IDS,
+        "end the model in log_softmax",
+    ),
+    "scores for log-probabilities": (
+        dense(3),
+        losses.CategoricalNLL(),
+        ONE_HOT,
+        "end the model in log_softmax",
+    ),
+    "on several devices": (
+        dense(3, "softmax"),
+        losses.AcrossReplicas(SCE(from_logits=True)),
+        IDS,
+        "from_logits=True",
+    ),
     "a part of a sum": (
         dense(3, "softmax"),
         losses.WeightedSum([SCE(), losses.CategoricalCrossentropy(from_logits=True)]),
@@ -240,6 +274,40 @@ SICK = {
         "CategoricalCrossentropy: activation",
     ),
 }
+
+
+TAKE_LOGITS = [
+    losses.CategoricalBiTemperedLogistic(),
+    losses.CategoricalEntmax(),
+    losses.CategoricalLabelDistributionAwareMargin(class_counts=[14, 13, 13]),
+    losses.CategoricalSparsemax(),
+    losses.CORAL(),
+    losses.CORN(),
+    losses.DistributionFocal(),
+    losses.HLGauss(low=0.0, high=1.0),
+    losses.LabelDistributionAwareMargin(class_counts=[14, 13, 13]),
+    losses.LovaszHinge(),
+    losses.MultilabelSoftMargin(),
+    losses.SoftMargin(),
+    losses.SparseCategoricalBiTemperedLogistic(),
+    losses.SparseCategoricalEntmax(),
+    losses.SparseCategoricalSparsemax(),
+    losses.TwoHot(low=0.0, high=1.0),
+]
+
+
+@pytest.mark.parametrize("loss", TAKE_LOGITS, ids=lambda loss: type(loss).__name__)
+def test_losses_of_logits_only(loss):
+    for activation in ("softmax", "sigmoid"):
+        model = _functional(*dense(3, activation)())
+        for given in (loss, losses.AcrossReplicas(loss)):
+            found = _failure(model, given)
+            assert f"{type(loss).__name__} takes logits; leave {activation} out" in found
+            assert "from_logits" not in found
+        assert "takes logits" in _failure(model, functools.partial(loss.fn, **loss.fn_settings()))
+        assert "takes logits" in _failure(Subclassed(*dense(3, activation)()), loss, X)
+    for activation in (None, "tanh", "log_softmax"):
+        assert not check_outputs(_functional(*dense(3, activation)()), loss, X).failed
 
 
 @pytest.mark.filterwarnings("ignore:(?s).*softmax over axis:UserWarning")

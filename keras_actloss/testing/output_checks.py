@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.tensors import IDS, classes_of, from_lists, get_logits
-from keras_actloss.losses import Loss, WeightedSum
+from keras_actloss.losses import AcrossReplicas, Loss, WeightedSum
 from keras_actloss.testing.report import NotApplicable, ensure
 
 # Names without underscores, in lower case: of functions, layers and operations alike.
@@ -27,6 +27,7 @@ _EXCLUSIVE = {
 }
 _EACH = {"hardsigmoid", "sigmoid", "sparsesigmoid"}
 _PROBABILITIES = _EXCLUSIVE | _EACH
+_LOGARITHMS = {"logsoftmax"}
 _NO_PROBABILITIES = {
     "celu",
     "elu",
@@ -102,21 +103,23 @@ def _plain(name):
 class Expected:
     """What a loss expects; `None` where that is not known.
 
-    `range` holds the ends of the range of predictions, `from_logits` is None where a loss has no
-    such setting.
+    `range` holds the ends of the range of predictions, `from_logits` is None where a loss says
+    nothing of it, `either` tells whether it is a setting.
     """
 
     name: str
     labels: str | None = None
     from_logits: bool | None = None
+    either: bool = False
     range: tuple[float, float] = (-np.inf, np.inf)
     ignore_class: int | None = None
     axis: int = -1
     strict: bool = False
 
     @property
-    def probabilities(self):
-        return self.range == (0, 1)
+    def activations(self):
+        """Those whose results it takes, or None where that may be any."""
+        return {(0, 1): _PROBABILITIES, (-np.inf, 0): _LOGARITHMS}.get(self.range)
 
     @property
     def exclusive(self):
@@ -125,10 +128,12 @@ class Expected:
     @property
     def remedy(self):
         """What to do about predictions of another range."""
-        wanted = "softmax" if self.exclusive else "sigmoid"
-        if not self.probabilities:
-            wanted = "an activation of that range"
-        setting = "" if self.from_logits is None else "set from_logits=True, or "
+        wanted = "an activation of that range"
+        if self.activations is _LOGARITHMS:
+            wanted = "log_softmax"
+        elif self.activations:
+            wanted = "softmax" if self.exclusive else "sigmoid"
+        setting = "set from_logits=True, or " if self.either else ""
         return f"{setting}end the model in {wanted}"
 
 
@@ -139,52 +144,45 @@ def expected_by(loss) -> list[Expected]:
         loss, settings = loss.func, loss.keywords
     if isinstance(loss, str):
         if loss.lower() in ("ce", "crossentropy"):
-            return [Expected(loss, from_logits=False, range=(0, 1))]
+            return [Expected(loss, from_logits=False, either=True, range=(0, 1))]
         loss = keras.losses.get(loss)
     if isinstance(loss, type):
         loss = loss()
     if isinstance(loss, WeightedSum):
         return [expected for part in loss.losses for expected in expected_by(part)]
+    if isinstance(loss, AcrossReplicas):
+        loss = loss.loss
     name = getattr(loss, "__name__", type(loss).__name__)
+    if inspect.isfunction(loss) and hasattr(loss, "layer"):  # Ours: its class knows.
+        cls = loss.layer
+        known = inspect.signature(cls).parameters
+        loss = cls(**{key: value for key, value in settings.items() if key in known})
     if inspect.isfunction(loss):
         parameters = inspect.signature(loss).parameters.values()
         settings = {p.name: p.default for p in parameters if p.default is not p.empty} | settings
-        ours = hasattr(loss, "labels")
-        # A class of ours knows the range of predictions.
-        if ours and not settings.get("from_logits", False):
-            cls = getattr(loss, "layer", None)
-            limits = cls().predictions if cls and not _needs_arguments(cls) else (-np.inf, np.inf)
-        else:
-            limits = (-np.inf, np.inf)
-        labels: Any = getattr(loss, "labels", None)
-        labels = labels(settings) if callable(labels) else labels  # They may hang on a setting.
     else:
         keys = ("from_logits", "ignore_class", "axis")
         settings = {key: getattr(loss, key) for key in keys if hasattr(loss, key)}
-        ours = isinstance(loss, Loss)
-        labels, limits = (loss.labels, loss.predictions) if ours else (None, (-np.inf, np.inf))
     from_logits = settings.get("from_logits")
-    if not ours:
+    ours = isinstance(loss, Loss)
+    if ours:
+        labels, limits = loss.labels, loss.predictions
+    else:
         labels, probabilities = _OF_KERAS.get(_plain(name), (None, from_logits is not None))
-        if probabilities and not from_logits:
-            limits = (0, 1)
+        limits = (0, 1) if probabilities and not from_logits else (-np.inf, np.inf)
     axis = settings.get("axis", -1)
     return [
         Expected(
             name,
             labels,
             from_logits,
+            from_logits is not None and not hasattr(type(loss), "from_logits"),
             limits,
             settings.get("ignore_class"),
             axis if isinstance(axis, int) else -1,
             strict=ours,
         )
     ]
-
-
-def _needs_arguments(cls):
-    parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-    return any(p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD for p in parameters)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -264,7 +262,7 @@ def _are_shares(values):
 
 def check_activation_fits(output, expected):
     """Probabilities go to a loss of probabilities, logits to one of logits."""
-    if expected.from_logits is None and not expected.probabilities:
+    if not (expected.from_logits or expected.activations):
         raise NotApplicable(f"{expected.name} takes any number")
     name = _what_it_ends_in(output)
     if name is None:
@@ -274,22 +272,27 @@ def check_activation_fits(output, expected):
         )
     kind = _plain(name)
     if expected.from_logits:
+        takes, otherwise = "takes logits", ""
+        if expected.either:
+            takes = "has from_logits=True and applies one itself"
+            otherwise = ", or set from_logits=False"
         ensure(
             kind not in _PROBABILITIES,
-            f"it ends in {name}, but {expected.name} has from_logits=True and applies one itself; "
-            f"leave {name} out of the model, or set from_logits=False",
+            f"it ends in {name}, but {expected.name} {takes}; "
+            f"leave {name} out of the model{otherwise}",
         )
         return
+    said = "no activation" if kind == "linear" else name
+    wanted = "probabilities" if expected.activations is _PROBABILITIES else "log-probabilities"
+    ensure(
+        kind in expected.activations,
+        f"it ends in {said}, but {expected.name} expects {wanted}; {expected.remedy}",
+    )
     ensure(
         not (expected.exclusive and kind in _EACH),
         f"it ends in {name}, a probability for each class by itself, but {expected.name} takes one "
         "distribution over classes that exclude each other; end the model in softmax, or take a "
         "binary loss",
-    )
-    said = "no activation" if kind == "linear" else name
-    ensure(
-        kind in _PROBABILITIES,
-        f"it ends in {said}, but {expected.name} expects probabilities; {expected.remedy}",
     )
 
 
