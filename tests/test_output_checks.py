@@ -195,6 +195,15 @@ HEALTHY = {
     "levels of one score": (lambda: (layers.OrdinalDense(3),), losses.CORAL(), IDS),
     "log-probabilities": (dense(3, "log_softmax"), losses.SparseCategoricalNLL(), IDS),
     "log-probabilities, our layer": (then(3, layers.LogSoftmax), losses.categorical_nll, ONE_HOT),
+    "a softmax of scaled shares": (
+        lambda: (
+            keras.layers.Dense(3, activation="softmax"),
+            keras.layers.Rescaling(9.0),
+            keras.layers.Softmax(),
+        ),
+        losses.SparseCategoricalCrossentropy(),
+        IDS,
+    ),
     "on several devices": (
         dense(3),
         losses.AcrossReplicas(losses.SparseCategoricalCrossentropy(from_logits=True)),
@@ -308,6 +317,42 @@ def test_losses_of_logits_only(loss):
         assert "takes logits" in _failure(Subclassed(*dense(3, activation)()), loss, X)
     for activation in (None, "tanh", "log_softmax"):
         assert not check_outputs(_functional(*dense(3, activation)()), loss, X).failed
+
+
+TWICE = {
+    "layer and activation": lambda: (
+        keras.layers.Dense(3, activation="softmax"),
+        keras.layers.Activation("softmax"),
+    ),
+    "two layers": lambda: (keras.layers.Dense(3), layers.Softmax(), keras.layers.Softmax()),
+    "dropout between": lambda: (
+        keras.layers.Dense(3, activation="softmax"),
+        keras.layers.Dropout(0.5),
+        layers.Softmax(),
+    ),
+    "another of the kind": lambda: (
+        keras.layers.Dense(3, activation="softmax"),
+        layers.Sparsemax(),
+    ),
+}
+
+
+@pytest.mark.parametrize("parts", TWICE.values(), ids=TWICE)
+@pytest.mark.parametrize("cls", EXCLUSIVE, ids=lambda c: c.__name__)
+def test_softmax_of_a_softmax(cls, parts):
+    model, y = _functional(*parts()), _labels(cls)
+    for given in ({}, {"x": X}, {"x": X, "y": y}):
+        assert "of probabilities, not of scores" in _failure(model, cls(), **given)
+    if not isinstance(model.layers[-1], layers.Sparsemax):  # It leaves no logits on its result.
+        assert "of probabilities" in _failure(Subclassed(*parts()), cls(), X)
+
+
+def test_a_layer_that_is_called_twice():
+    inputs = keras.Input((4,))
+    softmax, first = layers.Softmax(), keras.layers.Dense(3, activation="softmax")(inputs)
+    second = softmax(keras.layers.Dense(3)(softmax(first)))
+    assert not check_outputs(keras.Model(inputs, second), SCE(), X).failed
+    assert "of probabilities" in _failure(keras.Model(inputs, softmax(second)), SCE())
 
 
 @pytest.mark.filterwarnings("ignore:(?s).*softmax over axis:UserWarning")

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import inspect
+import itertools
 from typing import Any
 
 import keras
@@ -206,41 +207,49 @@ def _of_activation(activation):
     return getattr(activation, "__name__", None) or type(activation).__name__
 
 
-def _ends_in(symbol):
-    """The name of the activation that made a symbolic tensor, `"linear"` for scores, or None."""
+def _applied(symbol):
+    """Names of what was applied one on the other, the last first, `"linear"` for scores."""
     history = getattr(symbol, "_keras_history", None)
     if history is None:
-        return None
+        return
     operation = history.operation
     if isinstance(operation, keras.Model):
         inner = getattr(operation, "outputs", None)
-        return _ends_in(inner[history.tensor_index]) if inner else None
-    wrapped = getattr(operation, "layer", None)
-    if isinstance(operation, keras.layers.Wrapper) and wrapped is not None:
-        activation = getattr(wrapped, "activation", None)
-        name = "" if activation is None else _of_activation(activation)
-        return (name if name else type(wrapped).__name__) or None
-    name = type(operation).__name__
-    activation = getattr(operation, "activation", None)
+        if inner:
+            yield from _applied(inner[history.tensor_index])
+        return
+    wraps = isinstance(operation, keras.layers.Wrapper)
+    layer = getattr(operation, "layer", operation) if wraps else operation
+    name, activation = type(layer).__name__, getattr(layer, "activation", None)
     transparent = _plain(name) in _TRANSPARENT
     if activation is not None:
-        applied = _of_activation(activation)
-        if _plain(applied) != "linear" or not transparent:
-            return applied
-    if transparent:
-        inputs = keras.tree.flatten(operation.input)
-        return _ends_in(inputs[0]) if len(inputs) == 1 else None
-    return name
+        name = _of_activation(activation)
+    if not transparent or (activation is not None and _plain(name) != "linear"):
+        yield name
+    if transparent or (activation is None and _plain(name) in _PROBABILITIES):
+        # Of this call, for a layer may be called elsewhere too.
+        inputs = operation._inbound_nodes[history.node_index].input_tensors
+        if len(inputs) == 1:
+            yield from _applied(inputs[0])
+
+
+def _applied_twice(output):
+    """Whether what makes probabilities was applied to probabilities."""
+    last = [_plain(name) for name in itertools.islice(_applied(output.symbol), 2)]
+    if len(last) == 2 and _PROBABILITIES.issuperset(last):
+        return True
+    logits = None if output.predicted is None else get_logits(output.predicted)
+    return logits is not None and logits.shape[-1] > 1 and _are_shares(_array(logits))
 
 
 def _what_it_ends_in(output):
     """The name of the activation of an output, from its layers or from a sample."""
-    name = _ends_in(output.symbol)
+    name = next(_applied(output.symbol), None)
     known = _PROBABILITIES | _NO_PROBABILITIES | {"linear"}
     if name is not None and _plain(name) in known:
         return name
     if output.predicted is not None:
-        values = _values(output)
+        values = _array(output.predicted)
         if values.shape[-1] > 1 and _are_shares(values):
             return "softmax"
         logits = get_logits(output.predicted)
@@ -251,8 +260,8 @@ def _what_it_ends_in(output):
     return None
 
 
-def _values(output):
-    return np.asarray(ops.convert_to_numpy(ops.cast(output.predicted, "float32")))
+def _array(tensor):
+    return np.asarray(ops.convert_to_numpy(ops.cast(tensor, "float32")))
 
 
 def _are_shares(values):
@@ -294,13 +303,17 @@ def check_activation_fits(output, expected):
         "distribution over classes that exclude each other; end the model in softmax, or take a "
         "binary loss",
     )
+    ensure(
+        not _applied_twice(output),
+        f"it ends in {name} of probabilities, not of scores; leave one of the two out",
+    )
 
 
 def check_predictions_in_range(output, expected):
     """Predictions for a sample lie where the loss is defined."""
     if output.predicted is None:
         raise NotApplicable("needs x")
-    values = _values(output)
+    values = _array(output.predicted)
     ensure(
         np.all(np.isfinite(values)),
         "predictions are not finite: are there NaN or very large numbers among the inputs?",
@@ -329,7 +342,7 @@ def check_classes_to_tell_apart(output, expected):
     name = _what_it_ends_in(output)
     always_1 = name is not None and _plain(name) in _EXCLUSIVE
     if output.predicted is not None:
-        always_1 = always_1 and np.all(_values(output) == 1)
+        always_1 = always_1 and np.all(_array(output.predicted) == 1)
     ensure(
         not always_1,
         f"{name} of one output is always 1, so nothing can be learned; take sigmoid",
