@@ -15,6 +15,11 @@ ONE_HOT = np.eye(3, dtype="float32")[IDS]
 
 SETTINGS = {
     "unknown reduction": (lambda: losses.Huber(reduction="average"), "reduction", "average"),
+    "reduction set later": (
+        lambda: setattr(losses.Huber(), "reduction", "averge"),
+        "reduction",
+        "averge",
+    ),
     "negative delta": (lambda: losses.Huber(delta=-1.0), "delta", "-1.0"),
     "delta of zero": (lambda: losses.Huber(delta=0), "delta", "0"),
     "delta is no number": (lambda: losses.Huber(delta="1"), "delta", "'1'"),
@@ -57,6 +62,7 @@ SETTINGS = {
     "negative slope": (lambda: layers.LeakyReLU(negative_slope=-0.1), "negative_slope", "-0.1"),
     "negative maximum": (lambda: layers.ReLU(max_value=-6.0), "max_value", "-6.0"),
     "negative theta": (lambda: layers.ThresholdedReLU(theta=-1.0), "theta", "-1.0"),
+    "bounds of slopes": (lambda: layers.RReLU(lower=0.5, upper=0.1), "lower", "0.5"),
     "threshold is no number": (lambda: layers.Threshold(threshold=None), "threshold", "None"),
     "crelu axis": (lambda: layers.CReLU(axis=(0, 1)), "axis", "(0, 1)"),
     "bounds of hard_tanh": (lambda: layers.HardTanh(min_value=2.0), "min_value", "2.0 and 1.0"),

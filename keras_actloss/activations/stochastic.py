@@ -8,7 +8,7 @@ from keras import ops
 from keras_actloss.activations.learned import prelu
 from keras_actloss.activations.rectifiers import leaky_relu
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import non_negative
+from keras_actloss.core.checks import non_negative, ordered
 from keras_actloss.core.functions import activation
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.registry import register
@@ -53,8 +53,7 @@ def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) ->
     Reference:
         [Xu et al., 2015](https://arxiv.org/abs/1505.00853)
     """
-    if lower > upper:
-        raise ValueError(f"rrelu: lower must not be above upper, got {lower} and {upper}")
+    ordered("rrelu", lower=lower, upper=upper)
     if not training:
         return leaky_relu(x, (lower + upper) / 2)
     dtype = tensors.wide(tensors.dtype_of(x))
@@ -70,6 +69,7 @@ class RReLU(ActivationLayer, fn=rrelu):
         super().__init__(**kwargs)
         self.lower = lower
         self.upper = upper
+        ordered("RReLU", lower=lower, upper=upper)
         self.seed = seed
         self.seed_generator = keras.random.SeedGenerator(seed)
 

@@ -100,6 +100,7 @@ class Loss(Configured, keras.losses.Loss):
     weighs_entries: Any = False
     # Whether it asks the other replicas where the engine leaves it to the loss.
     _waits = False
+    own_checks = {"reduction": check_reduction}  # noqa: RUF012
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
 

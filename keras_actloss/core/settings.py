@@ -65,7 +65,7 @@ class Configured:
         parameters = _constructor_parameters(cls)
         cls._settings = tuple(name for name in parameters if name not in cls._base_arguments)
         checks = {**cls.own_checks, **getattr(cls.fn, "checks", {})}
-        cls._checks = {name: checks[name] for name in cls._settings if name in checks}
+        cls._checks = {name: checks[name] for name in parameters if name in checks}
         # For readers of `help` and of Jupyter, who would see `**kwargs` otherwise.
         cls.__signature__ = inspect.Signature(list(parameters.values()))
 
