@@ -2,9 +2,11 @@
 
 import numpy as np
 import pytest
+from catalogue import LOSSES
 from sklearn.utils.class_weight import compute_class_weight
 
-from keras_actloss import losses
+from keras_actloss import losses, testing
+from keras_actloss.testing.backend import value_and_gradient
 
 IDS = np.random.default_rng(0).choice(4, size=(50, 8), p=[0.7, 0.2, 0.07, 0.03])
 
@@ -62,3 +64,36 @@ def test_a_prior_is_a_distribution():
 def test_what_is_refused(call, message):
     with pytest.raises((TypeError, ValueError), match=message):
         call()
+
+
+# The weights of a multi-label loss, of regions too, are of columns.
+WEIGHED = {
+    repr(x): x
+    for x in LOSSES
+    if hasattr(x, "class_weights")
+    and not hasattr(x, "encoding")
+    and not isinstance(x, losses.MultilabelSoftMargin | losses.LovaszSoftmax)
+}
+
+
+@pytest.mark.parametrize("loss", WEIGHED.values(), ids=WEIGHED)
+def test_a_class_that_weighs_nothing_may_be_nan(loss):
+    y_true, y_pred = testing.example_inputs(loss)
+    axis = getattr(loss, "axis", -1)
+    ids = np.argmax(y_true, axis) if loss.labels == "onehot" else y_true
+    left_out = int(ids.flat[0])
+    out = ids == left_out
+    if loss.labels != "binary":
+        out = np.broadcast_to(np.expand_dims(out, axis), y_pred.shape)
+    config = loss.get_config()
+    if "label_smoothing" in config:  # Of which every class has a share.
+        config["label_smoothing"] = 0.0
+    weights = np.ones(2 if loss.labels == "binary" else y_pred.shape[axis])
+    weights[left_out] = 0
+    loss = type(loss).from_config(config | {"class_weights": weights})
+    expected, got = (
+        value_and_gradient(lambda p: loss(y_true, p), np.where(out, np.float32(x), y_pred))
+        for x in (0.5, np.nan)
+    )
+    np.testing.assert_allclose(got[0], expected[0], rtol=1e-6)
+    np.testing.assert_allclose(got[1], np.where(out, 0, expected[1]), rtol=1e-5, atol=1e-7)

@@ -508,6 +508,12 @@ def of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights):
     return ops.squeeze(weight, axis) * loss(y, y_pred)
 
 
+def _of_used(used, y_pred, low):
+    """Predictions, and what rounding took from them, without what is in rows that weigh 0."""
+    y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    return y_pred, None if low is None else ops.where(used, low, ops.zeros_like(low))
+
+
 def of_categorical(
     y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
 ):
@@ -516,7 +522,7 @@ def of_categorical(
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
         used = ops.any(y_true != 0, axis=axis, keepdims=True)
-        y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+        y_pred, low = _of_used(used, y_pred, low)
     return categorical(y_true, y_pred, axis, from_logits, curve, low)
 
 
@@ -532,6 +538,5 @@ def of_sparse(
     if class_weights is None:
         return sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)
     weight = ops.take(ops.reshape(along(class_weights, y_pred, axis), (-1,)), y_true)
-    used = ops.expand_dims(weight != 0, axis)
-    y_pred = ops.where(used, y_pred, ops.full_like(y_pred, 0.5))
+    y_pred, low = _of_used(ops.expand_dims(weight != 0, axis), y_pred, low)
     return weight * sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)

@@ -147,6 +147,8 @@ def asymmetric_binary_crossentropy(
     """
     y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
     yes, no = sides(y, class_weights)
+    if class_weights is not None:
+        y_pred = ops.where(yes + no == 0, 0.5, y_pred)
     positive = _focused(y_pred, ops.ones_like(y_pred), gamma_positive, from_logits)
     if clip:
         negative = _shifted(y_pred, gamma_negative, clip, from_logits)
