@@ -145,11 +145,46 @@ def test_ctc_of_barred_classes():
         (LABELS, {"blank": 4}, "blank must be one of the 4"),
         (LABELS, {"label_length": [3] * 4}, "the id -1"),
         (LABELS[:3], {}, r"\(3, 3\) does not fit"),
+        (LABELS, {"label_length": [1, 2, 5, 0]}, "label_length .* 3 labels .* got 5"),
+        (LABELS, {"label_length": [1, -2, 1, 0]}, "label_length .* 3 labels .* got -2"),
+        (LABELS, {"label_length": [[1]] * 4}, r"label_length of shape \(4, 1\).* batch of 4"),
+        (LABELS, {"label_length": 2}, r"label_length of shape \(\).* one integer a sample"),
+        (LABELS, {"input_length": [6, 9, 6, 6]}, "input_length .* 6 frames .* got 9"),
+        (LABELS, {"input_length": [-1] * 4}, "input_length .* 6 frames .* got -1"),
+        (LABELS, {"input_length": [6] * 3}, r"input_length of shape \(3,\).* batch of 4"),
+        (LABELS, {"input_length": [[6]] * 4}, r"input_length of shape \(4, 1\).* batch of 4"),
     ],
 )
 def test_ctc_refuses(labels, settings, named):
     with pytest.raises(ValueError, match=named):
         losses.ctc(np.array(labels), X, from_logits=True, **settings)
+
+
+@pytest.mark.parametrize("name", ["label_length", "input_length"])
+@pytest.mark.parametrize(
+    ("length", "got"), [([2.5] * 4, "2.5 of dtype float"), ([True] * 4, "bool")]
+)
+def test_ctc_counts_in_integers(name, length, got):
+    with pytest.raises(TypeError, match=f"{name} .* integer dtype, got .*{got}.* astype"):
+        losses.ctc(LABELS, X, from_logits=True, **{name: length})
+
+
+def test_ctc_takes_lengths_that_a_graph_does_not_know():
+    labels, x = ops.convert_to_tensor(np.abs(LABELS)), ops.convert_to_tensor(X)
+    lengths = ops.convert_to_tensor([2, 3, 1, 0])
+    call = compiled(
+        lambda length: losses.ctc(
+            labels, x, from_logits=True, label_length=length, input_length=length + 3
+        )
+    )
+    told = {"label_length": [2, 3, 1, 0], "input_length": [5, 6, 4, 3]}
+    expected = losses.ctc(labels, x, from_logits=True, **told)
+    np.testing.assert_allclose(array(call(lengths)), array(expected), rtol=1e-6)
+
+
+def test_ctc_without_a_frame_in_the_batch():
+    with pytest.raises(ValueError, match=r"\(4, 0, 4\) has no frames"):
+        CTC(LABELS, X[:, :0])
 
 
 def _ctc_in_a_loop(labels, x):

@@ -23,7 +23,7 @@ from keras_actloss.core.numerics import (
 )
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import check_range, fit, known_values, mean
+from keras_actloss.core.tensors import check_range, dtype_of, fit, known_values, mean
 
 
 @loss_function(
@@ -122,18 +122,42 @@ class SequenceCrossentropy(Loss, fn=sequence_crossentropy):
         self.average_across_timesteps = average_across_timesteps
 
 
+def _length(name, length, batch, size, of):
+    """What a user tells of each sample: how many of its `size` entries count."""
+    length = ops.convert_to_tensor(length)
+    shape, dtype, known = tuple(length.shape), dtype_of(length), known_values(length)
+    if len(shape) != 1 or (None not in (shape[0], batch) and shape[0] != batch):
+        raise ValueError(
+            f"ctc: {name} of shape {shape} does not fit a batch of {batch}; give one integer a "
+            f"sample, the number of its {of}"
+        )
+    if "int" not in dtype:
+        got = dtype if known is None or not known.size else f"{known[0]!s} of dtype {dtype}"
+        raise TypeError(
+            f"ctc: {name} counts {of} and must have an integer dtype, got {got}; round it and "
+            'convert it with astype("int32")'
+        )
+    most = math.inf if size is None else size
+    if known is not None and np.any((known < 0) | (known > most)):
+        wrong = known[(known < 0) | (known > most)][0]
+        raise ValueError(
+            f"ctc: {name} must lie between 0 and the {most} {of} of a row, got {wrong}; give how "
+            f"many {of} stand before the padding"
+        )
+    return ops.cast(length, "int32")
+
+
 def _first(length, size):
     """Where the first `length` of `size` entries are, of each sample."""
-    length = ops.cast(ops.convert_to_tensor(length), "int32")
     return ops.arange(size, dtype="int32") < ops.expand_dims(length, -1)
 
 
-def _labels(y_true, blank, classes, label_length):
+def _labels(y_true, blank, classes, length):
     """The labels of each sample with blanks behind them, and how many there are."""
-    labels = ops.logical_and(y_true >= 0, y_true != blank)
-    if label_length is None:
-        label_length = ops.sum(ops.cast(labels, "int32"), axis=-1)
-    counts = _first(label_length, ops.shape(y_true)[1])
+    if length is None:
+        labels = ops.logical_and(y_true >= 0, y_true != blank)
+        length = ops.sum(ops.cast(labels, "int32"), axis=-1)
+    counts = _first(length, ops.shape(y_true)[1])
     ids, known = known_values(y_true), known_values(counts)
     if ids is not None and known is not None:
         wrong = known & ((ids < 0) | (ids == blank) | (ids >= classes))
@@ -143,7 +167,7 @@ def _labels(y_true, blank, classes, label_length):
                 f"from 0 to {classes - 1} without blank={blank}; negative ids and the blank pad "
                 "the end of a row, and label_length tells where it is"
             )
-    return ops.where(counts, y_true, blank), ops.cast(label_length, "int32")
+    return ops.where(counts, y_true, blank), length
 
 
 def _greater_first(a, b):
@@ -332,9 +356,10 @@ def ctc(
         zero_infinity: Whether labels that do not fit into the frames, with a blank between
             repeated ones, cost 0. If not, they cost infinity; their gradient is 0 either way.
             Defaults to `False`.
-        label_length: Number of labels of each sample, where padding does not tell. Defaults to
-            `None`.
-        input_length: Number of frames of each sample, the first of all. Defaults to `None`.
+        label_length: Number of labels of each sample, integers `(batch,)`, where padding does not
+            tell. Defaults to `None`.
+        input_length: Number of frames of each sample, integers `(batch,)`, the first of all.
+            Defaults to `None`.
         mask: Boolean, `True` where a frame counts, `(batch, frames)` or `(batch,)`; also between
             others. A sample without frames costs 0. Defaults to `None`.
 
@@ -342,9 +367,9 @@ def ctc(
         `y_pred`: `(batch, frames, classes)`. `y_true`: `(batch, labels)`. The loss: `(batch,)`.
 
     Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If an id is out of range or the blank stands among labels, `blank` is no class,
-            or the shapes do not fit.
+        TypeError: If `y_true` or a length is not of an integer dtype.
+        ValueError: If an id or a length is out of range, the blank stands among labels, `blank` is
+            no class, there are no frames, or the shapes do not fit.
 
     Example:
 
@@ -366,13 +391,22 @@ def ctc(
         raise ValueError(
             f"ctc: y_pred of shape {tuple(y_pred.shape)} needs the axes (batch, frames, classes)"
         )
-    classes = y_pred.shape[-1]
+    batch, frames, classes = y_pred.shape
+    if frames == 0:
+        raise ValueError(
+            f"ctc: y_pred of shape {tuple(y_pred.shape)} has no frames; give it at least one, and "
+            "leave out samples without any by input_length or mask"
+        )
     if not -classes <= blank < classes:
         raise ValueError(
             f"ctc: blank must be one of the {classes} classes of y_pred, got {blank}; give the "
             "last layer a unit for it"
         )
     blank = blank % classes
+    if label_length is not None:
+        label_length = _length("label_length", label_length, batch, y_true.shape[1], "labels")
+    if input_length is not None:
+        input_length = _length("input_length", input_length, batch, frames, "frames")
     labels, length = _labels(y_true, blank, classes, label_length)
     keep = None
     if mask is not None:
