@@ -1,6 +1,7 @@
 """Bad input is refused with the argument, the value and what to do."""
 
 import json
+import math
 
 import keras
 import numpy as np
@@ -96,6 +97,66 @@ def test_setting(call, argument, value):
     with pytest.raises((TypeError, ValueError)) as error:
         call()
     assert argument in str(error.value) and value in str(error.value)
+
+
+# Settings that leave nothing but NaN where they are infinite, by loss.
+FINITE = {
+    "BinaryFocalCrossentropy": ["gamma"],
+    "CategoricalFocalCrossentropy": ["gamma"],
+    "SparseCategoricalFocalCrossentropy": ["gamma"],
+    "AsymmetricBinaryCrossentropy": ["gamma_negative", "gamma_positive"],
+    "Varifocal": ["alpha", "gamma"],
+    "QualityFocal": ["beta"],
+    "PenaltyReducedFocal": ["alpha", "beta"],
+    "SoftF1": ["smooth"],
+    "BetaNLL": ["beta"],
+    "BinaryPolyCrossentropy": ["epsilon"],
+    "CategoricalPolyCrossentropy": ["epsilon"],
+    "SparseCategoricalPolyCrossentropy": ["epsilon"],
+    "BinarySymmetricCrossentropy": ["alpha", "beta"],
+    "CategoricalSymmetricCrossentropy": ["alpha", "beta"],
+    "SparseCategoricalSymmetricCrossentropy": ["alpha", "beta"],
+    "CategoricalLogitAdjustedCrossentropy": ["tau"],
+    "SparseCategoricalLogitAdjustedCrossentropy": ["tau"],
+    "CategoricalLabelDistributionAwareMargin": ["max_margin", "scale"],
+    "LabelDistributionAwareMargin": ["max_margin", "scale"],
+    "CategoricalBiTemperedLogistic": ["t2"],
+    "SparseCategoricalBiTemperedLogistic": ["t2"],
+    "CategoricalEntmax": ["alpha"],
+    "SparseCategoricalEntmax": ["alpha"],
+    "HLGauss": ["sigma_ratio"],
+    "Huber": ["delta"],
+    "StudentTNLL": ["df"],
+}
+COUNTS = {"LogitAdjusted": "class_prior", "DistributionAware": "class_counts"}
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"), [(name, setting) for name in FINITE for setting in FINITE[name]]
+)
+def test_infinite_setting(name, setting):
+    counts = {argument: [1, 2, 3] for word, argument in COUNTS.items() if word in name}
+    with pytest.raises(ValueError, match=rf"{setting} must .*, got inf"):
+        getattr(losses, name)(**{setting: math.inf}, **counts)
+
+
+def test_settings_whose_limit_is_another_loss():
+    with pytest.raises(ValueError, match="half of MeanSquaredError"):
+        losses.Huber(delta=math.inf)
+    error = np.float32([[-2.0, 0.5, 3.0]])
+    np.testing.assert_allclose(
+        losses.huber(0 * error, error, delta=1e30),
+        losses.mean_squared_error(0 * error, error) / 2,
+        rtol=1e-6,
+    )
+    with pytest.raises(ValueError, match="GaussianNLL of twice the log-scale"):
+        losses.StudentTNLL(df=math.inf)
+    scores = np.float32([[1.0, 0.75], [2.0, -0.5]])
+    np.testing.assert_allclose(
+        losses.student_t_nll(np.float32([3, 1]), scores, df=1e30),
+        losses.gaussian_nll(np.float32([3, 1]), scores * np.float32([1, 2])),
+        rtol=1e-6,
+    )
 
 
 SHAPES = {

@@ -243,7 +243,7 @@ def test_ordinal_softmax_at_the_ends():
     assert abs(near / (slope * 2.0**-10) - 1) < 1e-3
 
 
-@pytest.mark.parametrize("alpha", [1, 0.5, "1.5", None])
+@pytest.mark.parametrize("alpha", [1, 0.5, 1e30, np.inf, "1.5", None])
 def test_alpha_is_refused(alpha):
     with pytest.raises((TypeError, ValueError), match="alpha"):
         activations.entmax(ROWS, alpha=alpha)

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import simplex
-from keras_actloss.core.checks import above_one, integer_axis
+from keras_actloss.core.checks import above_one, integer_axis, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import (
@@ -124,12 +124,7 @@ class Entmax15(ActivationLayer, fn=entmax15):
         self.axis = axis
 
 
-def _above_one_or_tensor(name, value):
-    if not ops.is_tensor(value):
-        above_one(name, value)
-
-
-@activation(alpha=_above_one_or_tensor, axis=integer_axis)
+@activation(alpha=or_tensor(above_one(100)), axis=integer_axis)
 def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
     """Entmax: from softmax (`alpha` towards 1) through sparsemax (2) to a single one (infinity).
 
@@ -145,8 +140,8 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     Args:
         x: Tensor of logits; minus infinity leaves an entry out.
-        alpha: Number above 1, or a tensor of such that broadcasts against `x` and has size 1 along
-            `axis`: one for all, or one a head or row. Defaults to `1.5`.
+        alpha: Number in (1, 100], or a tensor of such that broadcasts against `x` and has size 1
+            along `axis`: one for all, or one a head or row. Defaults to `1.5`.
         axis: Axis over which the result sums to 1. Defaults to `-1`.
 
     Shapes:
@@ -154,7 +149,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If the number `alpha` is 1 or less.
+        ValueError: If the number `alpha` is not in (1, 100].
 
     Example:
 

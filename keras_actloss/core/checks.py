@@ -48,14 +48,6 @@ def positive_integer(name, value):
         raise ValueError(f"{name} must be an integer of at least 1, got {value!r}")
 
 
-def above_one(name, value):
-    number(name, value)
-    if not value > 1:
-        raise ValueError(
-            f"{name} must be greater than 1, got {value!r}; close to 1 is near softmax"
-        )
-
-
 def non_negative(name, value):
     number(name, value)
     if value < 0:
@@ -87,6 +79,10 @@ def all_of(*checks):
     return check_all
 
 
+finite_positive = all_of(positive, finite)
+finite_non_negative = all_of(non_negative, finite)
+
+
 def within(low, high, ends="[]", remedy=""):
     """What lies between two numbers; a round bracket keeps its end out."""
     where = f"in {ends[0]}{low}, {high}{ends[1]}" if ends != "()" else f"between {low} and {high}"
@@ -99,6 +95,11 @@ def within(low, high, ends="[]", remedy=""):
             raise ValueError(f"{name} must lie {where}, got {value!r}{remedy}")
 
     return check
+
+
+def above_one(most):
+    """What is above 1; beyond `most` powers to it leave the range of float32."""
+    return within(1, most, "(]", "; close to 1 is near softmax")
 
 
 fraction = within(0, 1)

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import special
-from keras_actloss.core.checks import finite, flag, positive
+from keras_actloss.core.checks import finite, finite_positive, flag
 from keras_actloss.core.crossentropy import categorical
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, of_parameters
@@ -306,7 +306,7 @@ class DistributionFocal(Loss, fn=distribution_focal):
         super().__init__(**kwargs)
 
 
-@loss_function("target", low=finite, high=finite, sigma_ratio=positive)
+@loss_function("target", low=finite, high=finite, sigma_ratio=finite_positive)
 def hl_gauss(y_true: Any, y_pred: Any, low=-10.0, high=10.0, sigma_ratio=0.75) -> Any:
     """Cross-entropy of a number, spread as a Gaussian over the bins of a histogram.
 
@@ -335,8 +335,8 @@ def hl_gauss(y_true: Any, y_pred: Any, low=-10.0, high=10.0, sigma_ratio=0.75) -
         `y_true`.
 
     Raises:
-        ValueError: If `low` is not below `high`, `sigma_ratio` is not positive or the shapes do not
-            fit.
+        ValueError: If `low` is not below `high`, `sigma_ratio` is not positive and finite, or the
+            shapes do not fit.
 
     Example:
 

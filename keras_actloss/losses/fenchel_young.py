@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import simplex
-from keras_actloss.core.checks import above_one, all_of, finite
+from keras_actloss.core.checks import above_one
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
@@ -285,7 +285,7 @@ class SparseCategoricalSparsemax(Loss, fn=sparse_categorical_sparsemax):
         self.class_weights = as_list(class_weights)
 
 
-_ALPHA = all_of(above_one, finite)
+_ALPHA = above_one(100)
 
 
 @loss_function("onehot", alpha=_ALPHA, **OPTIONS)
@@ -316,7 +316,7 @@ def categorical_entmax(
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
         y_pred: Logits, not what `entmax` makes of them.
-        alpha: Number above 1. Defaults to `1.5`.
+        alpha: Number in (1, 100]. Defaults to `1.5`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
@@ -402,7 +402,7 @@ def sparse_categorical_entmax(
     Args:
         y_true: Class ids, integers from 0.
         y_pred: Logits, not what `entmax` makes of them.
-        alpha: Number above 1. Defaults to `1.5`.
+        alpha: Number in (1, 100]. Defaults to `1.5`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to

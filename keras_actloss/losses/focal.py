@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_weights_or_none, fraction, non_negative, or_none
+from keras_actloss.core.checks import class_weights_or_none, finite_non_negative, fraction, or_none
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
@@ -18,7 +18,7 @@ from keras_actloss.core.numerics import power
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
-_CHECKS = {**OPTIONS, "gamma": non_negative, "alpha": class_weights_or_none}
+_CHECKS = {**OPTIONS, "gamma": finite_non_negative, "alpha": class_weights_or_none}
 
 
 def _focal(gamma):

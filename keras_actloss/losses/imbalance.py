@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import flag, non_negative
+from keras_actloss.core.checks import finite_non_negative, flag
 from keras_actloss.core.checks import smoothing as share
 from keras_actloss.core.crossentropy import (
     OPTIONS,
@@ -78,7 +78,11 @@ def _shifted(x, gamma, clip, from_logits):
 
 
 @loss_function(
-    "binary", gamma_negative=non_negative, gamma_positive=non_negative, clip=share, **OPTIONS
+    "binary",
+    gamma_negative=finite_non_negative,
+    gamma_positive=finite_non_negative,
+    clip=share,
+    **OPTIONS,
 )
 def asymmetric_binary_crossentropy(
     y_true: Any,
@@ -184,7 +188,7 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function(from_logits=flag, alpha=non_negative, gamma=non_negative)
+@loss_function(from_logits=flag, alpha=finite_non_negative, gamma=finite_non_negative)
 def varifocal(
     y_true: Any, y_pred: Any, from_logits=False, alpha=0.75, gamma=2.0, mask: Any = None
 ) -> Any:
@@ -245,7 +249,7 @@ class Varifocal(Loss, fn=varifocal):
         self.gamma = gamma
 
 
-@loss_function(from_logits=flag, beta=non_negative)
+@loss_function(from_logits=flag, beta=finite_non_negative)
 def quality_focal(y_true: Any, y_pred: Any, from_logits=False, beta=2.0, mask: Any = None) -> Any:
     """Cross-entropy of scores between 0 and 1, focused by how far they are off.
 
@@ -300,7 +304,7 @@ class QualityFocal(Loss, fn=quality_focal):
         self.beta = beta
 
 
-@loss_function(from_logits=flag, alpha=non_negative, beta=non_negative)
+@loss_function(from_logits=flag, alpha=finite_non_negative, beta=finite_non_negative)
 def penalty_reduced_focal(
     y_true: Any, y_pred: Any, from_logits=False, alpha=2.0, beta=4.0, mask: Any = None
 ) -> Any:
@@ -374,7 +378,7 @@ class PenaltyReducedFocal(Loss, fn=penalty_reduced_focal):
         self.beta = beta
 
 
-@loss_function("binary", smooth=non_negative, **OPTIONS)
+@loss_function("binary", smooth=finite_non_negative, **OPTIONS)
 def soft_f1(
     y_true: Any,
     y_pred: Any,

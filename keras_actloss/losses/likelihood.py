@@ -12,7 +12,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import special
-from keras_actloss.core.checks import flag, non_negative, positive
+from keras_actloss.core.checks import all_of, finite_non_negative, flag, positive, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.keras_fixes import amax
@@ -118,7 +118,7 @@ class GaussianNLL(Loss, fn=gaussian_nll):
         return LOGARITHMS if self.from_log else POSITIVE
 
 
-@loss_function("target", beta=non_negative, full=flag)
+@loss_function("target", beta=finite_non_negative, full=flag)
 def beta_nll(y_true: Any, y_pred: Any, beta=0.5, full=False) -> Any:
     """Gaussian negative log-likelihood, weighted by a power of the predicted variance.
 
@@ -144,7 +144,7 @@ def beta_nll(y_true: Any, y_pred: Any, beta=0.5, full=False) -> Any:
         `y_true`.
 
     Raises:
-        ValueError: If `beta` is negative or the shapes do not fit.
+        ValueError: If `beta` is negative or infinite, or the shapes do not fit.
 
     Example:
 
@@ -277,7 +277,13 @@ def _student_t(df):
     return of_parameters("student_t_nll", parameters, value, gradient, shared)
 
 
-@loss_function("target", df=positive, full=flag)
+@loss_function(
+    "target",
+    df=all_of(
+        positive, within(0, math.inf, "()", "; its limit is GaussianNLL of twice the log-scale")
+    ),
+    full=flag,
+)
 def student_t_nll(y_true: Any, y_pred: Any, df=4.0, full=False) -> Any:
     """Negative log-likelihood of Student's t distribution of a predicted location and scale.
 
@@ -302,7 +308,7 @@ def student_t_nll(y_true: Any, y_pred: Any, df=4.0, full=False) -> Any:
         `y_true`.
 
     Raises:
-        ValueError: If `df` is not positive or the shapes do not fit.
+        ValueError: If `df` is not positive and finite or the shapes do not fit.
 
     Example:
 

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import class_counts, non_negative, number, positive
+from keras_actloss.core.checks import class_counts, finite, finite_non_negative, finite_positive
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     along,
@@ -21,12 +21,12 @@ from keras_actloss.core.numerics import difference, product
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
-_ADJUSTED = {**OPTIONS, "class_prior": class_counts, "tau": number}
+_ADJUSTED = {**OPTIONS, "class_prior": class_counts, "tau": finite}
 _MARGIN = {
     **OPTIONS,
     "class_counts": class_counts,
-    "max_margin": non_negative,
-    "scale": positive,
+    "max_margin": finite_non_negative,
+    "scale": finite_positive,
 }
 
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from keras_actloss.core.checks import non_negative, positive_fraction
+from keras_actloss.core.checks import finite_non_negative, positive_fraction
 from keras_actloss.core.crossentropy import OPTIONS, Curve, of_binary, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
@@ -11,7 +11,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 _GENERALIZED = {**OPTIONS, "q": positive_fraction}
-_SYMMETRIC = {**OPTIONS, "alpha": non_negative, "beta": non_negative}
+_SYMMETRIC = {**OPTIONS, "alpha": finite_non_negative, "beta": finite_non_negative}
 
 
 def _generalized(q):

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from keras_actloss.core.checks import all_of, finite, non_negative, positive
+from keras_actloss.core.checks import finite_non_negative, finite_positive
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power
@@ -259,8 +259,8 @@ class Jaccard(Loss, fn=jaccard):
 @loss_function(
     labels_by_encoding,
     weighs_entries=True,
-    alpha=all_of(non_negative, finite),
-    beta=all_of(non_negative, finite),
+    alpha=finite_non_negative,
+    beta=finite_non_negative,
     **OPTIONS,
 )
 def tversky(
@@ -386,9 +386,9 @@ class Tversky(Loss, fn=tversky):
 @loss_function(
     labels_by_encoding,
     weighs_entries=True,
-    alpha=all_of(non_negative, finite),
-    beta=all_of(non_negative, finite),
-    gamma=all_of(positive, finite),
+    alpha=finite_non_negative,
+    beta=finite_non_negative,
+    gamma=finite_positive,
     **OPTIONS,
 )
 def focal_tversky(

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import at_least
+from keras_actloss.core.checks import all_of, at_least, finite
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
@@ -19,7 +19,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 # Below -1 a right answer is pushed away from.
-_CHECKS = {**OPTIONS, "epsilon": at_least(-1)}
+_CHECKS = {**OPTIONS, "epsilon": all_of(at_least(-1), finite)}
 
 
 def _poly(epsilon):

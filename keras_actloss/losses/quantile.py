@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import all_of, finite, fractions, positive
+from keras_actloss.core.checks import finite_positive, fractions
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import absolute, smooth_absolute
@@ -162,7 +162,7 @@ class Expectile(Loss, fn=expectile):
         self.expectiles = as_list(expectiles)
 
 
-@loss_function(_labels_by("quantiles"), quantiles=fractions, delta=all_of(positive, finite))
+@loss_function(_labels_by("quantiles"), quantiles=fractions, delta=finite_positive)
 def quantile_huber(y_true: Any, y_pred: Any, quantiles=0.5, delta=1.0, mask: Any = None) -> Any:
     """Pinball loss whose kink is rounded off below `delta`, mean over the last axis.
 

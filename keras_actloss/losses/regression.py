@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import special
-from keras_actloss.core.checks import all_of, finite, integer_axis, positive, within
+from keras_actloss.core.checks import finite_positive, integer_axis, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import absolute, length, over, reciprocal, scaled, with_gradient
@@ -186,7 +186,7 @@ class MeanAbsoluteError(Loss, fn=mean_absolute_error):
         super().__init__(**kwargs)
 
 
-@loss_function(epsilon=all_of(positive, finite))
+@loss_function(epsilon=finite_positive)
 def mean_absolute_percentage_error(y_true: Any, y_pred: Any, epsilon=1e-7, mask: Any = None) -> Any:
     """Mean of the absolute errors in percent of the targets, over the last axis.
 

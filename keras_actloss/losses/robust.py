@@ -7,17 +7,24 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import numerics
-from keras_actloss.core.checks import all_of, finite, non_negative, number, positive
+from keras_actloss.core.checks import (
+    all_of,
+    finite_non_negative,
+    finite_positive,
+    number,
+    positive,
+    within,
+)
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean
 
-_LENGTH = all_of(positive, finite)
 
-
-@loss_function(delta=positive)
+@loss_function(
+    delta=all_of(positive, within(0, math.inf, "()", "; its limit is half of MeanSquaredError"))
+)
 def huber(y_true: Any, y_pred: Any, delta=1.0, mask: Any = None) -> Any:
     """Squared error near zero, absolute error beyond `delta`, mean over the last axis.
 
@@ -42,7 +49,7 @@ def huber(y_true: Any, y_pred: Any, delta=1.0, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If `delta` is not positive or the shapes do not fit.
+        ValueError: If `delta` is not positive and finite or the shapes do not fit.
 
     Example:
 
@@ -133,7 +140,7 @@ class LogCosh(Loss, fn=log_cosh):
         super().__init__(**kwargs)
 
 
-@loss_function(beta=all_of(non_negative, finite))
+@loss_function(beta=finite_non_negative)
 def smooth_l1(y_true: Any, y_pred: Any, beta=1.0, mask: Any = None) -> Any:
     """Absolute error whose kink is rounded off below `beta`, mean over the last axis.
 
@@ -204,7 +211,7 @@ def _hypotenuse(epsilon):
     return with_gradient(value, gradient)
 
 
-@loss_function(epsilon=_LENGTH)
+@loss_function(epsilon=finite_positive)
 def charbonnier(y_true: Any, y_pred: Any, epsilon=1e-3, mask: Any = None) -> Any:
     """Absolute error whose kink is rounded off within about `epsilon`, mean over the last axis.
 
@@ -348,7 +355,7 @@ def _shape(name, value):
         raise ValueError(f"{name} must be below infinity, got {value!r}; 2 is the squared error")
 
 
-@loss_function(alpha=_shape, scale=_LENGTH)
+@loss_function(alpha=_shape, scale=finite_positive)
 def general_robust(y_true: Any, y_pred: Any, alpha=1.0, scale=1.0, mask: Any = None) -> Any:
     """A family of losses from squared error to ones that forget outliers, mean over the last axis.
 
@@ -415,7 +422,7 @@ class GeneralRobust(Loss, fn=general_robust):
         self.scale = scale
 
 
-@loss_function(width=_LENGTH, curvature=_LENGTH)
+@loss_function(width=finite_positive, curvature=finite_positive)
 def wing(y_true: Any, y_pred: Any, width=10.0, curvature=2.0, mask: Any = None) -> Any:
     """Logarithm of errors below `width`, absolute error beyond, mean over the last axis.
 

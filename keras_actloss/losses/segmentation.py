@@ -6,12 +6,10 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import (
-    all_of,
     class_weights_or_none,
-    finite,
+    finite_non_negative,
     flag,
     integer_axis,
-    non_negative,
     one_of,
     positive_integer,
 )
@@ -202,9 +200,7 @@ class GeneralizedDice(Loss, fn=generalized_dice):
         self.axis = axis
 
 
-@loss_function(
-    labels_by_encoding, weighs_entries=True, **OPTIONS | {"smooth": all_of(non_negative, finite)}
-)
+@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS | {"smooth": finite_non_negative})
 def matthews_correlation(
     y_true: Any,
     y_pred: Any,

@@ -13,7 +13,8 @@ from keras_actloss.core.numerics import expm1, polynomial, power, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
-_CHECKS = {**OPTIONS, "t1": smoothing, "t2": above_one}
+# The number of classes to the power t2 - 1 has to be a number of float32.
+_CHECKS = {**OPTIONS, "t1": smoothing, "t2": above_one(5)}
 
 # Of Newton's method on a function that is almost linear; 1000 classes and t2 = 2 take five.
 _STEPS = 7
@@ -113,8 +114,8 @@ def categorical_bi_tempered_logistic(
         y_pred: Logits.
         t1: Temperature of the logarithm, in [0, 1): the lower, the less a mistake costs at most.
             Defaults to `0.8`.
-        t2: Temperature of the exponential, above 1: the higher, the heavier the tails. Defaults to
-            `1.2`.
+        t2: Temperature of the exponential, in (1, 5]: the higher, the heavier the tails. Defaults
+            to `1.2`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
@@ -209,8 +210,8 @@ def sparse_categorical_bi_tempered_logistic(
         y_pred: Logits.
         t1: Temperature of the logarithm, in [0, 1): the lower, the less a mistake costs at most.
             Defaults to `0.8`.
-        t2: Temperature of the exponential, above 1: the higher, the heavier the tails. Defaults to
-            `1.2`.
+        t2: Temperature of the exponential, in (1, 5]: the higher, the heavier the tails. Defaults
+            to `1.2`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
