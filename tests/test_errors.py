@@ -162,13 +162,13 @@ def test_settings_whose_limit_is_another_loss():
 SHAPES = {
     "one row short": (losses.MeanSquaredError(), np.zeros((3, 3)), ROWS, "(3, 3)", "(4, 3)"),
     "one axis short": (losses.Huber(), np.zeros(4), ROWS, "(4,)", "(4, 3)"),
-    "ids for one-hot": (losses.CategoricalCrossentropy(), IDS, ROWS, "(4,)", "'sparse'"),
+    "ids for one-hot": (losses.CategoricalCrossentropy(), IDS, ROWS, "(4,)", "class ids belong to"),
     "one-hot for ids": (
         losses.SparseCategoricalCrossentropy(),
         ONE_HOT.astype("int32"),
         ROWS,
         "(4, 3)",
-        "without 'sparse'",
+        "one-hot labels belong to",
     ),
     "no batch": (losses.MeanSquaredError(), 1.0, 2.0, "()", "[None]"),
     "no such axis": (losses.CategoricalCrossentropy(axis=3), ONE_HOT, ROWS, "axis=3", "(4, 3)"),
@@ -185,6 +185,43 @@ SHAPES = {
         ROWS,
         "class_weights: got 2 numbers",
         "3 classes",
+    ),
+    "ids for distributions": (losses.KLDivergence(), IDS, ROWS, "(4,)", "keras.ops.one_hot"),
+    "ids for encoded rows": (losses.Dice(), IDS, ROWS, "(4,)", "class ids need encoding='ids'"),
+    "rows for encoded ids": (
+        losses.Dice(encoding="ids"),
+        ONE_HOT,
+        ROWS,
+        "(4, 3)",
+        "one-hot labels need encoding='onehot'",
+    ),
+    "rows for ids alone": (
+        losses.MultiMargin(),
+        ONE_HOT,
+        ROWS,
+        "(4, 3)",
+        "keras.ops.argmax(y_true, axis=1)",
+    ),
+    "two focal weights": (
+        losses.CategoricalFocalCrossentropy(alpha=[1.0, 2.0]),
+        ONE_HOT,
+        ROWS,
+        "alpha: got 2 numbers",
+        "3 classes",
+    ),
+    "two focal weights of ids": (
+        losses.SparseCategoricalFocalCrossentropy(alpha=[1.0, 2.0]),
+        IDS,
+        ROWS,
+        "alpha: got 2 numbers",
+        "3 classes",
+    ),
+    "labels of both signs": (
+        losses.MultilabelMargin(),
+        2 * ONE_HOT - 1,
+        ROWS,
+        "must hold 0 or 1",
+        "got -1.0",
     ),
     "three binary weights": (
         losses.BinaryCrossentropy(class_weights=[1.0, 2.0, 3.0]),
@@ -204,6 +241,26 @@ def test_inputs(loss, y_true, y_pred, first, second):
         with pytest.raises((TypeError, ValueError)) as error:
             call(y_true, y_pred)
         assert first in str(error.value) and second in str(error.value), str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("rows", "ids"),
+    [
+        ("CategoricalCrossentropy", "SparseCategoricalCrossentropy"),
+        ("categorical_crossentropy", "sparse_categorical_crossentropy"),
+        ("CategoricalLabelDistributionAwareMargin", "LabelDistributionAwareMargin"),
+        ("categorical_label_distribution_aware_margin", "label_distribution_aware_margin"),
+    ],
+)
+def test_labels_of_the_other_form(rows, ids):
+    for name, other, labels in ((rows, ids, IDS), (ids, rows, ONE_HOT)):
+        loss = getattr(losses, name)
+        settings = {"class_counts": [1, 2, 3]} if "istribution" in name else {}
+        with pytest.raises(ValueError, match=rf"{name}: y_true of shape .* belong to {other}$"):
+            if isinstance(loss, type):
+                loss(**settings)(labels, ROWS)
+            else:
+                loss(labels, ROWS, **settings)
 
 
 @pytest.mark.parametrize("shape", [(3,), (4, 3), (4, 1, 1)])

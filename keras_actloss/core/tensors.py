@@ -1,6 +1,8 @@
 """Tensors on their way into a loss: dtype, shape, class ids, masks."""
 
 import contextlib
+import inspect
+import re
 import sys
 
 import keras
@@ -8,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import keras_fixes
+from keras_actloss.core.registry import CATALOGUE
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
 IDS = ("ids", "ranks", "groups")
@@ -139,9 +142,8 @@ def _compatible(shape, other):
     )
 
 
-def _class_ids(y_true, name, strict):
-    """`y_true` as int32 class ids. A function may be handed float ids by Keras, a class never."""
-    from_keras = not strict and ops.is_tensor(y_true)
+def _labels_tensor(y_true, name):
+    """Labels that may be class ids, as a tensor."""
     given = known_values(y_true)
     if given is not None and given.dtype.kind in "iu":
         # As int32, which JAX makes of all, it would be the id of another class.
@@ -151,7 +153,11 @@ def _class_ids(y_true, name, strict):
                 f"{name}: y_true has the class id {far[0]}, which is no int32; number the classes "
                 "from 0"
             )
-    y_true = ops.convert_to_tensor(y_true)
+    return ops.convert_to_tensor(y_true)
+
+
+def _class_ids(y_true, name, from_keras):
+    """`y_true` as int32 class ids. A function may be handed float ids by Keras, a class never."""
     dtype = dtype_of(y_true)
     if is_float(dtype) and not keras_fixes.builds_for_replicas():
         values = known_values(y_true) if from_keras and dtype == wide(dtype) else None
@@ -201,6 +207,24 @@ def check_range(ids, predictions, labels, ignore_class, name):
         )
 
 
+def _other_labels(name, labels, axis):
+    """What to do with class ids where a loss takes one-hot `labels`, or the other way round."""
+    other, given = ("ids", "class ids") if labels == "onehot" else ("onehot", "one-hot labels")
+    losses = CATALOGUE["losses"]
+    if name in losses and "encoding" in inspect.signature(losses[name]).parameters:
+        return f"{given} need encoding={other!r}"
+
+    def family(name):
+        return name.islower(), re.sub("(sparse|categorical)_?", "", name.lower())
+
+    for twin, loss in losses.items():
+        if name in losses and family(twin) == family(name) and loss.labels == other:
+            return f"{given} belong to {twin}"
+    if labels == "onehot":
+        return "keras.ops.one_hot(y_true, number_of_classes) makes such rows of class ids"
+    return f"keras.ops.argmax(y_true, axis={axis}) makes them of one-hot labels"
+
+
 def classes_of(labels, predictions):
     """How many classes as many predictions tell apart."""
     return predictions + (labels == "ranks")
@@ -241,21 +265,22 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{name}: axis={axis} does not exist in y_pred of shape {pred_shape}; "
             "name the axis of the classes"
         )
+    if labels in IDS or sequence:
+        from_keras = not strict and ops.is_tensor(y_true)
+        y_true = _labels_tensor(y_true, name)
     if labels in IDS:
-        y_true = _class_ids(y_true, name, strict)
         axis = axis % len(pred_shape)
         expected = pred_shape[:axis] + pred_shape[axis + 1 :]
-        if len(y_true.shape) == len(pred_shape) and y_true.shape[axis] == 1:
-            y_true = ops.squeeze(y_true, axis)
         remedy = f"class ids have the shape of y_pred without axis {axis}"
-        if _compatible(tuple(y_true.shape), pred_shape):
-            remedy += (
-                "; the levels of a rank add up to it"
-                if labels == "ranks"
-                else "; one-hot labels belong to the loss without 'sparse' in its name"
-            )
+        column = len(y_true.shape) == len(pred_shape) and y_true.shape[axis] == 1
+        if _compatible(tuple(y_true.shape), pred_shape) and not column:
+            levels = "the levels of a rank add up to it"
+            remedy += f"; {levels if labels == 'ranks' else _other_labels(name, labels, axis)}"
+        else:
+            y_true = _class_ids(y_true, name, from_keras)
+            y_true = ops.squeeze(y_true, axis) if column else y_true
     elif sequence:
-        y_true = _class_ids(y_true, name, strict)
+        y_true = _class_ids(y_true, name, from_keras)
         expected = pred_shape[:-2] if labels == "tags" else (pred_shape[0], *y_true.shape[-1:])
         remedy = (
             "class ids have the shape of y_pred without its last two axes"
@@ -288,7 +313,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         expected = tuple(y_pred.shape)
         remedy = "give both the same shape"
         if class_axis and true_rank < pred_rank:
-            remedy += "; class ids belong to the loss with 'sparse' in its name"
+            remedy += f"; {_other_labels(name, labels, axis)}"
     if not _compatible(tuple(y_true.shape), expected):
         raise ValueError(
             f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "

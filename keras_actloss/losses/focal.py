@@ -8,6 +8,7 @@ from keras_actloss.core.checks import class_weights_or_none, finite_non_negative
 from keras_actloss.core.crossentropy import (
     OPTIONS,
     Curve,
+    along,
     of_binary,
     of_categorical,
     of_sparse,
@@ -35,6 +36,11 @@ def _focal(gamma):
         return power(label.q, gamma) * (1 + gamma * label.p * ratio)
 
     return Curve(lambda label: power(label.q, gamma) * label.loss, slope)
+
+
+def _weights(alpha, y_pred, axis):
+    """`alpha` as the weights of the classes, under its own name if it is not one a class."""
+    return None if alpha is None else ops.reshape(along(alpha, y_pred, axis, "alpha"), (-1,))
 
 
 @loss_function("binary", **{**_CHECKS, "alpha": or_none(fraction)})
@@ -181,8 +187,8 @@ def categorical_focal_crossentropy(
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
     """
-    curve = _focal(gamma)
-    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, alpha, curve)
+    weights, curve = _weights(alpha, y_pred, axis), _focal(gamma)
+    return of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, weights, curve)
 
 
 @register("losses")
@@ -263,8 +269,8 @@ def sparse_categorical_focal_crossentropy(
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
     """
-    curve = _focal(gamma)
-    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, alpha, curve)
+    weights, curve = _weights(alpha, y_pred, axis), _focal(gamma)
+    return of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, weights, curve)
 
 
 @register("losses")

@@ -382,9 +382,10 @@ def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: 
         [Elisseeff and Weston, 2001](https://papers.nips.cc/paper/1964-a-kernel-method-for-multi-labelled-classification)
     """
     known = known_values(y_true)
-    if known is not None and np.any((known != 0) & (known != 1)):
+    wrong = [] if known is None else known[(known != 0) & (known != 1)]
+    if len(wrong):
         raise ValueError(
-            f"multilabel_margin: y_true must hold 0 or 1 for each class, got {known.max()!r}; make "
+            f"multilabel_margin: y_true must hold 0 or 1 for each class, got {wrong[0]!s}; make "
             "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
         )
     short = rectified(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
