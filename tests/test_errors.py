@@ -220,9 +220,10 @@ SHAPES = {
         losses.MultilabelMargin(),
         2 * ONE_HOT - 1,
         ROWS,
-        "must hold 0 or 1",
-        "got -1.0",
+        "0 to 1",
+        "label -1",
     ),
+    "half a label": (losses.MultilabelMargin(), ONE_HOT / 2, ROWS, "must hold 0 or 1", "got 0.5"),
     "three binary weights": (
         losses.BinaryCrossentropy(class_weights=[1.0, 2.0, 3.0]),
         ONE_HOT,
