@@ -6,8 +6,9 @@ from keras import ops
 
 from keras_actloss.core.checks import integer_axis, non_negative, number, or_none
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import runs_torch, with_gradient
+from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
 
 

@@ -7,8 +7,9 @@ from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import runs_torch, tanh_slope, with_gradient
+from keras_actloss.core.numerics import tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 

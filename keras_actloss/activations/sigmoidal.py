@@ -6,8 +6,9 @@ from keras import ops
 
 from keras_actloss.core.checks import number, ordered, positive
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, runs_torch, tail, tanh_slope, with_gradient
+from keras_actloss.core.numerics import exp_multiple, tail, tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 

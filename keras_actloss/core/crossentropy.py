@@ -20,13 +20,19 @@ from keras_actloss.core.checks import (
     smoothing,
 )
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import (
-    SMALLEST,
-    above_zero,
+from keras_actloss.core.kernels import (
     asked,
     asked_of_number,
     at_least,
     choose,
+    runs_torch,
+    same,
+    select,
+    spent,
+)
+from keras_actloss.core.numerics import (
+    SMALLEST,
+    above_zero,
     difference,
     exp_difference,
     exp_multiple,
@@ -34,11 +40,7 @@ from keras_actloss.core.numerics import (
     positive,
     power,
     reciprocal,
-    runs_torch,
-    same,
-    select,
     sigmoid_sides,
-    spent,
     with_gradient,
 )
 from keras_actloss.core.tensors import mean

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import add, amax, custom_gradient
+from keras_actloss.core.keras_fixes import amax, custom_gradient
+from keras_actloss.core.kernels import at_most, runs_torch, spent, traced_by_torch
 
 
 def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
@@ -47,63 +48,6 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     return exportable
 
 
-def traced_by_torch():
-    """Whether torch records a graph for a file, in which exporters know but the common ops."""
-    return keras.backend.backend() == "torch" and sys.modules["torch"].jit.is_tracing()
-
-
-def runs_torch():
-    """Whether torch runs what is called, and so its kernels serve; not where it records them."""
-    return keras.backend.backend() == "torch" and not traced_by_torch()
-
-
-def spent(op, x, *arguments):
-    """An op of a tensor that nobody else holds: torch overwrites it, if it records no graph.
-
-    Where one op runs after the other, new memory costs as much as the arithmetic.
-    """
-    if not runs_torch():
-        return (add if op == "add" else getattr(ops, op))(x, *arguments)
-    return getattr(x, op if x.requires_grad else f"{op}_")(*arguments)
-
-
-def select(mask, x, y):
-    """`where(mask, x, y)` of a mask of the shape of `y`.
-
-    TensorFlow's own `where` takes four times as long, for it may broadcast.
-    """
-    if keras.backend.backend() != "tensorflow":
-        return ops.where(mask, x, y)
-    x = ops.broadcast_to(ops.cast(x, y.dtype), ops.shape(y))
-    return sys.modules["tensorflow"].raw_ops.Select(condition=mask, x=x, y=y)
-
-
-def choose(x, above, otherwise):
-    """`where(x > 0, above, otherwise)` of finite tensors, both of the shape of `x`.
-
-    On torch a `where` takes ten times as long as a product if no processor foresees its mask.
-    """
-    if not runs_torch():
-        return select(x > 0, above, otherwise)
-    return otherwise.lerp(above, ops.relu(ops.sign(x)))
-
-
-def same(x, y):
-    """1 where `x`, which is nowhere above `y`, is as large, else 0; infinity is infinity.
-
-    On torch three kernels of floats take half as long as one that compares.
-    """
-    if not runs_torch():
-        return ops.cast(x == y, x.dtype)
-    # Infinity less infinity has no sign.
-    return spent("add", spent("sign", x - y), 1)
-
-
-def at_least(x, y):
-    """`maximum(x, y)` of a tensor `x` that nobody else holds."""
-    return x.clamp_(min=y) if runs_torch() and not x.requires_grad else ops.maximum(x, y)
-
-
 def with_sign(x, y):
     """`x` of at least 0 with the sign of `y`.
 
@@ -113,43 +57,6 @@ def with_sign(x, y):
     if keras.backend.backend() == "jax":
         return ops.where(y > 0, x, -x)
     return spent("multiply", y / positive(ops.abs(y)), x)
-
-
-def at_most(x, y):
-    """`minimum(x, y)` of a tensor `x` that nobody else holds."""
-    return x.clamp_(max=y) if runs_torch() and not x.requires_grad else ops.minimum(x, y)
-
-
-def asked(y, of_labels):
-    """`y * of_labels`, 0 where `y` is: what nobody asks for may be infinite."""
-    if keras.backend.backend() == "tensorflow":
-        # Its `where` takes four times as long as an op of arithmetic.
-        return sys.modules["tensorflow"].math.multiply_no_nan(of_labels, y)
-    return ops.where(y == 0, 0.0, y * of_labels)
-
-
-def asked_of_number(y, of_labels, spare=False):
-    """`asked` where something else tells of NaN, which becomes 0 on torch.
-
-    There `of_labels` that are `spare`, which nobody else holds, are overwritten.
-    """
-    if runs_torch():
-        product = spent("multiply", of_labels, y) if spare else y * of_labels
-        return spent("nan_to_num", product, 0.0, np.inf, -np.inf)
-    return asked(y, of_labels)
-
-
-def between(start, end, weight, end_leads=False):
-    """`(1 - weight) * start + weight * end`, right to the last digit at weights of 0 and 1.
-
-    Nor is a digit lost between them where both are positive. With `end_leads`, no `start` is
-    farther from 0 than the `end`, and two passes over memory do.
-    """
-    if runs_torch():
-        return start.lerp(end, weight)
-    if end_leads:
-        return start + weight * (end - start)
-    return (1 - weight) * start + weight * end
 
 
 def repeat(step, state, most):
@@ -165,16 +72,6 @@ def repeat(step, state, most):
             state = step(*state)
         return state
     return ops.while_loop(lambda *state: state[-1], step, state)
-
-
-def alike(x, y, dtype):
-    """1 where integers are the same, else 0.
-
-    On torch it takes a fourth of the time of a comparison and its cast.
-    """
-    if not runs_torch():
-        return ops.cast(x == y, dtype)
-    return ops.cast((x - y).eq_(0), dtype)
 
 
 def tail(x):
@@ -226,11 +123,6 @@ LOG_ZERO = -1e30
 def positive(x):
     """`x`, at least the smallest normal number."""
     return ops.maximum(x, SMALLEST)
-
-
-def rectified(x):
-    """`ops.relu`, in JAX as a choice: what XLA makes of its own relu's slope costs a loss twice."""
-    return ops.where(x <= 0, 0.0, x) if keras.backend.backend() == "jax" else ops.relu(x)
 
 
 def above_zero(x):

@@ -16,15 +16,8 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.crossentropy import along, is_label
 from keras_actloss.core.keras_fixes import amax, over_axes
-from keras_actloss.core.numerics import (
-    between,
-    exp_near,
-    over,
-    runs_torch,
-    sigmoid_sides,
-    spent,
-    with_gradient,
-)
+from keras_actloss.core.kernels import between, runs_torch, spent
+from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
 # What y_true holds, as `tensors.prepare` knows it.
@@ -194,7 +187,7 @@ def _blocks(x, axis):
 
 
 def _slope(of_no, of_y, y, axis, end_leads):
-    """`numerics.between` of a number a class, weighed with the labels."""
+    """`between` of a number a class, weighed with the labels."""
     flat, first = _flat(y, axis)
     batch, rows, columns = ops.shape(flat)
     # A row of numbers as wide as several pixels, for few classes would end a loop too soon.

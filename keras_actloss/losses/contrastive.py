@@ -9,14 +9,13 @@ from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
 from keras_actloss.core.crossentropy import logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.kernels import alike, rectified
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import (
     LOG_ZERO,
-    alike,
     direction,
     positive,
     reciprocal,
-    rectified,
     scale,
     with_gradient,
 )

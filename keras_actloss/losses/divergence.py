@@ -9,8 +9,9 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import flag, integer_axis, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
+from keras_actloss.core.kernels import spent
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import above_zero, expm1, leader, spent, with_gradient, with_sign
+from keras_actloss.core.numerics import above_zero, expm1, leader, with_gradient, with_sign
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean as mean_of
 

@@ -9,8 +9,9 @@ from keras_actloss.core.checks import class_id_or_none, finite, one_of
 from keras_actloss.core.crossentropy import OPTIONS, logistic, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.kernels import asked_of_number, rectified, same, spent
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import asked_of_number, rectified, same, spent, with_gradient
+from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import known_values, mean

@@ -15,8 +15,9 @@ from keras_actloss.core.crossentropy import (
     smoothed,
 )
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.kernels import asked
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import asked, over, power, reciprocal, with_gradient
+from keras_actloss.core.numerics import over, power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, mean

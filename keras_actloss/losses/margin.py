@@ -6,8 +6,9 @@ from keras import ops
 
 from keras_actloss.core.checks import finite
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import rectified, unit, with_gradient
+from keras_actloss.core.numerics import unit, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import halves, mean
 

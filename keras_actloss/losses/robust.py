@@ -16,6 +16,7 @@ from keras_actloss.core.checks import (
     within,
 )
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
@@ -466,7 +467,7 @@ def wing(y_true: Any, y_pred: Any, width=10.0, curvature=2.0, mask: Any = None) 
     """
     error = numerics.absolute(y_pred - y_true)
     curved = width * ops.log1p(ops.minimum(error, width) / curvature)
-    return mean(curved + numerics.rectified(error - width), mask)
+    return mean(curved + rectified(error - width), mask)
 
 
 @register("losses")

@@ -11,16 +11,9 @@ from keras_actloss.core.checks import class_id, flag
 from keras_actloss.core.crossentropy import OPTIONS, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, over_axes, scan
+from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import (
-    LOG_ZERO,
-    difference,
-    leader,
-    over,
-    positive,
-    runs_torch,
-    with_gradient,
-)
+from keras_actloss.core.numerics import LOG_ZERO, difference, leader, over, positive, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import check_range, dtype_of, fit, known_values, mean
