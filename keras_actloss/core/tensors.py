@@ -128,7 +128,7 @@ def get_mask(y_pred):
 
 def known_values(x):
     """`x` as a NumPy array, or None while a graph is traced or a part of `x` is not at hand."""
-    if type(x).__module__ == "torch" and sys.modules["torch"].compiler.is_compiling():
+    if keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling():
         return None
     try:
         # An array of JAX may lie with other processes.

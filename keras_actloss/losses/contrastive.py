@@ -24,7 +24,7 @@ from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
 
 
-@loss_function("binary", margin=finite)
+@loss_function(margin=finite)
 def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     """Squared distance of pairs that are alike, squared shortfall from a margin of others.
 
@@ -49,7 +49,7 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If `margin` is not finite, a label is out of range or the shapes do not fit.
+        ValueError: If `margin` is not finite or the shapes do not fit.
 
     Example:
 
