@@ -17,37 +17,37 @@ import keras_actloss
 BACKEND = keras.backend.backend()
 
 
-def forward_and_backward(function, x, xla):
-    """A call that computes `function(x)` and its gradient, and waits for both."""
+def forward_and_backward(function, x, xla, *labels):
+    """A call that computes `function(x, *labels)` and its gradient, and waits for both."""
     module = importlib.import_module(BACKEND)
     x = keras.ops.convert_to_tensor(x)
-    # Handed over, since a compiler would spare itself a product with known ones.
-    upstream = keras.ops.ones_like(function(x))
+    # Handed over, as the labels are: a compiler would spare itself a product with known ones.
+    upstream = keras.ops.ones_like(function(x, *labels))
     if BACKEND == "torch":
         x.requires_grad = True
 
         def run():
             x.grad = None
-            function(x).backward(upstream)
+            function(x, *labels).backward(upstream)
 
         return run
     if BACKEND == "jax":
 
         @module.jit
-        def step(x, upstream):
-            y, pull = module.vjp(function, x)
+        def step(x, upstream, *labels):
+            y, pull = module.vjp(lambda x: function(x, *labels), x)
             return y, pull(upstream)
 
-        return lambda: module.block_until_ready(step(x, upstream))
+        return lambda: module.block_until_ready(step(x, upstream, *labels))
 
     @module.function(jit_compile=xla)
-    def step(x, upstream):
+    def step(x, upstream, *labels):
         with module.GradientTape() as tape:
             tape.watch(x)
-            y = function(x)
+            y = function(x, *labels)
         return y, tape.gradient(y, x, output_gradients=upstream)
 
-    return lambda: step(x, upstream)[1].numpy()
+    return lambda: step(x, upstream, *labels)[1].numpy()
 
 
 def ratios(runs, rounds):
@@ -132,7 +132,7 @@ def all_runs(mode):
     def loss_runs(y_true, y_pred, contenders):
         y_true = keras.ops.convert_to_tensor(y_true)
         return {
-            who: forward_and_backward(lambda p, f=f: f(y_true, p), y_pred, xla)
+            who: forward_and_backward(lambda p, y, f=f: f(y, p), y_pred, xla, y_true)
             for who, f in contenders.items()
         }
 
