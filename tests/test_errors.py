@@ -224,6 +224,7 @@ SHAPES = {
         "label -1",
     ),
     "half a label": (losses.MultilabelMargin(), ONE_HOT / 2, ROWS, "must hold 0 or 1", "got 0.5"),
+    "an axis of entries": (losses.BinaryCrossentropy(axis=7), ROWS, ROWS, "axis=7", "-2 to 1"),
     "three binary weights": (
         losses.BinaryCrossentropy(class_weights=[1.0, 2.0, 3.0]),
         ONE_HOT,
@@ -352,3 +353,11 @@ def test_labels_that_are_left_out_may_be_anything():
     assert float(loss(y_true, [[0.5], [1.0]], sample_weight=[0.0, 1.0])) == 0
     assert float(losses.BinaryCrossentropy(ignore_class=2)(y_true, [[0.5], [1.0]])) == 0
     assert np.isfinite(float(loss([[np.nextafter(np.float32(1), 2)]], [[0.5]]))), "a rounding"
+
+
+@pytest.mark.parametrize("axis", [5, -3, (0, 2)])
+def test_an_axis_that_is_not_there(axis):
+    with pytest.raises(ValueError, match=r"axis=(5|-3|2) .* shape \(4, 3\); its axes are -2 to 1"):
+        activations.softmax(ROWS, axis=axis)
+    with pytest.raises(ValueError, match="softmax: axis"):
+        layers.Softmax(axis=axis)(ROWS)

@@ -153,3 +153,8 @@ def test_nothing_overflows_or_vanishes_that_need_not():
     gate, value = _numpy(ops.cast(rounded, "float32")).astype("float64").T
     got = _numpy(ops.cast(activations.swiglu(rounded), "float32"))[:, 0]
     np.testing.assert_allclose(got, gate / (1 + np.exp(-gate)) * value, rtol=2**-8)
+
+
+def test_units_may_be_an_integer_of_numpy():
+    layer = layers.SwiGLU(np.int64(5))
+    assert layer(np.ones((2, 3), "float32")).shape == (2, 5) and layer.get_config()["units"] == 5

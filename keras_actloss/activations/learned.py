@@ -70,11 +70,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
 
 def _grouped(shape, num_units, axis):
     """The axis of the channels, counted from the first, which `num_units` must divide."""
-    if not -len(shape) <= axis < len(shape):
-        raise ValueError(
-            f"maxout: axis={axis} does not exist in x of shape {tuple(shape)}; name that of the "
-            "channels"
-        )
+    tensors.check_axis(axis, shape, "maxout")
     if shape[axis] is not None and shape[axis] % num_units:
         raise ValueError(
             f"maxout: num_units={num_units} does not divide the {shape[axis]} channels of x of "

@@ -127,7 +127,10 @@ def activation(**checks):
 
         def prepared(x, **settings):
             """The maths with settings that have been checked."""
-            return body(tensors.float_tensor(x), **settings)
+            x = tensors.float_tensor(x)
+            if "axis" in settings:
+                tensors.check_axis(settings["axis"], x.shape, body.__name__)
+            return body(x, **settings)
 
         @functools.wraps(body)
         def function(*args, **kwargs):

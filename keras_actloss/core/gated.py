@@ -12,16 +12,13 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
+from keras_actloss.core.tensors import check_axis
 
 
 def halved(name, shape, axis):
     """The shape of the output for an input of `shape`."""
     shape = list(shape)
-    if not -len(shape) <= axis < len(shape):
-        raise ValueError(
-            f"{name}: axis={axis} does not exist in x of shape {tuple(shape)}; "
-            "name the axis that holds gate and value"
-        )
+    check_axis(axis, shape, name)
     if shape[axis] is not None:
         if shape[axis] % 2:
             raise ValueError(
@@ -106,6 +103,8 @@ class GatedLayer(ActivationLayer):
                 f"{name}: axis must be -1 with units, which projects the last axis, got {axis!r}; "
                 "leave units out to halve another axis"
             )
+        # Keras takes no integer of NumPy.
+        units = units if units is None else int(units)
         self.units = units
         self.axis = axis
         self.gate = gate

@@ -224,6 +224,17 @@ def classes_of(labels, predictions):
     return predictions + (labels == "ranks")
 
 
+def check_axis(axis, shape, name, what="x"):
+    """Refuse an axis, or one of several, that a tensor does not have."""
+    rank = len(shape)
+    for each in axis if isinstance(axis, (tuple, list)) else [axis]:
+        if not -rank <= each < rank:
+            raise ValueError(
+                f"{name}: axis={each} does not exist in {what} of shape {tuple(shape)}; "
+                f"its axes are {-rank} to {rank - 1}"
+            )
+
+
 def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
     """Labels and predictions with dtypes and shapes that fit each other.
 
@@ -255,11 +266,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         raise ValueError(
             f"{name}: y_pred of shape {pred_shape} needs {wanted}; add one with y_pred[None]"
         )
-    if class_axis and not -len(pred_shape) <= axis < len(pred_shape):
-        raise ValueError(
-            f"{name}: axis={axis} does not exist in y_pred of shape {pred_shape}; "
-            "name the axis of the classes"
-        )
+    check_axis(axis, pred_shape, name, "y_pred")
     if labels in IDS or sequence:
         y_true = _labels_tensor(y_true, name)
     if labels in IDS:
