@@ -29,9 +29,9 @@ IDS = {"from_logits": True, "encoding": "ids"}
 MASKS = {"from_logits": True, "encoding": "multilabel"}
 
 
-def _images(inputs, count=8):
-    """Images of five pixels, four classes each."""
-    return lambda dtype: inputs(dtype)[: 5 * count].reshape(count, 5, 4)
+def _images(inputs, count=8, pixels=5):
+    """Images of four classes."""
+    return lambda dtype: inputs(dtype)[: pixels * count].reshape(count, pixels, 4)
 
 
 def _ids(x):
@@ -56,8 +56,14 @@ def _right(x):
 
 LOSSES = {
     "dice one-hot": (losses.dice, {"from_logits": True}, _best, _images(rows)),
-    "dice masks": (losses.dice, MASKS, _best, _images(rows)),
-    "dice probabilities": (losses.dice, {"smooth": 0.5}, _best, _images(probability_rows)),
+    # Sixteen pixels are added up in blocks.
+    "dice masks": (losses.dice, MASKS, _best, _images(rows, 3, 16)),
+    "dice probabilities": (
+        losses.dice,
+        {"smooth": 0.5, "absent": "skip"},
+        _best,
+        _images(probability_rows, 3, 16),
+    ),
     "dice, one pixel, y=1": (losses.dice, MASKS, filled(1.0), every(4, reals)),
     "dice, one pixel, y=0": (losses.dice, MASKS, filled(0.0), every(4, reals)),
     "dice, one probability": (losses.dice, {}, filled(1.0), every(4, probabilities)),
