@@ -269,40 +269,61 @@ def _are_shares(values):
     return bool(values.size and inside and np.allclose(values.sum(-1), 1, atol=1e-3))
 
 
-def check_activation_fits(output, expected):
-    """Probabilities go to a loss of probabilities, logits to one of logits."""
-    if not (expected.from_logits or expected.activations):
-        raise NotApplicable(f"{expected.name} takes any number")
+def _activation(output, expected, applies):
+    """The name of the activation of an output, for a check that applies."""
+    if not applies:
+        raise NotApplicable(f"{expected.name} does not take them")
     name = _what_it_ends_in(output)
     if name is None:
         raise NotApplicable(
             "the last layer is not one that this check knows"
             + ("" if output.predicted is not None else "; pass x, and it looks at predictions")
         )
+    return name
+
+
+def check_logits(output, expected):
+    """Logits go to a loss of logits."""
+    name = _activation(output, expected, expected.from_logits)
+    takes, otherwise = "takes logits", ""
+    if expected.either:
+        takes = "has from_logits=True and applies one itself"
+        otherwise = ", or set from_logits=False"
+    ensure(
+        _plain(name) not in _PROBABILITIES,
+        f"it ends in {name}, but {expected.name} {takes}; leave {name} out of the model{otherwise}",
+    )
+
+
+def check_probabilities(output, expected):
+    """Probabilities, or their logarithms, go to a loss of them."""
+    applies = expected.activations and not expected.from_logits
+    name = _activation(output, expected, applies)
     kind = _plain(name)
-    if expected.from_logits:
-        takes, otherwise = "takes logits", ""
-        if expected.either:
-            takes = "has from_logits=True and applies one itself"
-            otherwise = ", or set from_logits=False"
-        ensure(
-            kind not in _PROBABILITIES,
-            f"it ends in {name}, but {expected.name} {takes}; "
-            f"leave {name} out of the model{otherwise}",
-        )
-        return
     said = "no activation" if kind == "linear" else name
     wanted = "probabilities" if expected.activations is _PROBABILITIES else "log-probabilities"
     ensure(
         kind in expected.activations,
         f"it ends in {said}, but {expected.name} expects {wanted}; {expected.remedy}",
     )
+
+
+def check_one_distribution(output, expected):
+    """Of classes that exclude each other the probabilities are those of one distribution."""
+    applies = expected.activations and expected.exclusive and not expected.from_logits
+    name = _activation(output, expected, applies)
     ensure(
-        not (expected.exclusive and kind in _EACH),
+        _plain(name) not in _EACH,
         f"it ends in {name}, a probability for each class by itself, but {expected.name} takes one "
         "distribution over classes that exclude each other; end the model in softmax, or take a "
         "binary loss",
     )
+
+
+def check_applied_once(output, expected):
+    """Probabilities are not made of probabilities."""
+    applies = expected.activations and not expected.from_logits
+    name = _activation(output, expected, applies)
     ensure(
         not _applied_twice(output),
         f"it ends in {name} of probabilities, not of scores; leave one of the two out",
@@ -446,7 +467,10 @@ def _check_same_shape(y, shape, expected):
 
 
 OUTPUT_CHECKS = (
-    check_activation_fits,
+    check_logits,
+    check_probabilities,
+    check_one_distribution,
+    check_applied_once,
     check_predictions_in_range,
     check_classes_to_tell_apart,
     check_labels_fit,
