@@ -16,6 +16,11 @@ ONE_HOT = np.eye(3, dtype="float32")[IDS]
 
 SETTINGS = {
     "unknown reduction": (lambda: losses.Huber(reduction="average"), "reduction", "average"),
+    "misspelt setting": (
+        lambda: losses.Huber(dleta=2.0),
+        "Huber",
+        "no argument dleta; it takes delta",
+    ),
     "reduction set later": (
         lambda: setattr(losses.Huber(), "reduction", "averge"),
         "reduction",
@@ -81,7 +86,6 @@ SETTINGS = {
     ),
     "bound is no number": (lambda: layers.SoftShrink(lower="low"), "lower", "'low'"),
     "softmax axis": (lambda: layers.Softmax(axis="last"), "axis", "'last'"),
-    "misspelt setting": (lambda: losses.Huber(dleta=1.0), "dleta", ""),
     "unknown name": (lambda: keras_actloss.get("losses", "Hubert"), "Hubert", "did you mean Huber"),
     "unknown kind": (lambda: keras_actloss.get("loss", "Huber"), "kind", "'loss'"),
     "settings for a function": (

@@ -118,7 +118,13 @@ class Loss(Configured, keras.losses.Loss):
         reduction: Reduction = "sum_over_batch_size",
         name: str | None = None,
         dtype: str | keras.DTypePolicy | None = None,
+        **unknown: Any,
     ):
+        if unknown:
+            known = ", ".join(self._settings + self._base_arguments)
+            raise TypeError(
+                f"{type(self).__name__} has no argument {next(iter(unknown))}; it takes {known}"
+            )
         check_reduction(f"{type(self).__name__}: reduction", reduction)
         super().__init__(name=name or self._default_name(), reduction=reduction, dtype=dtype)
 
