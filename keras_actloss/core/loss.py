@@ -125,6 +125,7 @@ class Loss(Configured, keras.losses.Loss):
             raise TypeError(
                 f"{type(self).__name__} has no argument {next(iter(unknown))}; it takes {known}"
             )
+        # Before Keras refuses it in words of its own.
         check_reduction(f"{type(self).__name__}: reduction", reduction)
         super().__init__(name=name or self._default_name(), reduction=reduction, dtype=dtype)
 

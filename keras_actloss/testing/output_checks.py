@@ -119,7 +119,7 @@ class Expected:
 
     @property
     def activations(self):
-        """Those whose results it takes, or None where that may be any."""
+        """Those whose results it takes, or None where that may be any, as of logits."""
         return {(0, 1): _PROBABILITIES, (-np.inf, 0): _LOGARITHMS}.get(self.range)
 
     @property
@@ -297,8 +297,7 @@ def check_logits(output, expected):
 
 def check_probabilities(output, expected):
     """Probabilities, or their logarithms, go to a loss of them."""
-    applies = expected.activations and not expected.from_logits
-    name = _activation(output, expected, applies)
+    name = _activation(output, expected, expected.activations)
     kind = _plain(name)
     said = "no activation" if kind == "linear" else name
     wanted = "probabilities" if expected.activations is _PROBABILITIES else "log-probabilities"
@@ -310,8 +309,7 @@ def check_probabilities(output, expected):
 
 def check_one_distribution(output, expected):
     """Of classes that exclude each other the probabilities are those of one distribution."""
-    applies = expected.activations and expected.exclusive and not expected.from_logits
-    name = _activation(output, expected, applies)
+    name = _activation(output, expected, expected.activations and expected.exclusive)
     ensure(
         _plain(name) not in _EACH,
         f"it ends in {name}, a probability for each class by itself, but {expected.name} takes one "
@@ -322,8 +320,7 @@ def check_one_distribution(output, expected):
 
 def check_applied_once(output, expected):
     """Probabilities are not made of probabilities."""
-    applies = expected.activations and not expected.from_logits
-    name = _activation(output, expected, applies)
+    name = _activation(output, expected, expected.activations)
     ensure(
         not _applied_twice(output),
         f"it ends in {name} of probabilities, not of scores; leave one of the two out",
