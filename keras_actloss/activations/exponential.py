@@ -7,7 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import non_negative, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, with_gradient
+from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, rounded_once
 from keras_actloss.core.registry import register
 
 # The fixed point of mean 0 and variance 1: Klambauer et al., equation 14.
@@ -22,7 +22,7 @@ def _exact_elu(alpha, scale=1.0):
         e = ops.exp(ops.minimum(x, 0))
         return upstream * ops.where(x > 0, scale, scale * alpha * e)
 
-    return with_gradient(
+    return rounded_once(
         lambda x: scale * (ops.relu(x) + alpha * expm1(ops.minimum(x, 0))), gradient
     )
 
@@ -143,7 +143,7 @@ def celu(x: Any, alpha=1.0) -> Any:
     Reference:
         [Barron, 2017](https://arxiv.org/abs/1704.07483)
     """
-    exact = with_gradient(
+    exact = rounded_once(
         lambda x: ops.relu(x) + alpha * expm1(ops.minimum(x, 0) / alpha),
         lambda upstream, x: upstream * exp_multiple(ops.minimum(x, 0), 1 / alpha),
     )
@@ -189,7 +189,8 @@ def exponential(x: Any) -> Any:
     Reference:
         [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
     """
-    return by_width(x, ops.exp)
+    exact = rounded_once(ops.exp, lambda upstream, x: upstream * ops.exp(x))
+    return by_width(x, exact, ops.exp)
 
 
 @register("layers")
@@ -229,11 +230,11 @@ def symlog(x: Any) -> Any:
         [Hafner et al., 2023](https://arxiv.org/abs/2301.04104)
     """
     # The slope of abs and sign at zero differs by backend; that of the whole is 1.
-    function = with_gradient(
+    function = rounded_once(
         lambda x: ops.sign(x) * log1p(ops.abs(x)),
         lambda upstream, x: upstream / (1 + ops.abs(x)),
     )
-    return by_width(x, function)
+    return function(x)
 
 
 @register("layers")
@@ -272,11 +273,11 @@ def symexp(x: Any) -> Any:
     Reference:
         [Hafner et al., 2023](https://arxiv.org/abs/2301.04104)
     """
-    function = with_gradient(
+    function = rounded_once(
         lambda x: ops.sign(x) * expm1(ops.abs(x)),
         lambda upstream, x: upstream * ops.exp(ops.abs(x)),
     )
-    return by_width(x, function)
+    return function(x)
 
 
 @register("layers")

@@ -10,7 +10,7 @@ from keras_actloss.core.checks import flag, integer_axis, one_of, positive
 from keras_actloss.core.functions import activation
 from keras_actloss.core.gated import GatedLayer, ProjectionArguments, halved, halves, joined
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.numerics import tanh_slope, with_gradient
+from keras_actloss.core.numerics import rounded_once, tanh_slope
 from keras_actloss.core.registry import register
 
 _ORDER = {"axis": integer_axis, "gate": one_of("first", "last", "interleaved")}
@@ -39,29 +39,26 @@ _SIGMOID = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
 def _gated(name, x, axis, gate, opening, through=_LINEAR):
     """`through(linear) * opening(opens)` of the two halves of `x`."""
     halved(name, x.shape, axis)
-    dtype = tensors.dtype_of(x)
-    if through.native and opening.native and gates.left_to_kernels(dtype):
+    if through.native and opening.native and gates.left_to_kernels(tensors.dtype_of(x)):
         linear, opens = halves(x, axis, gate)
         return through.native(linear) * opening.native(opens)
-    wide = tensors.wide(dtype)
 
     def value(x):
-        linear, opens = halves(ops.cast(x, wide), axis, gate)
+        linear, opens = halves(x, axis, gate)
         a, b = opening.value(opens)
-        return ops.cast(through.value(linear) * a * b, dtype)
+        return through.value(linear) * a * b
 
     def gradient(upstream, x):
-        # From the input alone: nothing else is kept, not even its cast.
+        # From the input alone: nothing else is kept.
         upstream, x = recomputed(upstream, x)
-        upstream = ops.cast(upstream, wide)
-        linear, opens = halves(ops.cast(x, wide), axis, gate)
+        linear, opens = halves(x, axis, gate)
         a, b = opening.value(opens)
         to_linear = upstream * through.slope(linear) * a * b
         a, b = opening.slope(opens)
         to_opens = through.value(linear) * a * upstream * b
-        return ops.cast(joined(to_linear, to_opens, axis, gate), dtype)
+        return joined(to_linear, to_opens, axis, gate)
 
-    return with_gradient(value, gradient)(x)
+    return rounded_once(value, gradient)(x)
 
 
 @activation(**_ORDER)

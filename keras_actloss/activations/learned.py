@@ -11,9 +11,10 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
+from keras_actloss.activations.rectifiers import leaky_relu
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import integer_axis, number, or_tensor, positive_integer
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import (
     ActivationLayer,
@@ -131,7 +132,7 @@ def prelu(x: Any, alpha: Any) -> Any:
         [He et al., 2015](https://arxiv.org/abs/1502.01852)
     """
     if isinstance(alpha, numbers.Real):
-        return by_width(x, lambda x: ops.leaky_relu(x, alpha))
+        return leaky_relu(x, alpha)
     return _prelu(x, alpha)
 
 

@@ -2,13 +2,14 @@
 
 from typing import Any, Unpack
 
+import keras
 from keras import ops
 
 from keras_actloss.core.checks import integer_axis, non_negative, number, or_none
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, by_width, in_float32
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import rounded_once
 from keras_actloss.core.registry import register
 
 
@@ -100,7 +101,11 @@ def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> An
             return ops.where(x <= threshold, ops.zeros_like(x), linear_part)
         return ops.where(x > threshold, linear_part, negative_slope * (x - threshold))
 
-    return by_width(x, general)
+    def gradient(upstream, x):
+        above = upstream if max_value is None else ops.where(x < max_value, upstream, 0.0)
+        return ops.where(x > threshold, above, negative_slope * upstream)
+
+    return rounded_once(general, gradient)(x)
 
 
 @register("layers")
@@ -191,7 +196,8 @@ def leaky_relu(x: Any, negative_slope=0.3) -> Any:
     def leaky(x):
         return ops.leaky_relu(x, negative_slope)
 
-    return by_width(x, leaky)
+    # The kernel of torch computes in float32 by itself, and keeps no more than its input.
+    return leaky(x) if keras.backend.backend() == "torch" else in_float32(leaky, x)
 
 
 @register("layers")
@@ -212,7 +218,10 @@ def _above(x, threshold, default_value):
         # Compared the other way round than in Keras, where NaN becomes the default value.
         return ops.where(x <= threshold, default_value, x)
 
-    return by_width(x, kept)
+    def gradient(upstream, x):
+        return ops.where(x > threshold, upstream, 0.0)
+
+    return by_width(x, rounded_once(kept, gradient), kept)
 
 
 @activation(threshold=number, default_value=number)
@@ -334,7 +343,7 @@ def squared_relu(x: Any) -> Any:
     def squared(x):
         return ops.square(ops.relu(x))
 
-    return by_width(x, squared)
+    return rounded_once(squared, lambda upstream, x: 2 * ops.relu(x) * upstream)(x)
 
 
 @register("layers")
@@ -399,7 +408,7 @@ class CReLU(ActivationLayer, fn=crelu):
         return ops.concatenate((mask, mask), axis=axis)
 
 
-_parabola = with_gradient(
+_parabola = rounded_once(
     lambda x: ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x),
     lambda upstream, x: upstream * ((ops.hard_tanh(x) + 1) / 2),
 )
@@ -432,7 +441,7 @@ def sparse_plus(x: Any) -> Any:
     Reference:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return by_width(x, _parabola)
+    return _parabola(x)
 
 
 @register("layers")
@@ -480,7 +489,7 @@ def hard_silu(x: Any) -> Any:
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-    exact = with_gradient(_hard_silu_value, _hard_silu_gradient)
+    exact = rounded_once(_hard_silu_value, _hard_silu_gradient)
     # Torch has one kernel for it, which overflows beyond 5e37, but is several times as fast.
     return by_width(x, exact, ops.hard_silu, on=("torch",))
 

@@ -17,7 +17,7 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
-from keras_actloss.core.numerics import polynomial, tanh_slope, with_gradient
+from keras_actloss.core.numerics import polynomial, rounded_once, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -37,7 +37,7 @@ def _of_factors(curve, slope):
         a, b = slope(x)
         return (upstream * a) * b
 
-    return with_gradient(lambda x: ops.multiply(*curve(x)), gradient)
+    return rounded_once(lambda x: ops.multiply(*curve(x)), gradient)
 
 
 # Where the backend's own kernels are several times as fast as their exact forms.
@@ -85,7 +85,7 @@ def _mish_gradient(upstream, x):
     return upstream * ops.where(ops.abs(distance) < 0.4, near, slope)
 
 
-_exact_mish = with_gradient(_mish_value, _mish_gradient)
+_exact_mish = rounded_once(_mish_value, _mish_gradient)
 
 
 def _lisht_gradient(upstream, x):
@@ -93,7 +93,7 @@ def _lisht_gradient(upstream, x):
     return upstream * (ops.tanh(x) + bounded * tanh_slope(x))
 
 
-_exact_lisht = with_gradient(lambda x: x * ops.tanh(x), _lisht_gradient)
+_exact_lisht = rounded_once(lambda x: x * ops.tanh(x), _lisht_gradient)
 
 
 @activation()
@@ -317,7 +317,7 @@ def mish(x: Any) -> Any:
     Reference:
         [Misra, 2019](https://arxiv.org/abs/1908.08681)
     """
-    return by_width(x, _single(_exact_mish, keras.activations.mish))
+    return _single(_exact_mish, keras.activations.mish)(x)
 
 
 @register("layers")
@@ -356,7 +356,7 @@ def lisht(x: Any) -> Any:
     Reference:
         [Roy et al., 2019](https://arxiv.org/abs/1901.05894)
     """
-    return by_width(x, _exact_lisht)
+    return _exact_lisht(x)
 
 
 @register("layers")

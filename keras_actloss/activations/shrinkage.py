@@ -9,7 +9,7 @@ from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import tanh_slope, with_gradient
+from keras_actloss.core.numerics import rounded_once, tanh_slope
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -20,6 +20,13 @@ def _bounds(owner, threshold, lower, upper):
     upper = threshold if upper is None else upper
     ordered(owner, lower=lower, upper=upper)
     return lower, upper
+
+
+def _outside(lower, upper):
+    def gradient(upstream, x):
+        return ops.where(ops.logical_and(lower <= x, x <= upper), 0.0, upstream)
+
+    return gradient
 
 
 def _is_native(lower, upper):
@@ -70,7 +77,7 @@ def hard_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
             return ops.hard_shrink(x, high)
         return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
 
-    return by_width(x, shrunk)
+    return by_width(x, rounded_once(shrunk, _outside(low, high)), shrunk)
 
 
 @register("layers")
@@ -123,13 +130,11 @@ def soft_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
     """
     low, high = _bounds("soft_shrink", threshold, lower, upper)
 
-    if _is_native(low, high):
-        return by_width(x, lambda x: ops.soft_shrink(x, high))
+    def shrunk(x):
+        return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
 
-    def gradient(upstream, x):
-        return ops.where(ops.logical_and(low <= x, x <= high), 0.0, upstream)
-
-    return by_width(x, with_gradient(lambda x: x - ops.clip(x, low, high), gradient))
+    exact = rounded_once(shrunk, _outside(low, high))
+    return by_width(x, exact, shrunk) if _is_native(low, high) else exact(x)
 
 
 @register("layers")
@@ -204,8 +209,7 @@ def tanh_shrink(x: Any) -> Any:
     Reference:
         [NIST Digital Library of Mathematical Functions, section 4.39](https://dlmf.nist.gov/4.39)
     """
-    exact = with_gradient(_tanh_shrink_value, _tanh_shrink_gradient)
-    return by_width(x, exact)
+    return rounded_once(_tanh_shrink_value, _tanh_shrink_gradient)(x)
 
 
 @register("layers")

@@ -8,7 +8,7 @@ from keras_actloss.core.checks import number, ordered, positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, tail, tanh_slope, with_gradient
+from keras_actloss.core.numerics import exp_multiple, rounded_once, tail, tanh_slope
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -50,7 +50,7 @@ def sigmoid(x: Any) -> Any:
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    y = by_width(x, with_gradient(ops.sigmoid, _sigmoid_gradient), ops.sigmoid)
+    y = by_width(x, rounded_once(ops.sigmoid, _sigmoid_gradient), ops.sigmoid)
     return attach_logits(y, x)
 
 
@@ -89,7 +89,7 @@ def tanh(x: Any) -> Any:
     Reference:
         [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
     """
-    return by_width(x, with_gradient(ops.tanh, _tanh_gradient), ops.tanh)
+    return by_width(x, rounded_once(ops.tanh, _tanh_gradient), ops.tanh)
 
 
 @register("layers")
@@ -134,7 +134,8 @@ def log_sigmoid(x: Any) -> Any:
         # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
         return -ops.softplus(-x)
 
-    return by_width(x, value)
+    exact = rounded_once(value, lambda upstream, x: upstream * ops.sigmoid(-x))
+    return by_width(x, exact, value)
 
 
 @register("layers")
@@ -173,11 +174,11 @@ def softsign(x: Any) -> Any:
         [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
     """
     # Bounded, so that infinity over infinity does not arise.
-    function = with_gradient(
+    function = rounded_once(
         lambda x: ops.softsign(ops.clip(x, -3e38, 3e38)),
         lambda upstream, x: upstream / ops.square(1 + ops.abs(x)),
     )
-    return by_width(x, function)
+    return function(x)
 
 
 @register("layers")
@@ -226,8 +227,8 @@ def softcap(x: Any, cap: Any) -> Any:
         e = exp_multiple(-ops.abs(x), 1 / cap)
         return upstream * ops.square(2 * e / (1 + e * e))
 
-    function = with_gradient(lambda x: cap * ops.tanh(x / cap), gradient)
-    return by_width(x, function)
+    function = rounded_once(lambda x: cap * ops.tanh(x / cap), gradient)
+    return function(x)
 
 
 @register("layers")
@@ -279,7 +280,11 @@ def hard_tanh(x: Any, min_value=-1.0, max_value=1.0) -> Any:
     def clipped(x):
         return ops.clip(x, min_value, max_value)
 
-    return by_width(x, clipped)
+    def gradient(upstream, x):
+        inside = ops.logical_and(min_value <= x, x <= max_value)
+        return ops.where(inside, upstream, 0.0)
+
+    return by_width(x, rounded_once(clipped, gradient), clipped)
 
 
 @register("layers")
@@ -321,7 +326,10 @@ def hard_sigmoid(x: Any) -> Any:
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-    return by_width(x, ops.hard_sigmoid)
+    exact = rounded_once(
+        ops.hard_sigmoid, lambda upstream, x: ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
+    )
+    return by_width(x, exact, ops.hard_sigmoid)
 
 
 @register("layers")
@@ -365,7 +373,7 @@ def sparse_sigmoid(x: Any) -> Any:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
     # Torch keeps two masks of bytes for the line; JAX would keep two tensors more.
-    keeps_input = with_gradient(
+    keeps_input = rounded_once(
         _line, lambda upstream, x: ops.where(ops.abs(x) < 1, 0.5 * upstream, 0.0)
     )
     return by_width(x, keeps_input, _line, on=("torch",))

@@ -9,10 +9,10 @@ from keras import ops
 
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, flag, integer_axis, positive
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, by_width, in_float32
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import expm1, leader, tail, with_gradient
+from keras_actloss.core.numerics import expm1, leader, rounded_once, tail, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -41,7 +41,7 @@ def _softmax_gradient(axis):
 
 
 def _exact_softmax(axis):
-    return with_gradient(lambda x: ops.softmax(x, axis=axis), _softmax_gradient(axis))
+    return rounded_once(lambda x: ops.softmax(x, axis=axis), _softmax_gradient(axis))
 
 
 def _exact_log_softmax(axis):
@@ -57,7 +57,7 @@ def _exact_log_softmax(axis):
         total = ops.sum(upstream, axis=axis, keepdims=True)
         return upstream * complement - y * (total - upstream)
 
-    return with_gradient(value, gradient)
+    return rounded_once(value, gradient)
 
 
 @activation(axis=axes)
@@ -239,7 +239,7 @@ def _relaxed_choice(x, noisy, temperature, hard, axis, seed):
         z = (x + noise) / temperature
         return _choose(z, axis) if hard else softmax(z, axis=axis)
 
-    return by_width(x, choice)
+    return in_float32(choice, x)
 
 
 @activation(temperature=positive, hard=flag, axis=integer_axis)
@@ -380,8 +380,7 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
         first = ops.take(upstream, ops.arange(count), axis=axis)
         return (last - first) * (small * (1 - small))
 
-    exact = with_gradient(value, gradient)
-    return by_width(x, exact)
+    return rounded_once(value, gradient)(x)
 
 
 class _OneMore(ActivationLayer):
@@ -472,7 +471,7 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
         beyond = ops.flip(ops.cumsum(ops.flip(beyond, axis=axis), axis=axis), axis=axis)
         return ops.sigmoid(-x) * (beyond - own * _products(ops.sigmoid(x), axis))
 
-    return by_width(x, with_gradient(value, gradient))
+    return rounded_once(value, gradient)(x)
 
 
 @register("layers")

@@ -7,7 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, expm1, log1p, with_gradient
+from keras_actloss.core.numerics import exp_multiple, expm1, log1p, rounded_once
 from keras_actloss.core.registry import register
 
 
@@ -49,7 +49,7 @@ def softplus(x: Any, beta=1.0) -> Any:
         # The numerator is 1 right of zero and e left of it.
         return upstream * (ops.maximum(e, ops.sign(x)) / (1 + e))
 
-    exact = with_gradient(
+    exact = rounded_once(
         lambda x: ops.relu(x) + log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
     )
     return by_width(x, exact, ops.softplus, ("tensorflow", "torch") if beta == 1 else ())
@@ -93,11 +93,11 @@ def shifted_softplus(x: Any) -> Any:
         [Schütt et al., 2017](https://arxiv.org/abs/1706.08566)
     """
     # From 20 on the slope is 1 to the last digit, and the exponential need not grow further.
-    function = with_gradient(
+    function = rounded_once(
         lambda x: ops.relu(x - 20) + log1p(expm1(ops.minimum(x, 20)) / 2),
         lambda upstream, x: upstream * ops.sigmoid(x),
     )
-    return by_width(x, function)
+    return function(x)
 
 
 @register("layers")
@@ -155,8 +155,8 @@ def squareplus(x: Any, b=4) -> Any:
         # The numerator is 1 right of zero and the square left of it.
         return upstream * (ops.maximum(square, ops.sign(x)) / (1 + square))
 
-    function = with_gradient(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
-    return by_width(x, function)
+    function = rounded_once(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
+    return function(x)
 
 
 @register("layers")

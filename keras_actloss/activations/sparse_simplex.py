@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_actloss.core import simplex
 from keras_actloss.core.checks import above_one, integer_axis, or_tensor
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, in_float32
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import (
     ActivationLayer,
@@ -60,7 +60,7 @@ def sparsemax(x: Any, axis=-1) -> Any:
         z = simplex.distance(x, axis)
         return simplex.sparsemax_at(z, *simplex.sparsemax_height(z, axis), axis=axis)
 
-    return by_width(x, project)
+    return in_float32(project, x)
 
 
 @register("layers")
@@ -112,7 +112,7 @@ def entmax15(x: Any, axis=-1) -> Any:
         z = simplex.distance(x, axis) / 2
         return simplex.entmax15_at(z, simplex.entmax15_height(z, axis), axis)
 
-    return by_width(x, project)
+    return in_float32(project, x)
 
 
 @register("layers")
@@ -176,7 +176,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
         height = simplex.entmax_height(z, exponent, axis, convex=fixed and alpha < 2)
         return simplex.entmax_at(z, exponent, height, axis, fixed)
 
-    return by_width(x, project)
+    return in_float32(project, x)
 
 
 @register("layers")

@@ -149,20 +149,21 @@ def activation(**checks):
     return decorate
 
 
-def by_width(x, exact, native=None, on=("jax", "tensorflow", "torch")):
-    """`exact(x)`, computed in float32 and rounded once in 16 bit; else `native(x)` where it pays.
-
-    The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
-    saturated sigmoid is off by a factor there, not by a rounding.
+def by_width(x, exact, native, on=("jax", "tensorflow", "torch")):
+    """`exact(x)` in 16 bit; else `native(x)` where it pays.
 
     Args:
         x: Tensor.
-        exact: Function of a tensor of float32 or wider.
+        exact: Function of a tensor of any width, see `numerics.rounded_once`.
         native: Function of a tensor that calls the backend's own kernel, for float32 and wider.
-            Defaults to `None`.
         on: Backends on which `native` is one fused kernel and `exact` is slower.
     """
     dtype = tensors.dtype_of(x)
-    if tensors.wide(dtype) != dtype:
-        return ops.cast(exact(ops.cast(x, "float32")), dtype)
-    return exact(x) if native is None or keras.backend.backend() not in on else native(x)
+    pays = tensors.wide(dtype) == dtype and keras.backend.backend() in on
+    return native(x) if pays else exact(x)
+
+
+def in_float32(function, x):
+    """`function(x)` of several ops, computed in float32 and rounded once in 16 bit."""
+    dtype = tensors.dtype_of(x)
+    return ops.cast(function(ops.cast(x, tensors.wide(dtype))), dtype)

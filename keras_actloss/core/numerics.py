@@ -9,8 +9,9 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import amax, custom_gradient
+from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
 from keras_actloss.core.kernels import at_most, runs_torch, spent, traced_by_torch
+from keras_actloss.core.tensors import dtype_of, wide
 
 
 def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
@@ -48,6 +49,35 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     return exportable
 
 
+def rounded_once(value, gradient) -> Callable[..., Any]:
+    """`with_gradient(value, gradient)`, computed in float32 and rounded once for an `x` in 16 bit.
+
+    The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
+    saturated sigmoid is off by a factor there, not by a rounding. Nothing but the tensors as they
+    come in is kept for the backward pass. The result has the dtype of `x`, which is the first.
+    """
+    exact = with_gradient(value, gradient)
+
+    def function(x, *others):
+        dtype = dtype_of(x)
+        width = wide(dtype)
+        if width == dtype:
+            return exact(x, *others)
+
+        def backward(upstream, x, *others):
+            upstream, x = recomputed(upstream, x)
+            slopes = gradient(ops.cast(upstream, width), ops.cast(x, width), *others)
+            by_x, *by_others = slopes if isinstance(slopes, tuple) else (slopes,)
+            return ops.cast(by_x, dtype), *by_others
+
+        def forward(x, *others):
+            return ops.cast(value(ops.cast(x, width), *others), dtype)
+
+        return with_gradient(forward, backward)(x, *others)
+
+    return function
+
+
 def with_sign(x, y):
     """`x` of at least 0 with the sign of `y`.
 
@@ -63,15 +93,17 @@ def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
     A graph of torch or OpenVINO cannot end on a value: there it takes the `most` steps of any
-    input.
+    input. Keras's loop for torch leaves the states to the garbage collector.
     """
     torch = keras.backend.backend() == "torch" and sys.modules["torch"]
     traced = torch and (torch.compiler.is_compiling() or traced_by_torch())
-    if traced or keras.backend.backend() == "openvino":
-        for _ in range(most):
-            state = step(*state)
-        return state
-    return ops.while_loop(lambda *state: state[-1], step, state)
+    if not torch and keras.backend.backend() != "openvino":
+        return ops.while_loop(lambda *state: state[-1], step, state)
+    for _ in range(most):
+        state = step(*state)
+        if torch and not traced and not state[-1]:
+            break
+    return state
 
 
 def tail(x):

@@ -10,12 +10,12 @@ from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, finite, or_none
 from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.layer import ActivationLayer, Axes
-from keras_actloss.core.numerics import with_gradient
+from keras_actloss.core.numerics import rounded_once
 
 
 def _fitting(parameter, x):
-    """A parameter as a tensor of the dtype of `x` that does not widen the shape of `x`."""
-    parameter = ops.cast(ops.convert_to_tensor(parameter), x.dtype)
+    """A parameter as a tensor, as wide as the maths, that does not widen the shape of `x`."""
+    parameter = ops.cast(ops.convert_to_tensor(parameter), tensors.wide(tensors.dtype_of(x)))
     shape, of_x = tuple(parameter.shape), tuple(x.shape)
     pairs = zip(reversed(shape), reversed(of_x), strict=False)
     if len(shape) > len(of_x) or any(p not in (1, None, n) and n is not None for p, n in pairs):
@@ -46,8 +46,6 @@ def parametric(value, *slopes):
     """
 
     def function(x, *parameters):
-        dtype = tensors.dtype_of(x)
-        x = ops.cast(x, tensors.wide(dtype))
         is_number = [isinstance(p, numbers.Real) for p in parameters]
         learned = [_fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
 
@@ -65,8 +63,7 @@ def parametric(value, *slopes):
             by_x, *others = (ops.multiply(upstream, slope(*arguments)) for slope in wanted)
             return by_x, *map(_summed_to, others, learned)
 
-        exact = with_gradient(lambda x, *learned: value(x, *all_of(learned)), gradient)
-        return ops.cast(exact(x, *learned), dtype)
+        return rounded_once(lambda x, *learned: value(x, *all_of(learned)), gradient)(x, *learned)
 
     return function
 
