@@ -23,14 +23,14 @@ def runs_torch():
     return keras.backend.backend() == "torch" and not traced_by_torch()
 
 
-def spent(op, x, *arguments):
+def spent(op, x, *arguments, **options):
     """An op of a tensor that nobody else holds: torch overwrites it, if it records no graph.
 
     Where one op runs after the other, new memory costs as much as the arithmetic.
     """
     if not runs_torch():
-        return (add if op == "add" else getattr(ops, op))(x, *arguments)
-    return getattr(x, op if x.requires_grad else f"{op}_")(*arguments)
+        return (add if op == "add" else getattr(ops, op))(x, *arguments, **options)
+    return getattr(x, op if x.requires_grad else f"{op}_")(*arguments, **options)
 
 
 def at_least(x, y):
