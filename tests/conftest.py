@@ -45,13 +45,6 @@ def pytest_collection_modifyitems(config, items):
     items[:] = chosen
 
 
-def pytest_collection_finish(session):
-    """Ten thousand tests and their libraries are no garbage to look through again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 50)
-
-
 def pytest_sessionfinish(session, exitstatus):
     """What `-k` names may be in the other part."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("xla"):
@@ -65,6 +58,15 @@ def pytest_runtest_call(item):
         return (yield)
     except NotApplicable as reason:
         pytest.skip(str(reason))
+
+
+@pytest.fixture(autouse=True, scope="session")
+def little_garbage():
+    """Ten thousand tests and their libraries are no garbage to look through again and again."""
+    keras.utils.set_random_seed(0)  # It imports TensorFlow, whatever the backend.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 @pytest.fixture(autouse=True)
