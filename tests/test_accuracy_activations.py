@@ -108,7 +108,7 @@ ACTIVATIONS = {
     "geglu(tanh)": (
         activations.geglu,
         {"gate": "first", "approximate": True},
-        _or_torch(8, _gated(lambda x: ops.gelu(x, approximate=True))),
+        _gated(lambda x: ops.gelu(x, approximate=True)),
     ),
     "reglu": (activations.reglu, {"gate": "first"}, 0.5),
     "swiglu_clipped": (

@@ -26,6 +26,7 @@ class _Curve(NamedTuple):
     native: Callable | None
     value: Callable
     slope: Callable
+    anywhere: bool = False  # Whether the backend's form serves on each, as in the function itself.
 
 
 def _linear(x):
@@ -39,7 +40,9 @@ _SIGMOID = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
 def _gated(name, x, axis, gate, opening, through=_LINEAR):
     """`through(linear) * opening(opens)` of the two halves of `x`."""
     halved(name, x.shape, axis)
-    if through.native and opening.native and gates.left_to_kernels(tensors.dtype_of(x)):
+    dtype = tensors.dtype_of(x)
+    anywhere = opening.anywhere and tensors.wide(dtype) == dtype
+    if through.native and opening.native and (anywhere or gates.left_to_kernels(dtype)):
         linear, opens = halves(x, axis, gate)
         return through.native(linear) * opening.native(opens)
 
@@ -98,13 +101,10 @@ def glu(x: Any, axis=-1, gate="last") -> Any:
     Reference:
         [Dauphin et al., 2017](https://arxiv.org/abs/1612.08083)
     """
-    if tensors.wide(tensors.dtype_of(x)) == tensors.dtype_of(x):
+    if gate == "last" and tensors.wide(tensors.dtype_of(x)) == tensors.dtype_of(x):
         halved("glu", x.shape, axis)
-        if gate == "last":
-            return ops.glu(x, axis)
-        linear, opens = halves(x, axis, gate)
-        return linear * ops.sigmoid(opens)
-    return _gated("glu", x, axis, gate, _SIGMOID)
+        return ops.glu(x, axis)
+    return _gated("glu", x, axis, gate, _SIGMOID._replace(anywhere=True))
 
 
 @register("layers")
@@ -309,6 +309,7 @@ def geglu(x: Any, axis=-1, gate="last", approximate=False) -> Any:
         gates.fast_gelu_tanh if approximate else lambda x: ops.gelu(x, approximate=False),
         gates.gelu_tanh if approximate else gates.gelu,
         gates.gelu_tanh_slope if approximate else gates.gelu_slope,
+        anywhere=approximate,
     )
     return _gated("geglu", x, axis, gate, curve)
 

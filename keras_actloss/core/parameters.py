@@ -56,7 +56,7 @@ def parametric(value, *slopes):
             ]
 
         def gradient(upstream, x, *learned):
-            arguments = (*recomputed(x), *all_of(learned))
+            arguments = (*(recomputed(x) if learned else (x,)), *all_of(learned))
             wanted = [
                 slope for slope, fixed in zip(slopes, (False, *is_number), strict=True) if not fixed
             ]
