@@ -9,6 +9,7 @@ from keras import ops
 from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -76,6 +77,7 @@ def _mish_value(x):
 
 
 def _mish_gradient(upstream, x):
+    upstream, x = recomputed(upstream, x)
     h, e, denominator = _mish_parts(x)
     bounded = ops.clip(x, -1000.0, 20.0)
     share = h / denominator
