@@ -120,15 +120,20 @@ def labels_of(y_true, y_pred, encoding, axis, mask=None):
     return y * weight, weight
 
 
+def _classes_first(x, axis):
+    """Whether classes come before pixels, if there are any."""
+    rank = len(x.shape)
+    return axis % rank == 1 and rank > 2
+
+
 def _flat(x, axis):
     """`(batch, pixels, classes)`, or `(batch, classes, pixels)` where classes come first."""
-    axis = axis % len(x.shape)
-    if 1 < axis < len(x.shape) - 1:
-        x, axis = ops.moveaxis(x, axis, -1), len(x.shape) - 1
-    others = [size for i, size in enumerate(x.shape) if i not in (0, axis)]
+    first = _classes_first(x, axis)
+    x = ops.moveaxis(x, axis, 1 if first else -1)
+    others = x.shape[2:] if first else x.shape[1:-1]
     pixels = -1 if None in others else math.prod(others)
-    shape = (pixels, x.shape[axis]) if axis > 1 or not others else (x.shape[axis], pixels)
-    return ops.reshape(x, (ops.shape(x)[0], *shape)), axis == 1 and bool(others)
+    shape = (x.shape[1], pixels) if first else (pixels, x.shape[-1])
+    return ops.reshape(x, (ops.shape(x)[0], *shape))
 
 
 def _products(a, b, axis):
@@ -137,14 +142,14 @@ def _products(a, b, axis):
     A product of matrices needs no memory for the products of single pixels, which costs more time
     than all the rest.
     """
-    (a, first), (b, _) = _flat(a, axis), _flat(b, axis)
+    first, a, b = _classes_first(a, axis), _flat(a, axis), _flat(b, axis)
     a, b = (a, ops.transpose(b, (0, 2, 1))) if first else (ops.transpose(a, (0, 2, 1)), b)
     return ops.matmul(a, b)
 
 
-def _in_place(flat, x, axis, first):
+def _in_place(flat, x, axis):
     """`x` again, of which `_flat` had made `flat`, but for the number of classes."""
-    at = 1 if first else -1
+    at = 1 if _classes_first(x, axis) else -1
     shape = list(ops.shape(ops.moveaxis(x, axis, at)))
     shape[at] = flat.shape[at]
     return ops.moveaxis(ops.reshape(flat, shape), at, axis)
@@ -152,11 +157,11 @@ def _in_place(flat, x, axis, first):
 
 def _spread(matrix, y, axis):
     """The gradient of `a` in `_products(a, y, axis)`, where `matrix` is that of the result."""
-    flat, first = _flat(y, axis)
+    first, flat = _classes_first(y, axis), _flat(y, axis)
     of_flat = (
         ops.matmul(matrix, flat) if first else ops.matmul(flat, ops.transpose(matrix, (0, 2, 1)))
     )
-    return _in_place(of_flat, y, axis, first)
+    return _in_place(of_flat, y, axis)
 
 
 def _pixel_axes(x, axis):
@@ -179,7 +184,7 @@ def _split(pixels, most):
 
 def _blocks(x, axis):
     """Eight parts of the pixels of `_flat`, or fewer where they are no multiple of eight."""
-    flat, first = _flat(x, axis)
+    first, flat = _classes_first(x, axis), _flat(x, axis)
     batch, rows, columns = ops.shape(flat)
     parts, size = _split(flat.shape[2 if first else 1], 8)
     shape = (batch, rows, parts, size) if first else (batch, parts, size, columns)
@@ -188,7 +193,7 @@ def _blocks(x, axis):
 
 def _slope(of_no, of_y, y, axis, end_leads):
     """`between` of a number a class, weighed with the labels."""
-    flat, first = _flat(y, axis)
+    first, flat = _classes_first(y, axis), _flat(y, axis)
     batch, rows, columns = ops.shape(flat)
     # A row of numbers as wide as several pixels, for few classes would end a loop too soon.
     wide, size = _split(flat.shape[2 if first else 1], 64)
@@ -199,7 +204,7 @@ def _slope(of_no, of_y, y, axis, end_leads):
         return ops.tile(x, (1, 1, 1, wide) if first else (1, 1, wide))
 
     slope = between(row(of_no), row(of_y), ops.reshape(flat, shape), end_leads)
-    return _in_place(ops.reshape(slope, ops.shape(flat)), y, axis, first)
+    return _in_place(ops.reshape(slope, ops.shape(flat)), y, axis)
 
 
 def _rest(y, weight, axis):
@@ -286,7 +291,7 @@ def _count_each(x, y, weight, axis, from_logits, sums):
         total = terms(*next(parts))
         for part in parts:
             total = [spent("add", a, b) for a, b in zip(total, terms(*part), strict=True)]
-        return ops.sum(ops.stack(total), axis=3 if _flat(x, axis)[1] else 2)
+        return ops.sum(ops.stack(total), axis=3 if _classes_first(x, axis) else 2)
 
     def gradient(upstream, sides, x, y, *weights):
         of_sums = ops.unstack(upstream, len(sums))
