@@ -193,6 +193,52 @@ def test_class_weights_are_those_of_a_mean():
     np.testing.assert_array_equal(_array(none), 0)
 
 
+# How predictions are given, what classes weigh, and those that weigh nothing.
+UNWEIGHED = {
+    "probabilities": ({}, {"background": False}, [0]),
+    "probabilities of ids": ({"encoding": "ids"}, {"class_weights": [2.0, 0.0, 1.0]}, [1]),
+    "logits of masks": (
+        {"encoding": "multilabel", "from_logits": True, "axis": 1},
+        {"background": False, "class_weights": [1.0, 2.0, 0.0]},
+        [0, 2],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNWEIGHED.values(), ids=UNWEIGHED)
+@pytest.mark.parametrize("cls", [*ALL, losses.Boundary, losses.LovaszSoftmax], ids=_named)
+def test_a_class_that_weighs_nothing_may_be_nan(cls, kind):
+    """A product with 0 would be NaN, as elsewhere."""
+    inputs, weights, left_out = kind
+    if cls is losses.Boundary and inputs.get("encoding") == "ids":
+        inputs = {}
+    rng, axis = np.random.default_rng(0), inputs.get("axis", -1)
+    ids, p = rng.integers(0, 3, (1, 5, 5)), rng.random((1, 5, 5, 3)).astype("float32")
+    y = np.eye(3, dtype="float32")[ids]
+    # Images that differ by nothing else.
+    y, p, ids = (np.repeat(v, 4, axis=0) for v in (y, p, ids))
+    for i, poison in enumerate((0.25, np.nan, np.inf, -np.inf)):
+        p[i, ..., left_out] = poison
+    y[1, ..., left_out] = np.nan
+    y_true = ids if inputs.get("encoding") == "ids" else y
+    y_true, p = (np.moveaxis(v, -1, axis) if v.ndim == 4 else v for v in (y_true, p))
+    options = inputs | weights | ({} if cls is losses.Boundary else {"per": "image"})
+    loss = cls(reduction="none", **options)
+    value, slope = value_and_gradient(lambda p: loss(y_true, p), p, through=at_once)
+    assert np.isfinite(value[0]) and value[0] != 0
+    np.testing.assert_allclose(value, 4 * [value[0]], rtol=1e-6)
+    slope = np.moveaxis(slope, axis, -1)
+    assert np.all(slope[..., left_out] == 0) and np.any(slope != 0)
+    np.testing.assert_allclose(slope, 4 * [slope[0]], rtol=1e-6)
+
+
+def test_nan_spreads_through_a_softmax():
+    x = np.zeros((2, 4, 3), "float32")
+    x[1, 2, 0] = np.nan
+    loss = losses.Dice(from_logits=True, background=False, reduction="none")
+    np.testing.assert_array_equal(np.isnan(_array(loss(np.eye(3)[[[0, 1, 2, 0]] * 2], x))), [0, 1])
+
+
 def test_an_absent_class_has_a_bounded_weight():
     """optax's is 1e7 of the others together, so that its loss is that of the absent class."""
     y = np.zeros((1, 100, 3), "float32")

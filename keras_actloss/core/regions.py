@@ -1,7 +1,9 @@
 """Counts of the pixels of each class, which the losses of overlapping regions are ratios of."""
 
+import functools
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -15,6 +17,7 @@ from keras_actloss.core.checks import (
     one_of,
 )
 from keras_actloss.core.crossentropy import along, is_label
+from keras_actloss.core.functions import Function, loss_function
 from keras_actloss.core.keras_fixes import amax, over_axes
 from keras_actloss.core.kernels import between, runs_torch, spent
 from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
@@ -52,6 +55,46 @@ OPTIONS = {
     "ignore_class": class_id_or_none,
     "axis": integer_axis,
 }
+
+
+def _weight_of_each(y_pred, background, class_weights, axis):
+    """What the settings let each class weigh, a list, or None for 1."""
+    if background:
+        return class_weights
+    classes = y_pred.shape[axis]
+    if classes == 1:
+        raise ValueError(
+            f"background=False leaves out class 0, the only one in y_pred of shape "
+            f"{tuple(y_pred.shape)}; set background=True"
+        )
+    return [0.0, *([1.0] * (classes - 1) if class_weights is None else class_weights[1:])]
+
+
+def region_loss(labels: Any = labels_by_encoding, **checks):
+    """`loss_function` of a mean over classes, of which those that weigh nothing may be NaN.
+
+    But where a softmax mixes them: of one logit that is NaN, all its probabilities are.
+    """
+
+    def decorate(body: Function) -> Function:
+        @functools.wraps(body)
+        def of_weighed(y_true, y_pred, **settings):
+            encoding, axis = settings["encoding"], settings["axis"]
+            options = settings["background"], settings["class_weights"]
+            weights = _weight_of_each(y_pred, *options, axis)
+            mixed = settings["from_logits"] and encoding != "multilabel"
+            # Settings are known while a graph is traced: it is no longer where all classes weigh.
+            if weights is not None and 0 in weights and not mixed:
+                seen = along(weights, y_pred, axis) != 0
+                y_pred = ops.where(seen, y_pred, 0.5)
+                if encoding != "ids":
+                    y_true = ops.where(seen, y_true, ops.zeros_like(y_true))
+            return body(y_true, y_pred, **settings)
+
+        function: Any = loss_function(labels, weighs_entries=True, **checks)(of_weighed)
+        return function
+
+    return decorate
 
 
 def _sigmoid(x):
@@ -379,17 +422,10 @@ def weights_of_classes(size, y_pred, absent, background, class_weights, axis):
     But for `absent="skip"`, any tensor of that shape will do.
     """
     weight = ops.cast(size > 0, size.dtype) if absent == "skip" else ops.ones_like(size)
-    if class_weights is not None:
-        weight = weight * ops.reshape(along(class_weights, y_pred, axis), (1, -1))
-    if background:
+    of_each = _weight_of_each(y_pred, background, class_weights, axis)
+    if of_each is None:
         return weight
-    classes = y_pred.shape[axis]
-    if classes == 1:
-        raise ValueError(
-            f"background=False leaves out class 0, the only one in y_pred of shape "
-            f"{tuple(y_pred.shape)}; set background=True"
-        )
-    return weight * ops.cast(ops.arange(classes) > 0, weight.dtype)
+    return weight * ops.reshape(along(of_each, y_pred, axis), (1, -1))
 
 
 def mean_of_classes(values, weight):

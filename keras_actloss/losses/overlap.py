@@ -3,24 +3,23 @@
 from typing import Any, Unpack
 
 from keras_actloss.core.checks import finite_non_negative, finite_positive
-from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power
 from keras_actloss.core.regions import (
     OPTIONS,
     count,
     for_samples,
-    labels_by_encoding,
     mean_of_classes,
     miss,
     priced,
+    region_loss,
     weights_of_classes,
 )
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
+@region_loss(**OPTIONS)
 def dice(
     y_true: Any,
     y_pred: Any,
@@ -65,8 +64,8 @@ def dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -143,7 +142,7 @@ class Dice(Loss, fn=dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
+@region_loss(**OPTIONS)
 def jaccard(
     y_true: Any,
     y_pred: Any,
@@ -187,8 +186,8 @@ def jaccard(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -256,9 +255,7 @@ class Jaccard(Loss, fn=jaccard):
         self.axis = axis
 
 
-@loss_function(
-    labels_by_encoding,
-    weighs_entries=True,
+@region_loss(
     alpha=finite_non_negative,
     beta=finite_non_negative,
     **OPTIONS,
@@ -310,8 +307,8 @@ def tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -383,9 +380,7 @@ class Tversky(Loss, fn=tversky):
         self.axis = axis
 
 
-@loss_function(
-    labels_by_encoding,
-    weighs_entries=True,
+@region_loss(
     alpha=finite_non_negative,
     beta=finite_non_negative,
     gamma=finite_positive,
@@ -440,8 +435,8 @@ def focal_tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
