@@ -177,10 +177,12 @@ def lovasz_hinge(
 
     Related:
         The authors' `lovasz_hinge` with `per_image=True`, and kornia's; that of
-        segmentation_models_pytorch with `per="batch"`. `lovasz_softmax` for several classes, or for
-        probabilities. Of one entry, `hinge`. Beyond 32,768 entries a set, errors that share one of
-        131,072 bins share a step, but for the 4,096 largest: the loss moves by less than the width
-        of a bin, `(1 + error) ** 2 / 131072`, and the gradient by 1e-5 to 1e-4 of itself.
+        segmentation_models_pytorch with `per="batch"`. Masks of several classes are one set, as in
+        its "multilabel"; for a set and a weight a class, take `lovasz_softmax`, which has
+        probabilities too, or make each mask a sample. Of one entry, `hinge`. Beyond 32,768 entries
+        a set, errors that share one of 131,072 bins share a step, but for the 4,096 largest: the
+        loss moves by less than the width of a bin, `(1 + error) ** 2 / 131072`, and the gradient by
+        1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790);

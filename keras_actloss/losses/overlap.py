@@ -92,8 +92,9 @@ def dice(
         With `smooth` twice as large, `tversky`; `soft_f1` counts along one axis. No two packages
         mean the same. With all classes in the labels, ours is that of
 
-        - Keras, one channel: `smooth=(0, 1e-7)`, and `per="batch"` where `axis` is `None`. More
-          channels it takes for one: reshape both to `(batch, -1, 1)`;
+        - Keras, one channel: `smooth=(0, 1e-7)`, and `per="batch"` where `axis` is `None`, which
+          multiplies the loss of all with the mean of `sample_weight`. More channels it takes for
+          one: reshape both to `(batch, -1, 1)`;
         - optax: `from_logits=True, smooth=2.0`, twice its own;
         - MONAI: `smooth=1e-5`, without its `weight`, which is no mean;
         - SMP, "multiclass": `from_logits=True, encoding="ids", smooth=0.0, per="batch"`; an absent
@@ -334,8 +335,9 @@ def tversky(
     Related:
         With 0.5 and 0.5, `dice` of half its `smooth`; with 1 and 1, `jaccard`. Of MONAI, SMP and
         kornia `alpha` and `beta` mean the same; `smooth=1e-5` is MONAI's, `smooth=1e-8,
-        absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's. Keras's, one channel, is
-        `smooth=(0, 1e-7), per="batch"` with the two swapped up to 3.15.
+        absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's, whose absent class costs 0.
+        optax's `dice_loss` of an `alpha` and a `beta` has `from_logits=True`. Keras's, one channel,
+        is `smooth=(0, 1e-7), per="batch"` with the two swapped up to 3.15.
 
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721)
@@ -461,7 +463,8 @@ def focal_tversky(
 
     Related:
         With `gamma=1`, `tversky`. The paper's `alpha` is the price of false negatives, its 4/3 is
-        a `gamma` of 0.75. SMP takes the power of the mean of the classes.
+        a `gamma` of 0.75. SMP's `TverskyLoss(gamma=...)` is that of one mask, with `smooth=0.0,
+        per="batch", absent="skip"`; of several it takes the power of the mean.
 
     Reference:
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842)

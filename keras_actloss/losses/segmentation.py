@@ -271,7 +271,7 @@ def matthews_correlation(
 
     Related:
         With `smooth=0.0` it is MONAI's `MCCLoss(batch=True)` and, of one channel, SMP's `MCCLoss`,
-        but for an epsilon below the root and in the denominator.
+        which takes probabilities, but for an epsilon below the root and in the denominator.
 
     Reference:
         [Abhishek and Hamarneh, 2020](https://arxiv.org/abs/2010.13454)
@@ -372,7 +372,8 @@ def boundary(
 
     Related:
         It may be negative, and is least for a mask that fits. There is no `per`: the mean over a
-        batch is that of its images, where others have ratios of sums. MONAI's `BoundaryLoss` is the
+        batch is that of its images, where others have ratios of sums. Nor is there `ignore_class`,
+        for a distance is no class: a `mask` leaves pixels out. MONAI's `BoundaryLoss` is the
         same, but makes the distances from masks in each step, on the CPU.
 
     Reference:
