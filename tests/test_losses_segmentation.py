@@ -232,6 +232,40 @@ def test_a_class_that_weighs_nothing_may_be_nan(cls, kind):
     np.testing.assert_allclose(slope, 4 * [slope[0]], rtol=1e-6)
 
 
+@pytest.mark.parametrize("cls", [*ALL, losses.LovaszSoftmax], ids=_named)
+def test_void_pixels_are_no_class(cls):
+    """255 in bytes, as segmentation data have it: one-hot labels of it cannot be made elsewhere."""
+    rng = np.random.default_rng(0)
+    ids, x = rng.integers(0, 3, (2, 4, 5)), rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    void = rng.random(ids.shape) < 0.3
+    bytes_ = np.where(void, 255, ids).astype("uint8")
+    settings = {"from_logits": True, "encoding": "ids"}
+    loss = cls(reduction="none", ignore_class=255, **settings)
+    value, slope = value_and_gradient(
+        lambda x: loss(bytes_, x), np.where(void[..., None], np.nan, x), through=at_once
+    )
+    np.testing.assert_allclose(value, _array(cls.fn(ids, x, mask=~void, **settings)), rtol=1e-6)
+    assert np.all(slope[void] == 0) and np.all(slope[~void] != 0)
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "multilabel"])
+@pytest.mark.parametrize("cls", [*ALL, losses.Boundary, losses.LovaszSoftmax], ids=_named)
+def test_infinite_logits_are_the_limit_of_large_ones(cls, encoding):
+    """A barred class has minus infinity; 0 times it is NaN elsewhere."""
+    rng = np.random.default_rng(0)
+    y, x = np.eye(3)[rng.integers(0, 3, (1, 5, 5))], rng.normal(size=(1, 5, 5, 3))
+    x[0, 1, 1, 1], x[0, 2, 3, 0] = -np.inf, np.inf
+    # Two images, alike but for how large.
+    x = np.concatenate([x, np.clip(x, -200, 200)]).astype("float32")
+    y = np.concatenate([y, y])
+    options = {"from_logits": True, "encoding": encoding, "reduction": "none"}
+    loss = cls(**options | ({} if cls is losses.Boundary else {"per": "image"}))
+    value, slope = value_and_gradient(lambda x: loss(y, x), x, through=at_once)
+    assert np.all(np.isfinite(value)) and np.all(np.isfinite(slope))
+    np.testing.assert_allclose(value[0], value[1], rtol=1e-6)
+    np.testing.assert_allclose(slope[0], slope[1], rtol=1e-5, atol=1e-9)
+
+
 def test_nan_spreads_through_a_softmax():
     x = np.zeros((2, 4, 3), "float32")
     x[1, 2, 0] = np.nan
