@@ -83,7 +83,7 @@ def region_loss(labels: Any = labels_by_encoding, **checks):
             options = settings["background"], settings["class_weights"]
             weights = _weight_of_each(y_pred, *options, axis)
             mixed = settings["from_logits"] and encoding != "multilabel"
-            # Settings are known while a graph is traced: it is no longer where all classes weigh.
+            # Settings are no tensors: where all classes weigh, nothing is added to a graph.
             if weights is not None and 0 in weights and not mixed:
                 seen = along(weights, y_pred, axis) != 0
                 y_pred = ops.where(seen, y_pred, 0.5)
