@@ -313,7 +313,11 @@ LOSSES = [
     losses.LovaszHinge(per="batch"),
     losses.LovaszSoftmax(),
     losses.LovaszSoftmax(
-        from_logits=True, encoding="ids", class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1
+        from_logits=True,
+        encoding="ids",
+        background=False,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+        ignore_class=-1,
     ),
     losses.LovaszSoftmax(
         from_logits=True, encoding="multilabel", per="batch", absent="count", axis=1

@@ -41,6 +41,7 @@ OTHERS = [
     keras_actloss.layers.Viterbi,
     keras_actloss.layers.viterbi,
     keras_actloss.losses.AcrossReplicas,
+    keras_actloss.losses.CTC,
     keras_actloss.losses.Loss,
     keras_actloss.losses.LossMetric,
     keras_actloss.losses.WeightedSum,

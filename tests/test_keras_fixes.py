@@ -222,3 +222,13 @@ def test_several_sequences_of_unknown_length_cannot_be_scanned():
     with pytest.raises(AttributeError, match="assert_is_compatible_with"):
         total(ops.scan)(x, x)
     np.testing.assert_array_equal(total(keras_fixes.scan)(x, x), np.cumsum(x * x, axis=0))
+
+
+@pytest.mark.skipif(BACKEND == "jax", reason="JAX takes any axis")
+def test_keras_takes_no_axis_of_one_hot_from_the_end():
+    """TensorFlow refuses it, and on torch it is another one."""
+    if BACKEND == "torch":
+        assert tuple(ops.one_hot([[0, 1, 1]], 2, axis=-2).shape) != (1, 2, 3)
+        return
+    with pytest.raises(Exception, match="Expected axis"):
+        ops.one_hot([[0, 1, 1]], 2, axis=-2)

@@ -1,7 +1,6 @@
 """Lovasz losses beside a plain loop in float64 and recorded numbers, and what their bins cost."""
 
 import functools
-import itertools
 
 import keras
 import numpy as np
@@ -30,82 +29,6 @@ def _extension(errors, positive):
         value += errors[i] * steps[i]
         before = loss
     return value, steps
-
-
-def _softmax(y, p, keep, absent, weights):
-    """Of labels, probabilities and what is kept, each `(images, pixels, classes)`."""
-    result = []
-    for image in zip(y, p, keep, strict=True):
-        values = []
-        for c, weight in enumerate(weights):
-            yes, probability, kept = (v[:, c] for v in image)
-            yes, errors = yes[kept], np.abs(yes - probability)[kept]
-            if absent == "count" or yes.any():
-                values.append((weight * _extension(errors, yes)[0], weight))
-        mass = sum(weight for _, weight in values)
-        result.append(sum(value for value, _ in values) / mass if mass else 0.0)
-    return np.array(result)
-
-
-OPTIONS = list(
-    itertools.product(
-        ("onehot", "ids", "multilabel"),
-        (True, False),
-        ("skip", "count"),
-        (None, [1.0, 0.0, 2.5]),
-        ("ignored", "masked"),
-    )
-)
-
-
-@pytest.mark.parametrize("options", OPTIONS, ids=str)
-def test_every_option_beside_a_loop(options):
-    encoding, from_logits, absent, weights, left_out = options
-    axis = 1 if from_logits else -1
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(3, 4, 5, 3)) * 2
-    ids = rng.integers(0, 2, (3, 4, 5))
-    ids[1] = 2
-    keep = rng.random((3, 4, 5)) < 0.7
-    keep[2] = False
-    if encoding == "multilabel":
-        p, y = 1 / (1 + np.exp(-x)), rng.integers(0, 2, x.shape)
-        y[0, ..., 1] = 0
-        keep = np.broadcast_to(keep[..., None], x.shape)
-    else:
-        p, y = np.exp(x) / np.exp(x).sum(-1, keepdims=True), np.eye(3)[ids]
-    flat = (np.reshape(v, (3, 20, -1)) for v in (y, p, keep))
-    y_, p_, keep_ = (np.broadcast_to(v, (3, 20, 3)) for v in flat)
-    expected = _softmax(y_, p_, keep_, absent, weights or [1, 1, 1])
-    labels = y if encoding != "ids" else ids
-    settings = {"ignore_class": None}
-    if left_out == "ignored":
-        if encoding == "onehot":
-            labels = np.where(keep[..., None], y, 0)
-            settings = {"ignore_class": 99}
-        else:
-            labels = np.where(keep, labels, -1)
-            settings = {"ignore_class": -1}
-    else:
-        settings = {"mask": keep}
-    if encoding != "ids":
-        labels = np.moveaxis(labels, -1, axis)
-    if left_out == "masked" and encoding == "multilabel":
-        settings = {"mask": np.moveaxis(keep, -1, axis)}
-    y_pred = np.moveaxis(x if from_logits else p, -1, axis).astype("float32")
-    labels = labels.astype("float32" if encoding == "onehot" else "int32")
-    got = losses.lovasz_softmax(
-        labels,
-        y_pred,
-        from_logits=from_logits,
-        encoding=encoding,
-        absent=absent,
-        class_weights=weights,
-        axis=axis,
-        **settings,
-    )
-    np.testing.assert_allclose(array(got), expected, rtol=2e-6, atol=1e-7)
-    assert array(got)[2] == 0
 
 
 @pytest.mark.parametrize("ignore_class", [None, -1])

@@ -193,6 +193,86 @@ def test_class_weights_are_those_of_a_mean():
     np.testing.assert_array_equal(_array(none), 0)
 
 
+# How predictions are given, what classes weigh, and those that weigh nothing.
+UNWEIGHED = {
+    "probabilities": ({}, {"background": False}, [0]),
+    "probabilities of ids": ({"encoding": "ids"}, {"class_weights": [2.0, 0.0, 1.0]}, [1]),
+    "logits of masks": (
+        {"encoding": "multilabel", "from_logits": True, "axis": 1},
+        {"background": False, "class_weights": [1.0, 2.0, 0.0]},
+        [0, 2],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", UNWEIGHED.values(), ids=UNWEIGHED)
+@pytest.mark.parametrize("cls", [*ALL, losses.Boundary, losses.LovaszSoftmax], ids=_named)
+def test_a_class_that_weighs_nothing_may_be_nan(cls, kind):
+    """A product with 0 would be NaN, as elsewhere."""
+    inputs, weights, left_out = kind
+    if cls is losses.Boundary and inputs.get("encoding") == "ids":
+        inputs = {}
+    rng, axis = np.random.default_rng(0), inputs.get("axis", -1)
+    ids, p = rng.integers(0, 3, (1, 5, 5)), rng.random((1, 5, 5, 3)).astype("float32")
+    y = np.eye(3, dtype="float32")[ids]
+    # Images that differ by nothing else.
+    y, p, ids = (np.repeat(v, 4, axis=0) for v in (y, p, ids))
+    for i, poison in enumerate((0.25, np.nan, np.inf, -np.inf)):
+        p[i, ..., left_out] = poison
+    y[1, ..., left_out] = np.nan
+    y_true = ids if inputs.get("encoding") == "ids" else y
+    y_true, p = (np.moveaxis(v, -1, axis) if v.ndim == 4 else v for v in (y_true, p))
+    options = inputs | weights | ({} if cls is losses.Boundary else {"per": "image"})
+    loss = cls(reduction="none", **options)
+    value, slope = value_and_gradient(lambda p: loss(y_true, p), p, through=at_once)
+    assert np.isfinite(value[0]) and value[0] != 0
+    np.testing.assert_allclose(value, 4 * [value[0]], rtol=1e-6)
+    slope = np.moveaxis(slope, axis, -1)
+    assert np.all(slope[..., left_out] == 0) and np.any(slope != 0)
+    np.testing.assert_allclose(slope, 4 * [slope[0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("cls", [*ALL, losses.LovaszSoftmax], ids=_named)
+def test_void_pixels_are_no_class(cls):
+    """255 in bytes, as segmentation data have it: one-hot labels of it cannot be made elsewhere."""
+    rng = np.random.default_rng(0)
+    ids, x = rng.integers(0, 3, (2, 4, 5)), rng.normal(size=(2, 4, 5, 3)).astype("float32")
+    void = rng.random(ids.shape) < 0.3
+    bytes_ = np.where(void, 255, ids).astype("uint8")
+    settings = {"from_logits": True, "encoding": "ids"}
+    loss = cls(reduction="none", ignore_class=255, **settings)
+    value, slope = value_and_gradient(
+        lambda x: loss(bytes_, x), np.where(void[..., None], np.nan, x), through=at_once
+    )
+    np.testing.assert_allclose(value, _array(cls.fn(ids, x, mask=~void, **settings)), rtol=1e-6)
+    assert np.all(slope[void] == 0) and np.all(slope[~void] != 0)
+
+
+@pytest.mark.parametrize("encoding", ["onehot", "multilabel"])
+@pytest.mark.parametrize("cls", [*ALL, losses.Boundary, losses.LovaszSoftmax], ids=_named)
+def test_infinite_logits_are_the_limit_of_large_ones(cls, encoding):
+    """A barred class has minus infinity; 0 times it is NaN elsewhere."""
+    rng = np.random.default_rng(0)
+    y, x = np.eye(3)[rng.integers(0, 3, (1, 5, 5))], rng.normal(size=(1, 5, 5, 3))
+    x[0, 1, 1, 1], x[0, 2, 3, 0] = -np.inf, np.inf
+    # Two images, alike but for how large.
+    x = np.concatenate([x, np.clip(x, -200, 200)]).astype("float32")
+    y = np.concatenate([y, y])
+    options = {"from_logits": True, "encoding": encoding, "reduction": "none"}
+    loss = cls(**options | ({} if cls is losses.Boundary else {"per": "image"}))
+    value, slope = value_and_gradient(lambda x: loss(y, x), x, through=at_once)
+    assert np.all(np.isfinite(value)) and np.all(np.isfinite(slope))
+    np.testing.assert_allclose(value[0], value[1], rtol=1e-6)
+    np.testing.assert_allclose(slope[0], slope[1], rtol=1e-5, atol=1e-9)
+
+
+def test_nan_spreads_through_a_softmax():
+    x = np.zeros((2, 4, 3), "float32")
+    x[1, 2, 0] = np.nan
+    loss = losses.Dice(from_logits=True, background=False, reduction="none")
+    np.testing.assert_array_equal(np.isnan(_array(loss(np.eye(3)[[[0, 1, 2, 0]] * 2], x))), [0, 1])
+
+
 def test_an_absent_class_has_a_bounded_weight():
     """optax's is 1e7 of the others together, so that its loss is that of the absent class."""
     y = np.zeros((1, 100, 3), "float32")

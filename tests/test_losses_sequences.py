@@ -103,6 +103,39 @@ def test_ctc_leaves_out_masked_frames(holes):
     np.testing.assert_allclose(CTC(LABELS, _masked(spoilt, batch)), expected[0], rtol=1e-6)
 
 
+class _Frames(keras.layers.Layer):
+    """Tells of what a layer without masks has made how many frames of each sample count."""
+
+    def call(self, inputs):
+        return inputs[0]
+
+    def compute_mask(self, inputs, previous_mask):
+        x, length = inputs
+        return ops.expand_dims(length, -1) > ops.arange(x.shape[1])
+
+    def compute_output_shape(self, shapes):
+        return shapes[0]
+
+
+def test_ctc_in_training_has_its_lengths_from_padding_and_mask():
+    """As the function has them told. Keras's class takes all frames, and a label of 0 for none."""
+    label_length, input_length = np.array([2, 3, 1, 0]), np.array([3, 5, 6, 0])
+    inputs = [keras.Input((6, 4)), keras.Input((), dtype="int32")]
+    dense = keras.layers.Dense(4, kernel_initializer="identity")
+    model = keras.Model(inputs, _Frames()([dense(inputs[0]), inputs[1]]))
+    model.compile(keras.optimizers.SGD(0.5), losses.CTC(from_logits=True, reduction="sum"))
+    noise = np.abs(LABELS)  # Behind the labels, which only lengths tell.
+    told = {"label_length": label_length, "input_length": input_length}
+    value, slope = _both(lambda x: losses.ctc(noise, x, from_logits=True, **told), X)
+    padded = np.where(np.arange(3) < label_length[:, None], noise, -1)
+    assert value[3] == 0 and np.all(value[:3] > 0)
+    assert model.evaluate([X, input_length], padded, verbose=0) == pytest.approx(
+        value.sum(), rel=1e-6
+    )
+    model.train_on_batch([X, input_length], padded)
+    np.testing.assert_allclose(dense.bias, -0.5 * slope.sum((0, 1)), rtol=1e-5, atol=1e-7)
+
+
 @pytest.mark.parametrize("through", [None, compiled])
 def test_ctc_of_labels_that_do_not_fit(through):
     """1e5 on JAX, infinity with a gradient of NaN on torch, 708 on TensorFlow."""

@@ -1,12 +1,14 @@
 """Every option of every segmentation loss with every other, beside plain loops in float64."""
 
+import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
 from keras_actloss import losses
+from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -69,6 +71,21 @@ def _centerline(y, p, pixel, above, below):
     return 1 - 2 * precision * recall / (precision + recall)
 
 
+def _extension(errors, y, pixel):
+    """Berman et al., algorithm 1: the Jaccard loss grows with each pixel that is wrong."""
+    total, found, wrong, before, value = np.sum(pixel * y), 0.0, 0.0, 0.0, 0.0
+    for i in np.argsort(-errors, kind="stable"):
+        if pixel[i]:
+            found, wrong = found + pixel[i] * y[i], wrong + pixel[i] * (1 - y[i])
+            loss = 1 - (total - found) / (total + wrong)
+            value, before = value + errors[i] * (loss - before), loss
+    return value
+
+
+def _lovasz(y, p, pixel, above, below):
+    return _extension(np.abs(y - p), y, pixel)
+
+
 # The loss of a class and the settings of its own.
 LOSSES = {
     losses.Dice: (_overlap(2, 1, 1), {}),
@@ -82,7 +99,13 @@ LOSSES = {
     losses.MatthewsCorrelation: (_correlation, {}),
     losses.Boundary: (_boundary, {}),
     losses.CenterlineDice: (_centerline, {"iterations": 2}),
+    losses.LovaszSoftmax: (_lovasz, {}),
+    losses.LovaszHinge: (None, {}),
 }
+# They take labels of 0 and 1.
+LOVASZ = (losses.LovaszSoftmax, losses.LovaszHinge)
+# Their slope jumps where two predictions are equal, as many of 16 bit are.
+ORDERED = (losses.CenterlineDice, *LOVASZ)
 
 OPTIONS = st.fixed_dictionaries(
     {
@@ -94,24 +117,48 @@ OPTIONS = st.fixed_dictionaries(
         "background": st.booleans(),
         "axis": st.sampled_from([-1, 1, 2, -3]),
         "reduction": st.sampled_from(["sum", "sum_over_batch_size", "mean_with_sample_weight"]),
-        "dtype": st.sampled_from(["float32", "bfloat16"]),
+        "dtype": st.sampled_from(["float32", "float16", "bfloat16"]),
         "weights": st.sampled_from([None, [0.5, 2.0, 1.0], [1.0, 0.0, 3.0]]),
+        "soft": st.booleans(),
         "ignored": st.booleans(),
         "weighted": st.sampled_from(["nothing", "samples", "pixels", "entries"]),
         "masked": st.booleans(),
         "seed": st.integers(0, 10_000),
     }
 )
+# Relative, of the value and of the gradient.
+TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "bfloat16": 1e-2}
+
+
+class _Masked(keras.layers.Layer):
+    """What it is given, with a mask."""
+
+    def __init__(self, mask):
+        super().__init__(autocast=False)
+        self.mask = mask
+
+    def call(self, x):
+        return x
+
+    def compute_mask(self, x, previous_mask):
+        return self.mask
+
+
+def _class_weights(o):
+    weight = np.array(o["weights"] or [1.0] * CLASSES)
+    if not o["background"]:
+        weight[0] = 0
+    return weight
 
 
 def _of_image(cls, y, p, pixel, o):
     """The loss of the pixels of an image or a batch, `(pixels, classes)` each."""
+    if cls is losses.LovaszHinge:
+        return _extension(*map(np.ravel, (np.maximum(1 - p * (2 * y - 1), 0), y, pixel)))
     of_class, _ = LOSSES[cls]
     above, below = np.broadcast_to(o["smooth"], 2)
     size = np.sum(pixel * y, axis=0)
-    weight = np.array([1.0] * CLASSES if o["weights"] is None else o["weights"])
-    if not o["background"]:
-        weight[0] = 0
+    weight = _class_weights(o)
     if o["absent"] == "skip" and cls is not losses.Boundary:
         weight[size == 0] = 0
     if cls is losses.GeneralizedDice:
@@ -126,11 +173,15 @@ def _of_image(cls, y, p, pixel, o):
     return np.sum(weight * values) / weight.sum() if weight.sum() else 0.0
 
 
-def _values(cls, y, p, pixel, counted, o):
+def _values(cls, y, x, pixel, counted, o):
     """The loss of each sample, of which those that are not counted have no share in a batch."""
+    p = x
+    if o["from_logits"] and cls is not losses.LovaszHinge:
+        e = np.exp(x)
+        p = e / (1 + e) if o["encoding"] == "multilabel" else e / e.sum(-1, keepdims=True)
     kept = pixel.any(axis=(1, 2, 3))
     flat = [v.reshape(BATCH, -1, CLASSES) for v in (y, p, pixel)]
-    if o.get("per") == "batch":
+    if o["per"] == "batch" and cls is not losses.Boundary:
         rows = [v[kept & counted].reshape(-1, CLASSES) for v in flat]
         whole = _of_image(cls, *rows, o) if len(rows[0]) else 0.0
         return np.where(kept & counted, whole, 0.0)
@@ -139,35 +190,59 @@ def _values(cls, y, p, pixel, counted, o):
     )
 
 
+def _labels(cls, o, rng):
+    """Class ids of pixels, and the labels of each class."""
+    shape = (BATCH, HEIGHT, WIDTH, CLASSES)
+    # Of each image one class is absent, from one of them two.
+    ids = (rng.integers(0, 2, shape[:-1]) + np.arange(BATCH)[:, None, None]) % CLASSES
+    ids[0] = 1
+    soft = o["soft"] and cls not in LOVASZ
+    if cls is losses.Boundary:
+        return ids, rng.normal(size=shape)
+    if o["encoding"] == "multilabel":
+        return ids, rng.choice([0.0, 0.25, 1.0], shape) if soft else rng.integers(0, 2, shape)
+    y = np.eye(CLASSES)[ids]
+    if soft and o["encoding"] == "onehot":
+        # What they share they share with classes of their image, and some of it with none.
+        y = 0.625 * y + 0.25 * np.roll(y, 1, axis=2)
+    return ids, y
+
+
 @pytest.mark.parametrize("cls", LOSSES, ids=lambda cls: cls.__name__)
+# A slope takes twice the time of a value.
+@settings(max_examples=settings().max_examples * 3 // 5)
 @given(OPTIONS)
 def test_every_combination(cls, o):
     rng = np.random.default_rng(o["seed"])
     shape = (BATCH, HEIGHT, WIDTH, CLASSES)
-    masks = o["encoding"] == "multilabel"
     takes = cls._settings
     if cls is losses.Boundary and o["encoding"] == "ids":
         o = o | {"encoding": "onehot"}
-    # Of each image one class is absent, from one of them two.
-    ids = (rng.integers(0, 2, shape[:-1]) + np.arange(BATCH)[:, None, None]) % CLASSES
-    ids[0] = 1
-    y = rng.integers(0, 2, shape) if masks else np.eye(CLASSES)[ids]
-    y = rng.normal(size=shape) if cls is losses.Boundary else y
-    logits = 3 * rng.normal(size=shape)
-    e = np.exp(logits)
-    p = e / (1 + e) if masks else e / e.sum(-1, keepdims=True)
-    predicted = (logits if o["from_logits"] else p).astype("float32")
-
-    settings = {"class_weights": o["weights"], "dtype": o["dtype"], "reduction": o["reduction"]}
-    settings |= {name: value for name, value in o.items() if name in takes}
+    if cls is losses.LovaszHinge:
+        o = o | {"encoding": "multilabel", "from_logits": True, "axis": -1}
     if cls is losses.MatthewsCorrelation:
-        settings["smooth"] = 0.5
+        o = o | {"smooth": 0.5}
+    masks = o["encoding"] == "multilabel"
+    ids, y = _labels(cls, o, rng)
+    given_as = "float32" if cls in ORDERED else o["dtype"]
+    x = 3 * rng.normal(size=shape)
+    x = x if o["from_logits"] else 1 / (1 + np.exp(-x))
+    x = np.float64(ops.cast(ops.cast(x, given_as), "float32"))
+
+    options = {"dtype": o["dtype"], "reduction": o["reduction"]}
+    options |= {name: value for name, value in o.items() if name in takes}
+    if "class_weights" in takes:
+        options["class_weights"] = o["weights"]
     keep = np.ones(shape, bool)
     labels = y
     if o["ignored"] and "ignore_class" in takes:
-        settings["ignore_class"] = -1 if masks else 2
+        options["ignore_class"] = -1 if masks else 2
         left_out = rng.random(shape) < 0.3 if masks else np.repeat(ids[..., None] == 2, CLASSES, -1)
         labels = np.where(left_out, -1, y) if masks else y
+        if o["encoding"] == "onehot":
+            # A row without a label is left out, too.
+            empty = rng.random(shape[:-1])[..., None] < 0.2
+            labels, left_out = np.where(empty, 0, labels), left_out | empty
         keep &= ~left_out
     of_pixels = o["weighted"] in ("pixels", "entries")
     counted, sample_weight, pixel = np.ones(BATCH, bool), None, np.ones(shape)
@@ -188,16 +263,6 @@ def test_every_combination(cls, o):
     keep &= mask[..., None]
     pixel = np.where(keep, pixel, 0)
 
-    values = _values(
-        cls,
-        y,
-        p,
-        pixel,
-        counted,
-        settings
-        | {"weights": o["weights"]}
-        | {name: settings.get(name, o[name]) for name in ("smooth", "absent", "background")},
-    )
     weight = sample_weight if o["weighted"] == "samples" else np.ones(BATCH)
     left = pixel.any(axis=(1, 2, 3))
     divisor = {
@@ -205,18 +270,33 @@ def test_every_combination(cls, o):
         "sum_over_batch_size": left.sum(),
         "mean_with_sample_weight": weight[left].sum(),
     }[o["reduction"]]
-    expected = np.sum(weight * values) / divisor if divisor else 0.0
+
+    def expected(x):
+        return np.sum(weight * _values(cls, y, x, pixel, counted, o)) / (divisor or 1)
 
     # What is left out is left out as NaN.
-    predicted[~np.broadcast_to(mask[..., None], shape)] = np.nan
-    predicted[~counted] = np.nan
+    out = ~np.broadcast_to(mask[..., None], shape)
+    out |= ~counted[:, None, None, None]
     if of_pixels:
-        predicted[pixel == 0 if masks else np.all(pixel == 0, -1)] = np.nan
+        out |= pixel == 0 if masks else np.all(pixel == 0, -1, keepdims=True)
+    if "class_weights" in takes and (masks or not o["from_logits"]):
+        out |= _class_weights(o) == 0
+    predicted = np.moveaxis(np.where(out, np.nan, x), -1, o["axis"]).astype("float32")
     y_true = ids if o["encoding"] == "ids" else np.moveaxis(labels, -1, o["axis"])
-    y_pred = ops.convert_to_tensor(np.moveaxis(predicted, -1, o["axis"]))
-    if o["masked"]:
-        y_pred._keras_mask = ops.convert_to_tensor(mask)
-    loss = cls(**LOSSES[cls][1], **settings)
-    got = float(ops.cast(loss(y_true, y_pred, sample_weight), "float32"))
-    tolerance = 1e-4 if o["dtype"] == "float32" else 2e-2
-    assert got == pytest.approx(expected, rel=tolerance, abs=1e-5)
+    loss = cls(**LOSSES[cls][1], **options)
+
+    def call(y_pred):
+        if o["masked"]:
+            y_pred = _Masked(ops.convert_to_tensor(mask))(y_pred)
+        return loss(y_true, y_pred, sample_weight)
+
+    got, slope = value_and_gradient(call, ops.cast(predicted, given_as))
+    tolerance = TOLERANCE[o["dtype"]]
+    assert float(got) == pytest.approx(expected(x), rel=tolerance, abs=1e-6)
+    slope = np.moveaxis(np.float64(slope), o["axis"], -1)
+    assert np.all(slope[out] == 0)
+    # Along any one direction.
+    step = 1e-8 * rng.normal(size=shape)
+    along = (expected(x + step) - expected(x - step)) / 2e-8
+    size = np.linalg.norm(slope)
+    assert np.sum(slope * step) / 1e-8 == pytest.approx(along, abs=tolerance * size + 1e-7)

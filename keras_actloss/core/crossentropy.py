@@ -472,7 +472,8 @@ def is_label(ids, x, axis):
 
 def one_hot(ids, x, axis):
     """Rows of the labels `ids`, of the shape and dtype of `x`."""
-    return ops.one_hot(ids, x.shape[axis], axis=axis, dtype=x.dtype)
+    # Counted from the front, for Keras takes an axis from the end on JAX only, but the last.
+    return ops.one_hot(ids, x.shape[axis], axis=axis % len(x.shape), dtype=x.dtype)
 
 
 def smoothed(y, label_smoothing, classes):

@@ -1,7 +1,9 @@
 """Counts of the pixels of each class, which the losses of overlapping regions are ratios of."""
 
+import functools
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 from keras import ops
@@ -15,6 +17,7 @@ from keras_actloss.core.checks import (
     one_of,
 )
 from keras_actloss.core.crossentropy import along, is_label
+from keras_actloss.core.functions import Function, loss_function
 from keras_actloss.core.keras_fixes import amax, over_axes
 from keras_actloss.core.kernels import between, runs_torch, spent
 from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
@@ -52,6 +55,46 @@ OPTIONS = {
     "ignore_class": class_id_or_none,
     "axis": integer_axis,
 }
+
+
+def _weight_of_each(y_pred, background, class_weights, axis):
+    """What the settings let each class weigh, a list, or None for 1."""
+    if background:
+        return class_weights
+    classes = y_pred.shape[axis]
+    if classes == 1:
+        raise ValueError(
+            f"background=False leaves out class 0, the only one in y_pred of shape "
+            f"{tuple(y_pred.shape)}; set background=True"
+        )
+    return [0.0, *([1.0] * (classes - 1) if class_weights is None else class_weights[1:])]
+
+
+def region_loss(labels: Any = labels_by_encoding, **checks):
+    """`loss_function` of a mean over classes, of which those that weigh nothing may be NaN.
+
+    But where a softmax mixes them: of one logit that is NaN, all its probabilities are.
+    """
+
+    def decorate(body: Function) -> Function:
+        @functools.wraps(body)
+        def of_weighed(y_true, y_pred, **settings):
+            encoding, axis = settings["encoding"], settings["axis"]
+            options = settings["background"], settings["class_weights"]
+            weights = _weight_of_each(y_pred, *options, axis)
+            mixed = settings["from_logits"] and encoding != "multilabel"
+            # Settings are no tensors: where all classes weigh, nothing is added to a graph.
+            if weights is not None and 0 in weights and not mixed:
+                seen = along(weights, y_pred, axis) != 0
+                y_pred = ops.where(seen, y_pred, 0.5)
+                if encoding != "ids":
+                    y_true = ops.where(seen, y_true, ops.zeros_like(y_true))
+            return body(y_true, y_pred, **settings)
+
+        function: Any = loss_function(labels, weighs_entries=True, **checks)(of_weighed)
+        return function
+
+    return decorate
 
 
 def _sigmoid(x):
@@ -120,15 +163,20 @@ def labels_of(y_true, y_pred, encoding, axis, mask=None):
     return y * weight, weight
 
 
+def _classes_first(x, axis):
+    """Whether classes come before pixels, if there are any."""
+    rank = len(x.shape)
+    return axis % rank == 1 and rank > 2
+
+
 def _flat(x, axis):
     """`(batch, pixels, classes)`, or `(batch, classes, pixels)` where classes come first."""
-    axis = axis % len(x.shape)
-    if 1 < axis < len(x.shape) - 1:
-        x, axis = ops.moveaxis(x, axis, -1), len(x.shape) - 1
-    others = [size for i, size in enumerate(x.shape) if i not in (0, axis)]
+    first = _classes_first(x, axis)
+    x = ops.moveaxis(x, axis, 1 if first else -1)
+    others = x.shape[2:] if first else x.shape[1:-1]
     pixels = -1 if None in others else math.prod(others)
-    shape = (pixels, x.shape[axis]) if axis > 1 or not others else (x.shape[axis], pixels)
-    return ops.reshape(x, (ops.shape(x)[0], *shape)), axis == 1 and bool(others)
+    shape = (x.shape[1], pixels) if first else (pixels, x.shape[-1])
+    return ops.reshape(x, (ops.shape(x)[0], *shape))
 
 
 def _products(a, b, axis):
@@ -137,14 +185,14 @@ def _products(a, b, axis):
     A product of matrices needs no memory for the products of single pixels, which costs more time
     than all the rest.
     """
-    (a, first), (b, _) = _flat(a, axis), _flat(b, axis)
+    first, a, b = _classes_first(a, axis), _flat(a, axis), _flat(b, axis)
     a, b = (a, ops.transpose(b, (0, 2, 1))) if first else (ops.transpose(a, (0, 2, 1)), b)
     return ops.matmul(a, b)
 
 
-def _in_place(flat, x, axis, first):
+def _in_place(flat, x, axis):
     """`x` again, of which `_flat` had made `flat`, but for the number of classes."""
-    at = 1 if first else -1
+    at = 1 if _classes_first(x, axis) else -1
     shape = list(ops.shape(ops.moveaxis(x, axis, at)))
     shape[at] = flat.shape[at]
     return ops.moveaxis(ops.reshape(flat, shape), at, axis)
@@ -152,11 +200,11 @@ def _in_place(flat, x, axis, first):
 
 def _spread(matrix, y, axis):
     """The gradient of `a` in `_products(a, y, axis)`, where `matrix` is that of the result."""
-    flat, first = _flat(y, axis)
+    first, flat = _classes_first(y, axis), _flat(y, axis)
     of_flat = (
         ops.matmul(matrix, flat) if first else ops.matmul(flat, ops.transpose(matrix, (0, 2, 1)))
     )
-    return _in_place(of_flat, y, axis, first)
+    return _in_place(of_flat, y, axis)
 
 
 def _pixel_axes(x, axis):
@@ -179,7 +227,7 @@ def _split(pixels, most):
 
 def _blocks(x, axis):
     """Eight parts of the pixels of `_flat`, or fewer where they are no multiple of eight."""
-    flat, first = _flat(x, axis)
+    first, flat = _classes_first(x, axis), _flat(x, axis)
     batch, rows, columns = ops.shape(flat)
     parts, size = _split(flat.shape[2 if first else 1], 8)
     shape = (batch, rows, parts, size) if first else (batch, parts, size, columns)
@@ -188,7 +236,7 @@ def _blocks(x, axis):
 
 def _slope(of_no, of_y, y, axis, end_leads):
     """`between` of a number a class, weighed with the labels."""
-    flat, first = _flat(y, axis)
+    first, flat = _classes_first(y, axis), _flat(y, axis)
     batch, rows, columns = ops.shape(flat)
     # A row of numbers as wide as several pixels, for few classes would end a loop too soon.
     wide, size = _split(flat.shape[2 if first else 1], 64)
@@ -199,7 +247,7 @@ def _slope(of_no, of_y, y, axis, end_leads):
         return ops.tile(x, (1, 1, 1, wide) if first else (1, 1, wide))
 
     slope = between(row(of_no), row(of_y), ops.reshape(flat, shape), end_leads)
-    return _in_place(ops.reshape(slope, ops.shape(flat)), y, axis, first)
+    return _in_place(ops.reshape(slope, ops.shape(flat)), y, axis)
 
 
 def _rest(y, weight, axis):
@@ -286,7 +334,7 @@ def _count_each(x, y, weight, axis, from_logits, sums):
         total = terms(*next(parts))
         for part in parts:
             total = [spent("add", a, b) for a, b in zip(total, terms(*part), strict=True)]
-        return ops.sum(ops.stack(total), axis=3 if _flat(x, axis)[1] else 2)
+        return ops.sum(ops.stack(total), axis=3 if _classes_first(x, axis) else 2)
 
     def gradient(upstream, sides, x, y, *weights):
         of_sums = ops.unstack(upstream, len(sums))
@@ -374,17 +422,10 @@ def weights_of_classes(size, y_pred, absent, background, class_weights, axis):
     But for `absent="skip"`, any tensor of that shape will do.
     """
     weight = ops.cast(size > 0, size.dtype) if absent == "skip" else ops.ones_like(size)
-    if class_weights is not None:
-        weight = weight * ops.reshape(along(class_weights, y_pred, axis), (1, -1))
-    if background:
+    of_each = _weight_of_each(y_pred, background, class_weights, axis)
+    if of_each is None:
         return weight
-    classes = y_pred.shape[axis]
-    if classes == 1:
-        raise ValueError(
-            f"background=False leaves out class 0, the only one in y_pred of shape "
-            f"{tuple(y_pred.shape)}; set background=True"
-        )
-    return weight * ops.cast(ops.arange(classes) > 0, weight.dtype)
+    return weight * ops.reshape(along(of_each, y_pred, axis), (1, -1))
 
 
 def mean_of_classes(values, weight):

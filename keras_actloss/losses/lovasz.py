@@ -14,8 +14,8 @@ from keras_actloss.core.numerics import leader, over, with_gradient
 from keras_actloss.core.regions import (
     OPTIONS,
     for_samples,
-    labels_by_encoding,
     mean_of_classes,
+    region_loss,
     weights_of,
     weights_of_classes,
 )
@@ -177,10 +177,12 @@ def lovasz_hinge(
 
     Related:
         The authors' `lovasz_hinge` with `per_image=True`, and kornia's; that of
-        segmentation_models_pytorch with `per="batch"`. `lovasz_softmax` for several classes, or for
-        probabilities. Of one entry, `hinge`. Beyond 32,768 entries a set, errors that share one of
-        131,072 bins share a step, but for the 4,096 largest: the loss moves by less than the width
-        of a bin, `(1 + error) ** 2 / 131072`, and the gradient by 1e-5 to 1e-4 of itself.
+        segmentation_models_pytorch with `per="batch"`. Masks of several classes are one set, as in
+        its "multilabel"; for a set and a weight a class, take `lovasz_softmax`, which has
+        probabilities too, or make each mask a sample. Of one entry, `hinge`. Beyond 32,768 entries
+        a set, errors that share one of 131,072 bins share a step, but for the 4,096 largest: the
+        loss moves by less than the width of a bin, `(1 + error) ** 2 / 131072`, and the gradient by
+        1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790);
@@ -257,10 +259,7 @@ def _sigmoid_errors(positive, x):
     return with_gradient(value, gradient)(positive, x)
 
 
-_TAKEN = ("from_logits", "encoding", "per", "absent", "class_weights", "ignore_class", "axis")
-
-
-@loss_function(labels_by_encoding, weighs_entries=True, **{name: OPTIONS[name] for name in _TAKEN})
+@region_loss(**{name: check for name, check in OPTIONS.items() if name != "smooth"})
 def lovasz_softmax(
     y_true: Any,
     y_pred: Any,
@@ -268,6 +267,7 @@ def lovasz_softmax(
     encoding="onehot",
     per="image",
     absent="skip",
+    background=True,
     class_weights: Any = None,
     ignore_class: Any = None,
     axis=-1,
@@ -285,17 +285,15 @@ def lovasz_softmax(
         p = p / sum(p, axis=axis, keepdims=True) if from_logits else p
         p = 1 / (1 + exp(-y_pred)) if from_logits and encoding == "multilabel" else p
         y = one_hot(y_true, size(p, axis), axis) if encoding == "ids" else y_true
+        labels = pixels(y, per, axis)
         y, p = by_class(y, per, axis), by_class(p, per, axis)
         error = where(y > 0, 1 - p, p)
         larger = where(error[:, :, None, :] > error[:, :, :, None], 1, 0)
         rank = sum(larger, axis=-1)
-        total = sum(y, axis=-1)
-        union = total[..., None] + sum(larger * (1 - y)[:, :, None, :], axis=-1)
+        union = sum(y, axis=-1)[..., None] + sum(larger * (1 - y)[:, :, None, :], axis=-1)
         step = (rank + 1) / maximum(union + 1 - y, 1) - rank / maximum(union, 1)
-        weight = where((total > 0) | (absent == "count"), 1, 0)
-        weight = weight * (1 if class_weights is None else along(class_weights, 0)[:, 0].T)
-        values = sum(error * step, axis=-1) * weight
-        loss = sum(values, axis=-1) / sum(weight, axis=-1)
+        values = sum(error * step, axis=-1)
+        loss = class_mean(values, labels, absent, background, class_weights)
 
     Args:
         y_true: Class ids, one-hot labels, or a label for each output, 1 or 0.
@@ -308,7 +306,9 @@ def lovasz_softmax(
         absent: What a class without a labeled pixel does: `"skip"` leaves it out of the mean,
             `"count"` makes its largest probability its loss. Take the latter for a single mask
             that may be empty. Defaults to `"skip"`.
-        class_weights: Weight of each class in the mean, at least 0. Defaults to `None`, all 1.
+        background: Whether class 0 counts. Defaults to `True`.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -364,7 +364,7 @@ def lovasz_softmax(
 
     sets = by_class(positive)
     size = ops.sum(sets, axis=-1)
-    weight = weights_of_classes(size, y_pred, absent, True, class_weights, axis)
+    weight = weights_of_classes(size, y_pred, absent, background, class_weights, axis)
     values = _extension(by_class(errors), sets, None if pixel is None else by_class(pixel))
     return for_samples(mean_of_classes(values, weight), y_pred, mask)
 
@@ -379,6 +379,7 @@ class LovaszSoftmax(Loss, fn=lovasz_softmax):
         encoding="onehot",
         per="image",
         absent="skip",
+        background=True,
         class_weights=None,
         ignore_class=None,
         axis=-1,
@@ -389,6 +390,7 @@ class LovaszSoftmax(Loss, fn=lovasz_softmax):
         self.encoding = encoding
         self.per = per
         self.absent = absent
+        self.background = background
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
         self.axis = axis

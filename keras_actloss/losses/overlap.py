@@ -3,24 +3,23 @@
 from typing import Any, Unpack
 
 from keras_actloss.core.checks import finite_non_negative, finite_positive
-from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power
 from keras_actloss.core.regions import (
     OPTIONS,
     count,
     for_samples,
-    labels_by_encoding,
     mean_of_classes,
     miss,
     priced,
+    region_loss,
     weights_of_classes,
 )
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
+@region_loss(**OPTIONS)
 def dice(
     y_true: Any,
     y_pred: Any,
@@ -65,8 +64,8 @@ def dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -93,8 +92,9 @@ def dice(
         With `smooth` twice as large, `tversky`; `soft_f1` counts along one axis. No two packages
         mean the same. With all classes in the labels, ours is that of
 
-        - Keras, one channel: `smooth=(0, 1e-7)`, and `per="batch"` where `axis` is `None`. More
-          channels it takes for one: reshape both to `(batch, -1, 1)`;
+        - Keras, one channel: `smooth=(0, 1e-7)`, and `per="batch"` where `axis` is `None`, which
+          multiplies the loss of all with the mean of `sample_weight`. More channels it takes for
+          one: reshape both to `(batch, -1, 1)`;
         - optax: `from_logits=True, smooth=2.0`, twice its own;
         - MONAI: `smooth=1e-5`, without its `weight`, which is no mean;
         - SMP, "multiclass": `from_logits=True, encoding="ids", smooth=0.0, per="batch"`; an absent
@@ -143,7 +143,7 @@ class Dice(Loss, fn=dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
+@region_loss(**OPTIONS)
 def jaccard(
     y_true: Any,
     y_pred: Any,
@@ -187,8 +187,8 @@ def jaccard(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -256,9 +256,7 @@ class Jaccard(Loss, fn=jaccard):
         self.axis = axis
 
 
-@loss_function(
-    labels_by_encoding,
-    weighs_entries=True,
+@region_loss(
     alpha=finite_non_negative,
     beta=finite_non_negative,
     **OPTIONS,
@@ -310,8 +308,8 @@ def tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -337,8 +335,9 @@ def tversky(
     Related:
         With 0.5 and 0.5, `dice` of half its `smooth`; with 1 and 1, `jaccard`. Of MONAI, SMP and
         kornia `alpha` and `beta` mean the same; `smooth=1e-5` is MONAI's, `smooth=1e-8,
-        absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's. Keras's, one channel, is
-        `smooth=(0, 1e-7), per="batch"` with the two swapped up to 3.15.
+        absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's, whose absent class costs 0.
+        optax's `dice_loss` of an `alpha` and a `beta` has `from_logits=True`. Keras's, one channel,
+        is `smooth=(0, 1e-7), per="batch"` with the two swapped up to 3.15.
 
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721)
@@ -383,9 +382,7 @@ class Tversky(Loss, fn=tversky):
         self.axis = axis
 
 
-@loss_function(
-    labels_by_encoding,
-    weighs_entries=True,
+@region_loss(
     alpha=finite_non_negative,
     beta=finite_non_negative,
     gamma=finite_positive,
@@ -440,8 +437,8 @@ def focal_tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -466,7 +463,8 @@ def focal_tversky(
 
     Related:
         With `gamma=1`, `tversky`. The paper's `alpha` is the price of false negatives, its 4/3 is
-        a `gamma` of 0.75. SMP takes the power of the mean of the classes.
+        a `gamma` of 0.75. SMP's `TverskyLoss(gamma=...)` is that of one mask, with `smooth=0.0,
+        per="batch", absent="skip"`; of several it takes the power of the mean.
 
     Reference:
         [Abraham and Khan, 2018](https://arxiv.org/abs/1810.07842)

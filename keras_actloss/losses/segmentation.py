@@ -13,7 +13,6 @@ from keras_actloss.core.checks import (
     one_of,
     positive_integer,
 )
-from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import over, with_gradient
@@ -22,12 +21,12 @@ from keras_actloss.core.regions import (
     OPTIONS,
     count,
     for_samples,
-    labels_by_encoding,
     labels_of,
     mean_of_classes,
     miss,
     priced,
     probabilities,
+    region_loss,
     sum_pixels,
     weights_of,
     weights_of_classes,
@@ -86,7 +85,7 @@ def _discord(counts, smooth):
     return with_gradient(value, gradient)(counts)
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS)
+@region_loss(**OPTIONS)
 def generalized_dice(
     y_true: Any,
     y_pred: Any,
@@ -131,8 +130,8 @@ def generalized_dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -200,7 +199,7 @@ class GeneralizedDice(Loss, fn=generalized_dice):
         self.axis = axis
 
 
-@loss_function(labels_by_encoding, weighs_entries=True, **OPTIONS | {"smooth": finite_non_negative})
+@region_loss(**OPTIONS | {"smooth": finite_non_negative})
 def matthews_correlation(
     y_true: Any,
     y_pred: Any,
@@ -246,8 +245,8 @@ def matthews_correlation(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -272,7 +271,7 @@ def matthews_correlation(
 
     Related:
         With `smooth=0.0` it is MONAI's `MCCLoss(batch=True)` and, of one channel, SMP's `MCCLoss`,
-        but for an epsilon below the root and in the denominator.
+        which takes probabilities, but for an epsilon below the root and in the denominator.
 
     Reference:
         [Abhishek and Hamarneh, 2020](https://arxiv.org/abs/2010.13454)
@@ -312,8 +311,8 @@ class MatthewsCorrelation(Loss, fn=matthews_correlation):
         self.axis = axis
 
 
-@loss_function(
-    weighs_entries=True,
+@region_loss(
+    "values",
     from_logits=flag,
     encoding=one_of("onehot", "multilabel"),
     background=flag,
@@ -351,8 +350,8 @@ def boundary(
         encoding: Whether logits go through a softmax, `"onehot"`, or a sigmoid, `"multilabel"`.
             Defaults to `"onehot"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
             without its last axes. The class takes weights of pixels as `sample_weight`. Defaults to
@@ -373,7 +372,8 @@ def boundary(
 
     Related:
         It may be negative, and is least for a mask that fits. There is no `per`: the mean over a
-        batch is that of its images, where others have ratios of sums. MONAI's `BoundaryLoss` is the
+        batch is that of its images, where others have ratios of sums. Nor is there `ignore_class`,
+        for a distance is no class: a `mask` leaves pixels out. MONAI's `BoundaryLoss` is the
         same, but makes the distances from masks in each step, on the CPU.
 
     Reference:
@@ -461,9 +461,7 @@ def _unlike(a, b):
     return with_gradient(value, gradient)(a, b)
 
 
-@loss_function(
-    labels_by_encoding,
-    weighs_entries=True,
+@region_loss(
     iterations=positive_integer,
     **OPTIONS,
 )
@@ -516,8 +514,8 @@ def centerline_dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. Defaults to `None`,
-            all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
+            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or

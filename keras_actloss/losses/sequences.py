@@ -421,7 +421,31 @@ def ctc(
 
 @register("losses")
 class CTC(Loss, fn=ctc):
-    """Class form of `ctc`; a Keras mask tells which frames count, padding which labels."""
+    """Class form of `ctc`, which reads the lengths from `y_true` and from the mask of `y_pred`.
+
+    `compile` hands a loss no lengths. Pad labels with a negative id, and let the mask of what the
+    model returns tell the frames. `keras.layers.Masking` makes one of padded inputs; convolutions
+    drop it, and where they leave fewer frames their number is to be told behind them:
+
+    >>> class Frames(keras.layers.Layer):
+    ...     def call(self, inputs):
+    ...         return inputs[0]
+    ...
+    ...     def compute_mask(self, inputs, previous_mask):
+    ...         x, input_length = inputs
+    ...         return keras.ops.expand_dims(input_length, -1) > keras.ops.arange(x.shape[1])
+    ...
+    ...     def compute_output_shape(self, shapes):
+    ...         return shapes[0]
+    >>> x, input_length = keras.Input((6, 2)), keras.Input((), dtype="int32")
+    >>> shorter = keras.layers.Conv1D(4, 3, strides=2, padding="same")(x)
+    >>> model = keras.Model([x, input_length], Frames()([shorter, input_length]))
+    >>> model.compile("sgd", keras_actloss.losses.CTC(from_logits=True))
+    >>> labels, label_length = np.array([[1, 2, 2], [3, 0, 0]]), np.array([3, 1])
+    >>> labels = np.where(np.arange(3) < label_length[:, None], labels, -1)
+    >>> x, input_length = np.ones((2, 6, 2)), np.array([3, 2])
+    >>> history = model.fit([x, input_length], labels, verbose=0)
+    """
 
     def __init__(
         self, from_logits=False, blank=0, zero_infinity=False, **kwargs: Unpack[LossArguments]
