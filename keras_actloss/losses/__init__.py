@@ -143,6 +143,7 @@ from keras_actloss.losses.imbalance import (
     soft_f1,
     varifocal,
 )
+from keras_actloss.losses.levels import CORAL, CORN, coral, corn
 from keras_actloss.losses.likelihood import (
     BetaNLL,
     GaussianNLL,
@@ -194,16 +195,12 @@ from keras_actloss.losses.noisy import (
     sparse_categorical_symmetric_crossentropy,
 )
 from keras_actloss.losses.ordinal import (
-    CORAL,
-    CORN,
     CategoricalSquaredEMD,
     CategoricalWeightedKappa,
     SparseCategoricalSquaredEMD,
     SparseCategoricalWeightedKappa,
     categorical_squared_emd,
     categorical_weighted_kappa,
-    coral,
-    corn,
     median_class,
     sparse_categorical_squared_emd,
     sparse_categorical_weighted_kappa,

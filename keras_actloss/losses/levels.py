@@ -1,0 +1,194 @@
+"""Losses of ordered classes by one logit a level, which tells whether the class lies above it."""
+
+from typing import Any, Unpack
+
+from keras import ops
+
+from keras_actloss.core.checks import class_id_or_none, class_weights_or_none
+from keras_actloss.core.crossentropy import along, logistic
+from keras_actloss.core.functions import loss_function
+from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
+
+_LABELS = {"class_weights": class_weights_or_none, "ignore_class": class_id_or_none}
+
+
+def _levels(y_true, y_pred):
+    """The class id beside each logit, and the number of the level that the logit tells of."""
+    return ops.expand_dims(y_true, -1), ops.arange(y_pred.shape[-1], dtype="int32")
+
+
+def _of_rows(loss, ids, x, class_weights):
+    """`loss(x)` of rows of levels, of which a row weighs what its class does."""
+    if class_weights is None:
+        return loss(x)
+    levels = x.shape[-1]
+    if len(class_weights) != levels + 1:
+        raise ValueError(
+            f"class_weights: got {len(class_weights)} numbers, but the {levels} levels of y_pred "
+            f"tell {levels + 1} classes apart; give one for each"
+        )
+    weight = ops.take(ops.convert_to_tensor(class_weights, dtype=x.dtype), ids)
+    return weight * loss(ops.where(ops.expand_dims(weight == 0, -1), 0.5, x))
+
+
+def _width(class_weights):
+    return None if class_weights is None else len(class_weights) - 1
+
+
+@loss_function("ranks", importance_weights=class_weights_or_none, **_LABELS)
+def coral(
+    y_true: Any,
+    y_pred: Any,
+    importance_weights: Any = None,
+    ignore_class: Any = None,
+    class_weights: Any = None,
+) -> Any:
+    """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
+
+    Take it for ages, grades and stars behind `layers.OrdinalDense`, whose levels share one score.
+    The probabilities of the levels then fall from level to level if the biases do, which they are
+    only known to do at the minimum of the loss. `corn` needs no such layer.
+
+    Formula:
+
+        above = y_true[..., None] > arange(size(y_pred, -1))
+        entries = where(above, log1p(exp(-y_pred)), log1p(exp(y_pred)))
+        level = 1 if importance_weights is None else along(importance_weights, -1)
+        label = one_hot(y_true, size(y_pred, -1) + 1, -1)
+        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
+        loss = w * sum(level * entries, axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Logits of `y_true > k` for the levels `k` from 0, one fewer than classes.
+        importance_weights: One weight of at least 0 a level. Defaults to `None`, all 1.
+        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+        class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
+            Defaults to `None`, all 1.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If a weight or an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.coral([1], [[2.0, -1.0]])[0])
+    0.4401...
+
+    Related:
+        `coral_loss` of coral_pytorch, which takes the levels themselves, and `OrdinalCrossEntropy`
+        of coral_ordinal. `activations.ordinal_softmax` gives the probabilities of the classes.
+
+    Reference:
+        [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
+    """
+    ids, levels = _levels(y_true, y_pred)
+
+    def loss(x):
+        entries = logistic(x, ops.cast(ids > levels, x.dtype))
+        if importance_weights is not None:
+            entries = entries * along(importance_weights, x, -1, "importance_weights", "levels")
+        return ops.sum(entries, axis=-1)
+
+    return _of_rows(loss, y_true, y_pred, class_weights)
+
+
+@register("losses")
+class CORAL(Loss, fn=coral):
+    """Class form of `coral`."""
+
+    from_logits = True
+
+    @property
+    def width(self):
+        if self.importance_weights is not None:
+            return len(self.importance_weights)
+        return _width(self.class_weights)
+
+    def __init__(
+        self,
+        importance_weights=None,
+        ignore_class=None,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.importance_weights = as_list(importance_weights)
+        self.ignore_class = ignore_class
+        self.class_weights = as_list(class_weights)
+
+
+@loss_function("ranks", **_LABELS)
+def corn(y_true: Any, y_pred: Any, ignore_class: Any = None, class_weights: Any = None) -> Any:
+    """Cross-entropy of whether the class lies above each level that it has reached (CORN).
+
+    Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
+    whatever the logits are, and the levels need not share a score as those of `coral` do.
+
+    Formula:
+
+        k = arange(size(y_pred, -1))
+        y = y_true[..., None]
+        entries = where(y > k, log1p(exp(-y_pred)), log1p(exp(y_pred)))
+        label = one_hot(y_true, size(y_pred, -1) + 1, -1)
+        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
+        loss = w * sum(where(y >= k, entries, 0), axis=-1)
+
+    Args:
+        y_true: Class ids, integers from 0 in the order of the classes.
+        y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the levels `k` from
+            0, one fewer than classes.
+        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+        class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
+            Defaults to `None`, all 1.
+
+    Shapes:
+        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+
+    Raises:
+        TypeError: If `y_true` is not of an integer dtype.
+        ValueError: If an id is out of range, or the shapes do not fit.
+
+    Example:
+
+    >>> float(keras_actloss.losses.corn([1], [[2.0, -1.0, 5.0]])[0])
+    0.4401...
+
+    Related:
+        The cross-entropy of the classes whose probabilities `activations.conditional_softmax`
+        gives. `corn_loss` of coral_pytorch is the sum over the batch divided by the number of
+        levels that its labels reach, `sum(minimum(y_true + 1, classes - 1))`.
+
+    Reference:
+        [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
+    """
+    ids, levels = _levels(y_true, y_pred)
+    reached = ids >= levels
+
+    def loss(x):
+        x = ops.where(reached, x, ops.zeros_like(x))
+        entries = logistic(x, ops.cast(ids > levels, x.dtype))
+        return ops.sum(ops.where(reached, entries, ops.zeros_like(entries)), axis=-1)
+
+    return _of_rows(loss, y_true, y_pred, class_weights)
+
+
+@register("losses")
+class CORN(Loss, fn=corn):
+    """Class form of `corn`."""
+
+    from_logits = True
+
+    @property
+    def width(self):
+        return _width(self.class_weights)
+
+    def __init__(self, ignore_class=None, class_weights=None, **kwargs: Unpack[LossArguments]):
+        super().__init__(**kwargs)
+        self.ignore_class = ignore_class
+        self.class_weights = as_list(class_weights)
