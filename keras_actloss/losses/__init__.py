@@ -117,8 +117,10 @@ from keras_actloss.losses.focal import (
 )
 from keras_actloss.losses.hardest import (
     TopKBinaryCrossentropy,
+    TopKCategoricalCrossentropy,
     TopKSparseCategoricalCrossentropy,
     top_k_binary_crossentropy,
+    top_k_categorical_crossentropy,
     top_k_sparse_categorical_crossentropy,
 )
 from keras_actloss.losses.hinge import (
@@ -411,6 +413,7 @@ __all__ = [
     "StudentTNLL",
     "SymmetricMeanAbsolutePercentageError",
     "TopKBinaryCrossentropy",
+    "TopKCategoricalCrossentropy",
     "TopKSparseCategoricalCrossentropy",
     "TripletHard",
     "TripletSemiHard",
@@ -532,6 +535,7 @@ __all__ = [
     "student_t_nll",
     "symmetric_mean_absolute_percentage_error",
     "top_k_binary_crossentropy",
+    "top_k_categorical_crossentropy",
     "top_k_sparse_categorical_crossentropy",
     "triplet_hard",
     "triplet_semihard",
