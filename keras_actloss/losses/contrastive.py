@@ -5,8 +5,8 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, class_weights_or_none, finite, flag, one_of
-from keras_actloss.core.crossentropy import logistic, of_entries
+from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
+from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import alike, rectified
@@ -25,7 +25,7 @@ from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
 
 
-@loss_function(margin=finite, class_weights=class_weights_or_none, ignore_class=class_id_or_none)
+@loss_function("values", margin=finite, **OPTIONS)
 def contrastive(
     y_true: Any,
     y_pred: Any,

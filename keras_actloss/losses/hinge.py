@@ -4,16 +4,13 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, class_weights_or_none
-from keras_actloss.core.crossentropy import logistic, of_entries
+from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import mean
-
-_LABELS = {"class_weights": class_weights_or_none, "ignore_class": class_id_or_none}
 
 
 def _mean_of_sides(loss, y_true, y_pred, class_weights, mask):
@@ -28,7 +25,7 @@ def _short(side):
     return rectified(1 - side)
 
 
-@loss_function("values", **_LABELS)
+@loss_function("values", **OPTIONS)
 def hinge(
     y_true: Any,
     y_pred: Any,
@@ -90,7 +87,7 @@ class Hinge(Loss, fn=hinge):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", **_LABELS)
+@loss_function("values", **OPTIONS)
 def squared_hinge(
     y_true: Any,
     y_pred: Any,
@@ -152,7 +149,7 @@ class SquaredHinge(Loss, fn=squared_hinge):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", **_LABELS)
+@loss_function("values", **OPTIONS)
 def soft_margin(
     y_true: Any,
     y_pred: Any,
@@ -217,7 +214,7 @@ class SoftMargin(Loss, fn=soft_margin):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", **_LABELS)
+@loss_function("values", **OPTIONS)
 def perceptron(
     y_true: Any,
     y_pred: Any,

@@ -4,12 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    finite_non_negative,
-    flag,
-)
+from keras_actloss.core.checks import finite_non_negative
 from keras_actloss.core.checks import smoothing as share
 from keras_actloss.core.crossentropy import (
     OPTIONS,
@@ -196,12 +191,7 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function(
-    from_logits=flag,
-    alpha=finite_non_negative,
-    gamma=finite_non_negative,
-    ignore_class=class_id_or_none,
-)
+@loss_function("values", alpha=finite_non_negative, gamma=finite_non_negative, **OPTIONS)
 def varifocal(
     y_true: Any,
     y_pred: Any,
@@ -277,12 +267,7 @@ class Varifocal(Loss, fn=varifocal):
         self.ignore_class = ignore_class
 
 
-@loss_function(
-    from_logits=flag,
-    beta=finite_non_negative,
-    class_weights=class_weights_or_none,
-    ignore_class=class_id_or_none,
-)
+@loss_function("values", beta=finite_non_negative, **OPTIONS)
 def quality_focal(
     y_true: Any,
     y_pred: Any,
@@ -363,13 +348,7 @@ class QualityFocal(Loss, fn=quality_focal):
         self.ignore_class = ignore_class
 
 
-@loss_function(
-    from_logits=flag,
-    alpha=finite_non_negative,
-    beta=finite_non_negative,
-    class_weights=class_weights_or_none,
-    ignore_class=class_id_or_none,
-)
+@loss_function("values", alpha=finite_non_negative, beta=finite_non_negative, **OPTIONS)
 def penalty_reduced_focal(
     y_true: Any,
     y_pred: Any,

@@ -4,14 +4,12 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, class_weights_or_none
-from keras_actloss.core.crossentropy import along, logistic
+from keras_actloss.core.checks import class_weights_or_none
+from keras_actloss.core.crossentropy import OPTIONS, along, logistic
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-
-_LABELS = {"class_weights": class_weights_or_none, "ignore_class": class_id_or_none}
 
 
 def _levels(y_true, y_pred):
@@ -37,7 +35,7 @@ def _width(class_weights):
     return None if class_weights is None else len(class_weights) - 1
 
 
-@loss_function("ranks", importance_weights=class_weights_or_none, **_LABELS)
+@loss_function("ranks", importance_weights=class_weights_or_none, **OPTIONS)
 def coral(
     y_true: Any,
     y_pred: Any,
@@ -123,7 +121,7 @@ class CORAL(Loss, fn=coral):
         self.class_weights = as_list(class_weights)
 
 
-@loss_function("ranks", **_LABELS)
+@loss_function("ranks", **OPTIONS)
 def corn(y_true: Any, y_pred: Any, ignore_class: Any = None, class_weights: Any = None) -> Any:
     """Cross-entropy of whether the class lies above each level that it has reached (CORN).
 

@@ -4,8 +4,8 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, class_weights_or_none, finite
-from keras_actloss.core.crossentropy import of_entries
+from keras_actloss.core.checks import finite
+from keras_actloss.core.crossentropy import OPTIONS, of_entries
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
@@ -15,7 +15,7 @@ from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import halves, mean
 
 
-@loss_function(margin=finite, class_weights=class_weights_or_none, ignore_class=class_id_or_none)
+@loss_function("values", margin=finite, **OPTIONS)
 def hinge_embedding(
     y_true: Any,
     y_pred: Any,
