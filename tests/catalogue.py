@@ -226,7 +226,7 @@ LOSSES = [
     ),
     losses.CategoricalWeightedKappa(),
     losses.CategoricalWeightedKappa(
-        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=2
+        from_logits=True, axis=1, weighting="linear", log_epsilon=0.5, ignore_class=2
     ),
     losses.CenterlineDice(),
     losses.CenterlineDice(
@@ -239,10 +239,10 @@ LOSSES = [
     losses.Contrastive(margin=2.0),
     losses.Contrastive(class_weights=[1.0, 3.0], ignore_class=-1),
     losses.CORAL(),
-    losses.CORAL(importance_weights=[1.0, 2.0, 0.5, 0.0], ignore_class=-1),
+    losses.CORAL(importance_weights=[1.0, 2.0, 0.5, 0.0], ignore_class=-1, axis=1),
     losses.CORAL(class_weights=[1.0, 2.0, 0.5, 4.0, 3.0]),
     losses.CORN(),
-    losses.CORN(ignore_class=-1),
+    losses.CORN(ignore_class=-1, axis=1),
     losses.CORN(class_weights=[1.0, 2.0, 0.5, 4.0, 3.0]),
     losses.CosineEmbedding(margin=-0.5),
     losses.CosineSimilarity(),
@@ -336,7 +336,8 @@ LOSSES = [
     losses.MeanSquaredLogarithmicError(),
     losses.MixtureDensityNLL(),
     losses.MixtureDensityNLL(full=True),
-    losses.MultilabelMargin(ignore_class=-1),
+    losses.MultilabelMargin(),
+    losses.MultilabelMargin(axis=1, ignore_class=-1),
     losses.MultilabelSoftMargin(),
     losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.MultiMargin(),
@@ -425,7 +426,7 @@ LOSSES = [
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SparseCategoricalWeightedKappa(),
     losses.SparseCategoricalWeightedKappa(
-        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=-1
+        from_logits=True, axis=1, weighting="linear", log_epsilon=0.5, ignore_class=-1
     ),
     losses.SquaredHinge(),
     losses.SquaredHinge(class_weights=[1.0, 3.0], ignore_class=-1),

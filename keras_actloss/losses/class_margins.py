@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, finite, one_of
+from keras_actloss.core.checks import finite, one_of
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
@@ -336,8 +336,10 @@ class MultiMargin(Loss, fn=multi_margin):
         self.class_weights = as_list(class_weights)
 
 
-@loss_function("binary", ignore_class=class_id_or_none)
-def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any = None) -> Any:
+@loss_function("binary", **OPTIONS)
+def multilabel_margin(
+    y_true: Any, y_pred: Any, axis=-1, ignore_class: Any = None, mask: Any = None
+) -> Any:
     """How far each label's score falls short of each other score plus 1, summed, over the classes.
 
     Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
@@ -347,20 +349,25 @@ def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: 
 
     Formula:
 
-        short = maximum(1 - y_pred[..., :, None] + y_pred[..., None, :], 0)
-        pair = y_true[..., :, None] > y_true[..., None, :]
-        loss = sum(where(pair, short, 0), axis=(-2, -1)) / size(y_pred, -1)
+        y, x = pixels(y_true, "image", axis), pixels(y_pred, "image", axis)
+        short = maximum(1 - x[..., :, None] + x[..., None, :], 0)
+        pair = y[..., :, None] > y[..., None, :]
+        values = sum(where(pair, short, 0), axis=(-2, -1)) / size(y_pred, axis)
+        loss = values.reshape(sum(y_pred, axis=axis).shape)
+
+    where `pixels` has a row of classes for each value of a sample.
 
     Args:
         y_true: Labels, 0 or 1 for each class.
         y_pred: Scores, any real number.
+        axis: The class axis. Defaults to `-1`.
         ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
     Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`, divided by the
-        number of classes that count.
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`, divided by the number of classes that count.
 
     Raises:
         ValueError: If a label is not 0 or 1 or the shapes do not fit.
@@ -383,12 +390,14 @@ def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: 
             f"multilabel_margin: y_true must hold 0 or 1 for each class, got {wrong[0]!s}; make "
             "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
         )
-    short = rectified(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
-    pair = ops.expand_dims(y_true, -1) > ops.expand_dims(y_true, -2)
-    count = y_pred.shape[-1]
+    y, x = (ops.moveaxis(v, axis, -1) for v in (y_true, y_pred))
+    short = rectified(1 + (ops.expand_dims(x, -2) - ops.expand_dims(x, -1)))
+    pair = ops.expand_dims(y, -1) > ops.expand_dims(y, -2)
+    count = x.shape[-1]
     if mask is not None and len(mask.shape) == len(y_pred.shape):
+        mask = ops.moveaxis(mask, axis, -1)
         pair = ops.logical_and(pair, ops.expand_dims(mask, -2))
-        count = ops.maximum(ops.sum(ops.cast(mask, y_pred.dtype), axis=-1), 1)
+        count = ops.maximum(ops.sum(ops.cast(mask, x.dtype), axis=-1), 1)
     return ops.sum(ops.where(pair, short, 0.0), axis=(-2, -1)) / count
 
 
@@ -396,8 +405,9 @@ def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: 
 class MultilabelMargin(Loss, fn=multilabel_margin):
     """Class form of `multilabel_margin`."""
 
-    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
+    def __init__(self, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+        self.axis = axis
         self.ignore_class = ignore_class
 
 

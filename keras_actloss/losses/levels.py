@@ -12,23 +12,20 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 
-def _levels(y_true, y_pred):
-    """The class id beside each logit, and the number of the level that the logit tells of."""
-    return ops.expand_dims(y_true, -1), ops.arange(y_pred.shape[-1], dtype="int32")
-
-
-def _of_rows(loss, ids, x, class_weights):
-    """`loss(x)` of rows of levels, of which a row weighs what its class does."""
-    if class_weights is None:
-        return loss(x)
-    levels = x.shape[-1]
-    if len(class_weights) != levels + 1:
-        raise ValueError(
-            f"class_weights: got {len(class_weights)} numbers, but the {levels} levels of y_pred "
-            f"tell {levels + 1} classes apart; give one for each"
-        )
-    weight = ops.take(ops.convert_to_tensor(class_weights, dtype=x.dtype), ids)
-    return weight * loss(ops.where(ops.expand_dims(weight == 0, -1), 0.5, x))
+def _of_levels(loss, ids, x, axis, class_weights):
+    """Sum of `loss(ids, levels, x)` over the levels on the last axis, weighed as the class is."""
+    x = ops.moveaxis(x, axis, -1)
+    count, weight = x.shape[-1], None
+    if class_weights is not None:
+        if len(class_weights) != count + 1:
+            raise ValueError(
+                f"class_weights: got {len(class_weights)} numbers, but the {count} levels of "
+                f"y_pred tell {count + 1} classes apart; give one for each"
+            )
+        weight = ops.take(ops.convert_to_tensor(class_weights, dtype=x.dtype), ids)
+        x = ops.where(ops.expand_dims(weight == 0, -1), 0.5, x)
+    values = ops.sum(loss(ops.expand_dims(ids, -1), ops.arange(count, dtype="int32"), x), axis=-1)
+    return values if weight is None else weight * values
 
 
 def _width(class_weights):
@@ -41,6 +38,7 @@ def coral(
     y_pred: Any,
     importance_weights: Any = None,
     ignore_class: Any = None,
+    axis=-1,
     class_weights: Any = None,
 ) -> Any:
     """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
@@ -51,23 +49,26 @@ def coral(
 
     Formula:
 
-        above = y_true[..., None] > arange(size(y_pred, -1))
-        entries = where(above, log1p(exp(-y_pred)), log1p(exp(y_pred)))
-        level = 1 if importance_weights is None else along(importance_weights, -1)
-        label = one_hot(y_true, size(y_pred, -1) + 1, -1)
-        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
-        loss = w * sum(level * entries, axis=-1)
+        k = along(arange(size(y_pred, axis)), axis)
+        label = one_hot(y_true, size(y_pred, axis) + 1, axis)
+        y = sum(label * along(arange(size(label, axis)), axis), axis=axis, keepdims=True)
+        entries = where(y > k, log1p(exp(-y_pred)), log1p(exp(y_pred)))
+        level = 1 if importance_weights is None else along(importance_weights, axis)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * sum(level * entries, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
         y_pred: Logits of `y_true > k` for the levels `k` from 0, one fewer than classes.
         importance_weights: One weight of at least 0 a level. Defaults to `None`, all 1.
         ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+        axis: The axis of the levels. Defaults to `-1`.
         class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
             Defaults to `None`, all 1.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+        `y_pred`: `(batch, ..., classes - 1)`, the levels on `axis`. `y_true` and the loss: the same
+        without `axis`.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -85,15 +86,14 @@ def coral(
     Reference:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
     """
-    ids, levels = _levels(y_true, y_pred)
 
-    def loss(x):
+    def loss(ids, levels, x):
         entries = logistic(x, ops.cast(ids > levels, x.dtype))
-        if importance_weights is not None:
-            entries = entries * along(importance_weights, x, -1, "importance_weights", "levels")
-        return ops.sum(entries, axis=-1)
+        if importance_weights is None:
+            return entries
+        return entries * along(importance_weights, x, -1, "importance_weights", "levels")
 
-    return _of_rows(loss, y_true, y_pred, class_weights)
+    return _of_levels(loss, y_true, y_pred, axis, class_weights)
 
 
 @register("losses")
@@ -112,17 +112,21 @@ class CORAL(Loss, fn=coral):
         self,
         importance_weights=None,
         ignore_class=None,
+        axis=-1,
         class_weights=None,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
         self.importance_weights = as_list(importance_weights)
         self.ignore_class = ignore_class
+        self.axis = axis
         self.class_weights = as_list(class_weights)
 
 
 @loss_function("ranks", **OPTIONS)
-def corn(y_true: Any, y_pred: Any, ignore_class: Any = None, class_weights: Any = None) -> Any:
+def corn(
+    y_true: Any, y_pred: Any, ignore_class: Any = None, axis=-1, class_weights: Any = None
+) -> Any:
     """Cross-entropy of whether the class lies above each level that it has reached (CORN).
 
     Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
@@ -130,23 +134,25 @@ def corn(y_true: Any, y_pred: Any, ignore_class: Any = None, class_weights: Any 
 
     Formula:
 
-        k = arange(size(y_pred, -1))
-        y = y_true[..., None]
+        k = along(arange(size(y_pred, axis)), axis)
+        label = one_hot(y_true, size(y_pred, axis) + 1, axis)
+        y = sum(label * along(arange(size(label, axis)), axis), axis=axis, keepdims=True)
         entries = where(y > k, log1p(exp(-y_pred)), log1p(exp(y_pred)))
-        label = one_hot(y_true, size(y_pred, -1) + 1, -1)
-        w = 1 if class_weights is None else sum(label * along(class_weights, -1), axis=-1)
-        loss = w * sum(where(y >= k, entries, 0), axis=-1)
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * sum(where(y >= k, entries, 0), axis=axis)
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
         y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the levels `k` from
             0, one fewer than classes.
         ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
+        axis: The axis of the levels. Defaults to `-1`.
         class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
             Defaults to `None`, all 1.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
+        `y_pred`: `(batch, ..., classes - 1)`, the levels on `axis`. `y_true` and the loss: the same
+        without `axis`.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -165,15 +171,14 @@ def corn(y_true: Any, y_pred: Any, ignore_class: Any = None, class_weights: Any 
     Reference:
         [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
     """
-    ids, levels = _levels(y_true, y_pred)
-    reached = ids >= levels
 
-    def loss(x):
+    def loss(ids, levels, x):
+        reached = ids >= levels
         x = ops.where(reached, x, ops.zeros_like(x))
         entries = logistic(x, ops.cast(ids > levels, x.dtype))
-        return ops.sum(ops.where(reached, entries, ops.zeros_like(entries)), axis=-1)
+        return ops.where(reached, entries, ops.zeros_like(entries))
 
-    return _of_rows(loss, y_true, y_pred, class_weights)
+    return _of_levels(loss, y_true, y_pred, axis, class_weights)
 
 
 @register("losses")
@@ -186,7 +191,10 @@ class CORN(Loss, fn=corn):
     def width(self):
         return _width(self.class_weights)
 
-    def __init__(self, ignore_class=None, class_weights=None, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self, ignore_class=None, axis=-1, class_weights=None, **kwargs: Unpack[LossArguments]
+    ):
         super().__init__(**kwargs)
         self.ignore_class = ignore_class
+        self.axis = axis
         self.class_weights = as_list(class_weights)

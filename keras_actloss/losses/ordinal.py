@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, flag, one_of, or_none, positive
+from keras_actloss.core.checks import one_of, or_none, positive
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
@@ -250,10 +250,9 @@ def _probabilities(from_logits):
 
 
 _KAPPA = {
-    "from_logits": flag,
+    **OPTIONS,
     "weighting": one_of("quadratic", "linear"),
     "log_epsilon": or_none(positive),
-    "ignore_class": class_id_or_none,
 }
 
 
@@ -262,6 +261,7 @@ def categorical_weighted_kappa(
     y_true: Any,
     y_pred: Any,
     from_logits=False,
+    axis=-1,
     weighting="quadratic",
     log_epsilon: Any = None,
     ignore_class: Any = None,
@@ -276,19 +276,22 @@ def categorical_weighted_kappa(
 
     Formula:
 
-        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
-        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
-        y = y_true.reshape(-1, size(y_pred, -1))
-        k = arange(size(y_pred, -1))
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = pixels(e / sum(e, axis=axis, keepdims=True), "batch", axis)[0]
+        y = pixels(y_true, "batch", axis)[0]
+        k = arange(size(y_pred, axis))
         cost = y @ abs(k[:, None] - k) ** (2 if weighting == "quadratic" else 1)
         values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
         values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
-        loss = values.reshape(y_pred.shape[:-1])
+        loss = values.reshape(sum(y_pred, axis=axis).shape)
+
+    where `pixels` has a row for each label of the batch.
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes, in their order.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        axis: The class axis. Defaults to `-1`.
         weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
             Defaults to `"quadratic"`.
         log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
@@ -299,8 +302,9 @@ def categorical_weighted_kappa(
             Defaults to `None`.
 
     Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`; all values hang on
-        all labels and predictions that count. No gradient flows to `y_true`.
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`; all values hang on all labels and predictions that count. No gradient flows
+        to `y_true`.
 
     Raises:
         ValueError: If an option is out of range or the shapes do not fit.
@@ -320,8 +324,8 @@ def categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    p = _probabilities(from_logits)(y_pred)
-    y = ops.stop_gradient(y_true)
+    y, x = (ops.moveaxis(v, axis, -1) for v in (ops.stop_gradient(y_true), y_pred))
+    p = _probabilities(from_logits)(x)
     if mask is not None:
         mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])
         keep = ops.expand_dims(ops.cast(mask, p.dtype), -1)
@@ -351,6 +355,7 @@ class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
     def __init__(
         self,
         from_logits=False,
+        axis=-1,
         weighting="quadratic",
         log_epsilon=None,
         ignore_class=None,
@@ -358,6 +363,7 @@ class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
     ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
+        self.axis = axis
         self.weighting = weighting
         self.log_epsilon = log_epsilon
         self.ignore_class = ignore_class
@@ -369,6 +375,7 @@ def sparse_categorical_weighted_kappa(
     y_pred: Any,
     from_logits=False,
     ignore_class: Any = None,
+    axis=-1,
     weighting="quadratic",
     log_epsilon: Any = None,
     mask: Any = None,
@@ -380,19 +387,22 @@ def sparse_categorical_weighted_kappa(
 
     Formula:
 
-        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
-        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
-        k = arange(size(y_pred, -1))
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = pixels(e / sum(e, axis=axis, keepdims=True), "batch", axis)[0]
+        k = arange(size(y_pred, axis))
         cost = abs(y_true.reshape(-1, 1) - k) ** (2 if weighting == "quadratic" else 1)
         values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
         values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
         loss = values.reshape(y_true.shape)
+
+    where `pixels` has a row for each label of the batch.
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
         weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
             Defaults to `"quadratic"`.
         log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
@@ -401,8 +411,8 @@ def sparse_categorical_weighted_kappa(
             Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes)`. `y_true` and the loss: `(batch, ...)`; all values hang on
-        all labels and predictions that count.
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`; all values hang on all labels and predictions that count.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -422,10 +432,11 @@ def sparse_categorical_weighted_kappa(
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
     return categorical_weighted_kappa.prepared(
-        one_hot(y_true, y_pred, -1),
+        one_hot(y_true, y_pred, axis),
         y_pred,
         mask,
         from_logits=from_logits,
+        axis=axis,
         weighting=weighting,
         log_epsilon=log_epsilon,
     )
@@ -441,6 +452,7 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
         self,
         from_logits=False,
         ignore_class=None,
+        axis=-1,
         weighting="quadratic",
         log_epsilon=None,
         **kwargs: Unpack[LossArguments],
@@ -448,6 +460,7 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
+        self.axis = axis
         self.weighting = weighting
         self.log_epsilon = log_epsilon
 
