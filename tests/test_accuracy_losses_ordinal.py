@@ -45,13 +45,7 @@ LOSSES = {
         _ranks,
         every(4, rows),
     ),
-    "corn": (losses.corn, {}, _ranks, every(2, rows)),
-    "corn, weights": (
-        losses.corn,
-        {"class_weights": [1.0, 0.0, 2.5, 0.3, 2.0]},
-        _ranks,
-        every(4, rows),
-    ),
+    "corn": (losses.corn, {"class_weights": [1.0, 0.0, 2.5, 0.3, 2.0]}, _ranks, every(2, rows)),
     "emd logits": (emd, LOGITS, one_hot, every(4, rows)),
     "emd probabilities": (
         emd,
