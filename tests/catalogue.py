@@ -205,6 +205,10 @@ LOSSES = [
     losses.CategoricalLogitAdjustedCrossentropy(
         from_logits=True, class_prior=np.array([0.4, 0.3, 0.2, 0.1]), tau=1.5, label_smoothing=0.1
     ),
+    losses.CategoricalMultiMargin(),
+    losses.CategoricalMultiMargin(
+        p=2, margin=0.5, axis=1, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=2
+    ),
     losses.CategoricalNLL(),
     losses.CategoricalNLL(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.CategoricalPerceptron(),
@@ -215,14 +219,20 @@ LOSSES = [
     losses.CategoricalSparsemax(axis=1, ignore_class=2),
     losses.CategoricalSparsemax(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.CategoricalSquaredEMD(),
-    losses.CategoricalSquaredEMD(from_logits=True, axis=1, ignore_class=2),
+    losses.CategoricalSquaredEMD(
+        from_logits=True,
+        label_smoothing=0.1,
+        axis=1,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+        ignore_class=2,
+    ),
     losses.CategoricalSymmetricCrossentropy(),
     losses.CategoricalSymmetricCrossentropy(
         from_logits=True, alpha=6.0, beta=0.4, class_weights=[1.0, 2.0, 0.5, 4.0]
     ),
     losses.CategoricalWeightedKappa(),
     losses.CategoricalWeightedKappa(
-        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=2
+        from_logits=True, axis=1, weighting="linear", log_epsilon=0.5, ignore_class=2
     ),
     losses.CenterlineDice(),
     losses.CenterlineDice(
@@ -232,11 +242,16 @@ LOSSES = [
     losses.Charbonnier(epsilon=0.5),
     losses.CIoU(),
     losses.CIoU(bounding_box_format="center_xywh"),
-    losses.Contrastive(margin=2.0),
+    losses.Contrastive(margin=2.0, class_weights=[1.0, 3.0], ignore_class=-1),
     losses.CORAL(),
-    losses.CORAL(importance_weights=[1.0, 2.0, 0.5, 0.0], ignore_class=-1),
+    losses.CORAL(
+        importance_weights=[1.0, 2.0, 0.5, 0.0],
+        ignore_class=-1,
+        axis=1,
+        class_weights=[1.0, 2.0, 0.5, 4.0, 3.0],
+    ),
     losses.CORN(),
-    losses.CORN(ignore_class=-1),
+    losses.CORN(ignore_class=-1, axis=1, class_weights=[1.0, 2.0, 0.5, 4.0, 3.0]),
     losses.CosineEmbedding(margin=-0.5),
     losses.CosineSimilarity(),
     losses.CosineSimilarity(axis=1),
@@ -284,7 +299,8 @@ LOSSES = [
     losses.GIoU(),
     losses.GIoU(bounding_box_format="rel_center_xywh"),
     losses.Hinge(),
-    losses.HingeEmbedding(margin=2.0),
+    losses.Hinge(class_weights=[1.0, 3.0], ignore_class=-1),
+    losses.HingeEmbedding(margin=2.0, class_weights=[1.0, 3.0], ignore_class=-1),
     losses.HLGauss(low=-2.0, high=2.0),
     losses.HLGauss(low=-1.0, high=3.0, sigma_ratio=0.5),
     losses.Huber(),
@@ -331,7 +347,8 @@ LOSSES = [
     losses.MeanSquaredLogarithmicError(),
     losses.MixtureDensityNLL(),
     losses.MixtureDensityNLL(full=True),
-    losses.MultilabelMargin(ignore_class=-1),
+    losses.MultilabelMargin(),
+    losses.MultilabelMargin(axis=1, ignore_class=-1),
     losses.MultilabelSoftMargin(),
     losses.MultilabelSoftMargin(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.MultiMargin(),
@@ -342,13 +359,16 @@ LOSSES = [
     losses.NPairs(ignore_class=-1),
     losses.NPairsMultilabel(),
     losses.PenaltyReducedFocal(),
-    losses.PenaltyReducedFocal(from_logits=True, alpha=1.5, beta=2.5),
+    losses.PenaltyReducedFocal(
+        from_logits=True, alpha=1.5, beta=2.5, class_weights=[1.0, 3.0], ignore_class=-1
+    ),
     losses.Perceptron(),
+    losses.Perceptron(class_weights=[1.0, 3.0], ignore_class=-1),
     losses.Poisson(),
     losses.Poisson(full=True),
     losses.Poisson(from_log=True, full=True),
     losses.QualityFocal(),
-    losses.QualityFocal(from_logits=True, beta=1.5),
+    losses.QualityFocal(from_logits=True, beta=1.5, class_weights=[1.0, 3.0], ignore_class=-1),
     losses.Quantile(),
     losses.Quantile(quantiles=(0.1, 0.5, 0.9)),
     losses.QuantileHuber(quantiles=0.8),
@@ -358,6 +378,7 @@ LOSSES = [
     losses.SequenceCrossentropy(
         from_logits=True,
         label_smoothing=0.1,
+        axis=1,
         class_weights=[1.0, 2.0, 0.5, 4.0],
         ignore_class=-1,
         average_across_timesteps=False,
@@ -365,8 +386,11 @@ LOSSES = [
     losses.SmoothL1(beta=0.0),
     losses.SmoothL1(beta=0.3),
     losses.SoftF1(),
-    losses.SoftF1(from_logits=True, smooth=0.1, axis=1, ignore_class=-1),
+    losses.SoftF1(
+        from_logits=True, smooth=0.1, axis=1, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=-1
+    ),
     losses.SoftMargin(),
+    losses.SoftMargin(class_weights=[1.0, 3.0], ignore_class=-1),
     losses.SparseCategoricalBiTemperedLogistic(),
     losses.SparseCategoricalBiTemperedLogistic(t1=0.2, t2=4.0, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalBrier(),
@@ -385,6 +409,8 @@ LOSSES = [
     losses.SparseCategoricalFocalCrossentropy(from_logits=True, gamma=0.7, ignore_class=-1),
     losses.SparseCategoricalGeneralizedCrossEntropy(),
     losses.SparseCategoricalGeneralizedCrossEntropy(from_logits=True, q=0.7, ignore_class=-1),
+    losses.SparseCategoricalHinge(),
+    losses.SparseCategoricalHinge(ignore_class=-1, axis=1, class_weights=[1.0, 2.0, 0.5, 4.0]),
     losses.SparseCategoricalLogitAdjustedCrossentropy(class_prior=[4, 3, 2, 1]),
     losses.SparseCategoricalLogitAdjustedCrossentropy(
         from_logits=True,
@@ -405,20 +431,31 @@ LOSSES = [
     losses.SparseCategoricalSparsemax(),
     losses.SparseCategoricalSparsemax(axis=1, ignore_class=-1, label_smoothing=0.1),
     losses.SparseCategoricalSquaredEMD(),
-    losses.SparseCategoricalSquaredEMD(from_logits=True, axis=1, ignore_class=-1),
+    losses.SparseCategoricalSquaredEMD(
+        from_logits=True,
+        ignore_class=-1,
+        axis=1,
+        label_smoothing=0.1,
+        class_weights=[1.0, 2.0, 0.5, 4.0],
+    ),
     losses.SparseCategoricalSymmetricCrossentropy(),
     losses.SparseCategoricalSymmetricCrossentropy(from_logits=True, alpha=1.0, beta=2.0, axis=1),
     losses.SparseCategoricalWeightedKappa(),
     losses.SparseCategoricalWeightedKappa(
-        from_logits=True, weighting="linear", log_epsilon=0.5, ignore_class=-1
+        from_logits=True, axis=1, weighting="linear", log_epsilon=0.5, ignore_class=-1
     ),
     losses.SquaredHinge(),
+    losses.SquaredHinge(class_weights=[1.0, 3.0], ignore_class=-1),
     losses.StudentTNLL(),
     losses.StudentTNLL(df=1.5, full=True),
     losses.SymmetricMeanAbsolutePercentageError(),
     losses.TopKBinaryCrossentropy(),
     losses.TopKBinaryCrossentropy(
         from_logits=True, fraction=0.5, class_weights=[1.0, 3.0], ignore_class=-1
+    ),
+    losses.TopKCategoricalCrossentropy(),
+    losses.TopKCategoricalCrossentropy(
+        from_logits=True, axis=1, fraction=0.7, class_weights=[1.0, 2.0, 0.5, 4.0], ignore_class=2
     ),
     losses.TopKSparseCategoricalCrossentropy(),
     losses.TopKSparseCategoricalCrossentropy(
@@ -439,7 +476,7 @@ LOSSES = [
     losses.TwoHot(),
     losses.TwoHot(low=-1.0, high=2.0),
     losses.Varifocal(),
-    losses.Varifocal(from_logits=True, alpha=0.5, gamma=1.5),
+    losses.Varifocal(from_logits=True, alpha=0.5, gamma=1.5, ignore_class=-1),
     losses.WeightedSum([losses.MeanSquaredError(), losses.Huber(delta=0.5)], weights=[0.5, 2.0]),
     losses.WeightedSum(
         [

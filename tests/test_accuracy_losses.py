@@ -9,6 +9,7 @@ import pytest
 from accuracy import (
     MODES,
     RUNS,
+    every,
     filled,
     grid,
     ids,
@@ -35,7 +36,7 @@ LOSSES = {
     "huber": (losses.huber, {"delta": 1.0}, filled(0.0), reals),
     "huber(0.3)": (losses.huber, {"delta": 0.3}, filled(1.0), reals),
     "hinge": (losses.hinge, {}, filled(1.0), reals),
-    "hinge, y=0": (losses.hinge, {}, filled(0.0), reals),
+    "hinge, y=0": (losses.hinge, {"class_weights": (0.3, 3.0)}, filled(0.0), reals),
     "squared_hinge": (losses.squared_hinge, {}, filled(-1.0), reals),
     "binary logits, y=0": (
         losses.binary_crossentropy,
@@ -71,6 +72,12 @@ LOSSES = {
         probability_rows,
     ),
     "categorical_hinge": (losses.categorical_hinge, {}, one_hot, rows),
+    "sparse_categorical_hinge": (
+        losses.sparse_categorical_hinge,
+        {"class_weights": (1.0, 3.0, 0.5, 2.0)},
+        ids,
+        every(3, rows),
+    ),
 }
 
 

@@ -25,7 +25,12 @@ pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
 LOSSES = {
     "contrastive, alike": (losses.contrastive, {}, filled(1.0), every(3, reals)),
-    "contrastive, not": (losses.contrastive, {"margin": 0.25}, filled(0.0), every(3, reals)),
+    "contrastive, not": (
+        losses.contrastive,
+        {"margin": 0.25, "class_weights": (3.0, 0.3)},
+        filled(0.0),
+        every(3, reals),
+    ),
 }
 test_loss = loss_test(LOSSES)
 

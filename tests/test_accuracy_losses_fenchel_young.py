@@ -31,7 +31,12 @@ def _smooth(x):
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
     "perceptron": (losses.perceptron, {}, filled(1.0), every(4, reals)),
-    "perceptron, y=0": (losses.perceptron, {}, filled(0.0), every(4, reals)),
+    "perceptron, y=0": (
+        losses.perceptron,
+        {"class_weights": (0.3, 3.0)},
+        filled(0.0),
+        every(4, reals),
+    ),
     "categorical_perceptron": (losses.categorical_perceptron, {}, one_hot, rows),
     "sparse_categorical_perceptron": (losses.sparse_categorical_perceptron, {}, ids, rows),
 }

@@ -81,7 +81,7 @@ LOSSES = {
     "quality logits, y=0": (losses.quality_focal, LOGITS, filled(0.0), every(4, reals)),
     "quality logits, y=1": (
         losses.quality_focal,
-        LOGITS | {"beta": 0.5},
+        LOGITS | {"beta": 0.5, "class_weights": (0.3, 3.0)},
         filled(1.0),
         every(4, reals),
     ),
@@ -100,8 +100,18 @@ LOSSES = {
         filled(0.25),
         every(4, reals),
     ),
-    "penalty probabilities": (losses.penalty_reduced_focal, {}, _heat, every(4, _open)),
-    "soft_f1 logits": (losses.soft_f1, LOGITS, _labels, every(4, rows)),
+    "penalty probabilities": (
+        losses.penalty_reduced_focal,
+        {"class_weights": (0.3, 3.0)},
+        _heat,
+        every(4, _open),
+    ),
+    "soft_f1 logits": (
+        losses.soft_f1,
+        LOGITS | {"class_weights": (1.0, 0.3, 2.5, 0.5)},
+        _labels,
+        every(4, rows),
+    ),
     "soft_f1 logits, no positives": (
         losses.soft_f1,
         LOGITS | {"smooth": 0.25},
@@ -116,6 +126,12 @@ LOSSES = {
         losses.top_k_sparse_categorical_crossentropy,
         LOGITS | {"fraction": 0.3},
         _ids,
+        _pixels(rows),
+    ),
+    "top_k categorical logits": (
+        losses.top_k_categorical_crossentropy,
+        LOGITS | {"fraction": 0.3},
+        lambda x: np.eye(4, dtype="float32")[_ids(x)],
         _pixels(rows),
     ),
     "top_k sparse probabilities": (

@@ -9,6 +9,7 @@ from accuracy import (
     filled,
     ids,
     loss_test,
+    one_hot,
     reals,
     representable,
     rows,
@@ -37,11 +38,16 @@ def _pairs(dtype):
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
     "soft_margin": (losses.soft_margin, {}, filled(1.0), every(3, reals)),
-    "soft_margin, y=0": (losses.soft_margin, {}, filled(0.0), every(3, reals)),
+    "soft_margin, y=0": (
+        losses.soft_margin,
+        {"class_weights": (0.3, 3.0)},
+        filled(0.0),
+        every(3, reals),
+    ),
     "hinge_embedding, alike": (losses.hinge_embedding, {}, filled(1.0), every(3, reals)),
     "hinge_embedding, not": (
         losses.hinge_embedding,
-        {"margin": 0.25},
+        {"margin": 0.25, "class_weights": (0.3, 3.0)},
         filled(-1.0),
         every(3, reals),
     ),
@@ -54,6 +60,12 @@ LOSSES = {
         every(3, rows),
     ),
     "multi_margin, squared": (losses.multi_margin, {"p": 2}, ids, every(3, rows)),
+    "categorical_multi_margin": (
+        losses.categorical_multi_margin,
+        {"p": 2, "margin": 0.3, "class_weights": (1.0, 3.0, 0.5, 2.0)},
+        one_hot,
+        every(3, rows),
+    ),
     "multilabel_margin": (losses.multilabel_margin, {}, _labels, every(3, rows)),
 }
 

@@ -41,13 +41,18 @@ LOSSES = {
     "coral": (losses.coral, {}, _ranks, every(2, rows)),
     "coral, weights": (
         losses.coral,
-        {"importance_weights": [1.0, 2.5, 0.0, 0.3]},
+        {"importance_weights": [1.0, 2.5, 0.0, 0.3], "class_weights": [1.0, 0.0, 2.5, 0.3, 2.0]},
         _ranks,
         every(4, rows),
     ),
-    "corn": (losses.corn, {}, _ranks, every(2, rows)),
+    "corn": (losses.corn, {"class_weights": [1.0, 0.0, 2.5, 0.3, 2.0]}, _ranks, every(2, rows)),
     "emd logits": (emd, LOGITS, one_hot, every(4, rows)),
-    "emd probabilities": (emd, {}, one_hot, every(4, probability_rows)),
+    "emd probabilities": (
+        emd,
+        {"class_weights": [1.0, 2.5, 0.5, 0.3]},
+        one_hot,
+        every(4, probability_rows),
+    ),
     "sparse emd logits": (sparse_emd, LOGITS, ids, every(4, rows)),
     "sparse emd probabilities": (sparse_emd, {}, ids, every(4, probability_rows)),
 }
@@ -59,6 +64,12 @@ kappa, sparse_kappa = losses.categorical_weighted_kappa, losses.sparse_categoric
 CROSSING = {
     "emd logits, votes": (emd, LOGITS, _votes, every(9, rows)),
     "emd probabilities, votes": (emd, {}, _votes, every(9, probability_rows)),
+    "sparse emd logits, smoothed": (
+        sparse_emd,
+        LOGITS | {"label_smoothing": 0.125},
+        ids,
+        every(9, rows),
+    ),
     "kappa logits": (kappa, LOGITS, one_hot, every(25, rows)),
     "kappa probabilities": (kappa, {"weighting": "linear"}, one_hot, every(25, probability_rows)),
     "sparse kappa logits": (

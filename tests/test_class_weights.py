@@ -6,6 +6,7 @@ from catalogue import LOSSES
 from sklearn.utils.class_weight import compute_class_weight
 
 from keras_actloss import losses, testing
+from keras_actloss.core.tensors import classes_of
 from keras_actloss.testing.backend import value_and_gradient
 
 IDS = np.random.default_rng(0).choice(4, size=(50, 8), p=[0.7, 0.2, 0.07, 0.03])
@@ -72,23 +73,24 @@ WEIGHED = {
     for x in LOSSES
     if hasattr(x, "class_weights")
     and not hasattr(x, "encoding")
-    and not isinstance(x, losses.MultilabelSoftMargin | losses.LovaszSoftmax)
+    and not isinstance(x, losses.MultilabelSoftMargin | losses.SoftF1 | losses.LovaszSoftmax)
 }
 
 
 @pytest.mark.parametrize("loss", WEIGHED.values(), ids=WEIGHED)
 def test_a_class_that_weighs_nothing_may_be_nan(loss):
     y_true, y_pred = testing.example_inputs(loss)
-    axis = getattr(loss, "axis", -1)
+    axis, of_answers = getattr(loss, "axis", -1), loss.labels in ("values", "binary")
+    y_true = (y_true > 0.5).astype("float32") if loss.labels == "values" else y_true
     ids = np.argmax(y_true, axis) if loss.labels == "onehot" else y_true
     left_out = int(ids.flat[0])
     out = ids == left_out
-    if loss.labels != "binary":
+    if not of_answers:
         out = np.broadcast_to(np.expand_dims(out, axis), y_pred.shape)
     config = loss.get_config()
     if "label_smoothing" in config:  # Of which every class has a share.
         config["label_smoothing"] = 0.0
-    weights = np.ones(2 if loss.labels == "binary" else y_pred.shape[axis])
+    weights = np.ones(2 if of_answers else classes_of(loss.labels, y_pred.shape[axis]))
     weights[left_out] = 0
     loss = type(loss).from_config(config | {"class_weights": weights})
     expected, got = (

@@ -1,17 +1,22 @@
 """Every option of every classification loss with every other, beside a plain loop in float64."""
 
+import types
+
+import keras
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import ops
 
 from keras_actloss import losses
+from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
 
 BATCH, STEPS, CLASSES = 3, 4, 3
-BINARY, SCORES, ONE_HOT, IDS = "binary", "scores", "onehot", "ids"
+BINARY, SCORES, SIGNS, ONE_HOT, IDS, RANKS = "binary", "scores", "signs", "onehot", "ids", "ranks"
+OF_ENTRIES = (BINARY, SCORES, SIGNS)
 COUNTS = [10.0, 3.0, 1.0]
 
 
@@ -20,14 +25,18 @@ def _softmax(row):
 
 
 def _of(f, prior=1.0):
-    """`sum(w * y * f(p))` of a row of classes; for binary labels a list of such sums."""
+    """`sum(w * y * f(p))` of a row of classes; for binary labels a list of such sums.
 
-    def of_row(y, row, w, from_logits, binary):
-        if binary:
-            p = 1 / (1 + np.exp(-row)) if from_logits else row
-            return w[1] * y * f(p) + w[0] * (1 - y) * f(1 - p)
-        p = prior * (_softmax(row) if from_logits else row)
-        return np.sum(w * y * f(p / p.sum()))
+    What a row is at: its `label` before smoothing, the weights `w` of its classes or entries,
+    `from_logits`, and whether it is `binary`.
+    """
+
+    def of_row(y, row, at):
+        if at.binary:
+            p = _sigmoid(row) if at.from_logits else row
+            return at.w[1] * y * f(p) + at.w[0] * (1 - y) * f(1 - p)
+        p = prior * (_softmax(row) if at.from_logits else row)
+        return np.sum(at.w * y * f(p / p.sum()))
 
     return of_row
 
@@ -36,19 +45,36 @@ def _cross_entropy(p):
     return -np.log(p)
 
 
-def _margin(y, row, w, from_logits, binary):
+def _margin(y, row, at):
     margins = 0.25 * (min(COUNTS) / np.array(COUNTS)) ** 0.25
-    return np.sum(w * y * _cross_entropy(_softmax(4 * (row - margins * (y == y.max())))))
+    return np.sum(at.w * y * _cross_entropy(_softmax(4 * (row - margins * (y == y.max())))))
 
 
-def _by_row(loss):
+def _by_label(loss):
     """`loss(y, row, from_logits)` that is no sum over labels: a row weighs what its label does."""
 
-    def of_row(y, row, w, from_logits, binary):
-        weight = np.where(y > 0.5, w[1], w[0]) if binary else w[np.argmax(y)]
-        return weight * loss(y, row, from_logits)
+    def of_row(y, row, at):
+        if at.binary:
+            weight = at.w[1] * at.label + at.w[0] * (1 - at.label)
+        else:
+            weight = np.sum(at.w * at.label)
+        return weight * loss(y, row, at.from_logits)
 
     return of_row
+
+
+def _by_sign(loss):
+    """`loss(alike, row)` of labels of two signs."""
+
+    def of_row(y, row, at):
+        return np.where(y > 0, at.w[1], at.w[0]) * loss(y > 0, row)
+
+    return of_row
+
+
+def _of_side(loss):
+    """`loss` of how far scores are on their own side."""
+    return _by_sign(lambda positive, row: loss(np.where(positive, row, -row)))
 
 
 def _sigmoid(x):
@@ -61,6 +87,22 @@ def _brier(y, row, from_logits):
 
 def _binary_brier(y, row, from_logits):
     return ((_sigmoid(row) if from_logits else row) - y) ** 2
+
+
+def _squared_emd(y, row, from_logits):
+    p = _softmax(row) if from_logits else row / row.sum()
+    return np.sum(np.cumsum(p - y) ** 2)
+
+
+def _levels(weights, goes_on):
+    """Cross-entropy of whether the class lies above each level, up to where it `goes_on`."""
+
+    def loss(y, row, from_logits):
+        rank, k = np.argmax(y), np.arange(len(row))
+        entries = weights * np.logaddexp(0, np.where(rank > k, -row, row))
+        return entries.sum(where=goes_on | (k <= rank))
+
+    return loss
 
 
 def _lifted(exponent, low, high):
@@ -105,8 +147,8 @@ def _all_leads(y, row, from_logits):
 def _divergence(share):
     """`share * KL(y, m) + (1 - share) * KL(q, m)` of the mixture `m`; without a share KL(y, q)."""
 
-    def of_row(y, row, w, from_logits, binary):
-        q = _softmax(row) if from_logits else row
+    def of_row(y, row, at):
+        q = _softmax(row) if at.from_logits else row
         m = q if share is None else share * y + (1 - share) * q
 
         def kl(a):
@@ -117,8 +159,8 @@ def _divergence(share):
     return of_row
 
 
-def _asymmetric(y, row, w, from_logits, binary):
-    p = _sigmoid(row) if from_logits else row
+def _asymmetric(y, row, at):
+    p, w = _sigmoid(row) if at.from_logits else row, at.w
     u = np.maximum(p - 0.1, 0)
     return w[1] * y * (1 - p) ** 0.5 * -np.log(p) + w[0] * (1 - y) * u**2 * -np.log(1 - u)
 
@@ -126,24 +168,25 @@ def _asymmetric(y, row, w, from_logits, binary):
 def _focused(weight):
     """The cross-entropy of scores, times a weight of target and probability."""
 
-    def of_row(y, row, w, from_logits, binary):
+    def loss(y, row, from_logits):
         p = _sigmoid(row) if from_logits else row
         return weight(y, p) * (-y * np.log(p) - (1 - y) * np.log(1 - p))
 
-    return of_row
+    return _by_label(loss)
 
 
-def _peaks(y, row, w, from_logits, binary):
-    p = _sigmoid(row) if from_logits else row
-    return np.where(y == 1, -((1 - p) ** 2) * np.log(p), -((1 - y) ** 4) * p**2 * np.log(1 - p))
+def _peaks(y, row, at):
+    p = _sigmoid(row) if at.from_logits else row
+    fading = -((1 - y) ** 4) * p**2 * np.log(1 - p)
+    return np.where(y == 1, at.w[1] * -((1 - p) ** 2) * np.log(p), at.w[0] * fading)
 
 
-def _soft_f1(y, row, w, from_logits, binary):
-    p = _sigmoid(row) if from_logits else row
-    return 1 - (2 * np.sum(y * p) + 0.5) / (np.sum(y + p) + 0.5)
+def _soft_f1(y, row, at):
+    p = _sigmoid(row) if at.from_logits else row
+    return 1 - (2 * np.sum(at.w * y * p) + 0.5) / (np.sum(at.w * (y + p)) + 0.5)
 
 
-def _pairs(y, row, w, from_logits, binary):
+def _pairs(y, row, at):
     short = [max(1 - a + b, 0) for a in row[y == 1] for b in row[y == 0]]
     return sum(short) / len(row)
 
@@ -160,8 +203,10 @@ def _over_peaks(entries, labels):
 # Losses of a whole sample, as functions of its entries and labels.
 OF_SAMPLE = {
     losses.TopKBinaryCrossentropy: _hardest,
+    losses.TopKCategoricalCrossentropy: _hardest,
     losses.TopKSparseCategoricalCrossentropy: _hardest,
     losses.PenaltyReducedFocal: _over_peaks,
+    losses.SequenceCrossentropy: lambda entries, labels: entries.sum(),
 }
 
 
@@ -229,19 +274,17 @@ FAMILIES = {
         {"class_counts": COUNTS, "max_margin": 0.25, "scale": 4.0},
     ),
     "nll": (
-        lambda y, row, w, from_logits, binary: -np.sum(w * y * row),
+        lambda y, row, at: -np.sum(at.w * y * row),
         {ONE_HOT: losses.CategoricalNLL, IDS: losses.SparseCategoricalNLL},
         {},
     ),
-    "soft margin": (
-        lambda y, row, w, from_logits, binary: (
-            w * _of(_cross_entropy)(y, row, [1, 1], from_logits, binary)
-        ),
+    "multi-label soft margin": (
+        lambda y, row, at: at.w * np.logaddexp(0, row) - at.w * y * row,
         {BINARY: losses.MultilabelSoftMargin},
         {},
     ),
     "bi-tempered": (
-        _by_row(_tempered),
+        _by_label(_tempered),
         {
             ONE_HOT: losses.CategoricalBiTemperedLogistic,
             IDS: losses.SparseCategoricalBiTemperedLogistic,
@@ -249,35 +292,39 @@ FAMILIES = {
         {"t1": 0.5, "t2": 2.0},
     ),
     "brier": (
-        _by_row(_brier),
+        _by_label(_brier),
         {ONE_HOT: losses.CategoricalBrier, IDS: losses.SparseCategoricalBrier},
         {},
     ),
-    "binary brier": (_by_row(_binary_brier), {BINARY: losses.BinaryBrier}, {}),
+    "binary brier": (_by_label(_binary_brier), {BINARY: losses.BinaryBrier}, {}),
     "sparsemax": (
-        _by_row(_fenchel_young(2)),
+        _by_label(_fenchel_young(2)),
         {ONE_HOT: losses.CategoricalSparsemax, IDS: losses.SparseCategoricalSparsemax},
         {},
     ),
     "entmax": (
-        _by_row(_fenchel_young(1.5)),
+        _by_label(_fenchel_young(1.5)),
         {ONE_HOT: losses.CategoricalEntmax, IDS: losses.SparseCategoricalEntmax},
         {},
     ),
     "entmax(1.3)": (
-        _by_row(_fenchel_young(1.3)),
+        _by_label(_fenchel_young(1.3)),
         {ONE_HOT: losses.CategoricalEntmax},
         {"alpha": 1.3},
     ),
-    "hinge": (_by_row(_lead(1)), {ONE_HOT: losses.CategoricalHinge}, {}),
-    "perceptron": (
-        _by_row(_lead(0)),
+    "categorical hinge": (
+        _by_label(_lead(1)),
+        {ONE_HOT: losses.CategoricalHinge, IDS: losses.SparseCategoricalHinge},
+        {},
+    ),
+    "categorical perceptron": (
+        _by_label(_lead(0)),
         {ONE_HOT: losses.CategoricalPerceptron, IDS: losses.SparseCategoricalPerceptron},
         {},
     ),
     "multi-margin": (
-        _by_row(_all_leads),
-        {IDS: losses.MultiMargin},
+        _by_label(_all_leads),
+        {ONE_HOT: losses.CategoricalMultiMargin, IDS: losses.MultiMargin},
         {"p": 2, "margin": 0.5},
     ),
     "kl": (_divergence(None), {ONE_HOT: losses.KLDivergence}, {}),
@@ -302,12 +349,62 @@ FAMILIES = {
     "multi-label margin": (_pairs, {BINARY: losses.MultilabelMargin}, {}),
     "hardest": (
         _of(_cross_entropy),
-        {BINARY: losses.TopKBinaryCrossentropy, IDS: losses.TopKSparseCategoricalCrossentropy},
+        {
+            BINARY: losses.TopKBinaryCrossentropy,
+            ONE_HOT: losses.TopKCategoricalCrossentropy,
+            IDS: losses.TopKSparseCategoricalCrossentropy,
+        },
         {"fraction": 0.4},
+    ),
+    "sequence": (
+        _of(_cross_entropy),
+        {IDS: losses.SequenceCrossentropy},
+        {"average_across_timesteps": False},
+    ),
+    "squared EMD": (
+        _by_label(_squared_emd),
+        {ONE_HOT: losses.CategoricalSquaredEMD, IDS: losses.SparseCategoricalSquaredEMD},
+        {},
+    ),
+    "CORAL": (
+        _by_label(_levels(np.array([0.5, 0.0, 2.0]), True)),
+        {RANKS: losses.CORAL},
+        {"importance_weights": [0.5, 0.0, 2.0]},
+    ),
+    "CORN": (_by_label(_levels(1.0, False)), {RANKS: losses.CORN}, {}),
+    "hinge": (_of_side(lambda side: np.maximum(1 - side, 0)), {SIGNS: losses.Hinge}, {}),
+    "squared hinge": (
+        _of_side(lambda side: np.maximum(1 - side, 0) ** 2),
+        {SIGNS: losses.SquaredHinge},
+        {},
+    ),
+    "soft margin": (_of_side(lambda side: np.logaddexp(0, -side)), {SIGNS: losses.SoftMargin}, {}),
+    "perceptron": (_of_side(lambda side: np.maximum(-side, 0)), {SIGNS: losses.Perceptron}, {}),
+    "hinge embedding": (
+        _by_sign(lambda alike, row: np.where(alike, row, np.maximum(0.5 - row, 0))),
+        {SIGNS: losses.HingeEmbedding},
+        {"margin": 0.5},
+    ),
+    "contrastive": (
+        _by_sign(lambda alike, row: np.where(alike, row, np.maximum(0.5 - row, 0)) ** 2),
+        {SIGNS: losses.Contrastive},
+        {"margin": 0.5},
     ),
 }
 CASES = [(family, kind) for family, (_, classes, _) in FAMILIES.items() for kind in classes]
 
+# Whose labels are all or nothing.
+HARD = (
+    losses.CategoricalHinge,
+    losses.CategoricalMultiMargin,
+    losses.CategoricalPerceptron,
+    losses.MultilabelMargin,
+)
+# Whose classes are the entries of a row.
+OF_COLUMNS = (losses.MultilabelSoftMargin, losses.SoftF1)
+
+# Of values, of which each is rounded once, and of slopes.
+TOLERANCE = {"float32": 1e-4, "float16": 2e-3, "bfloat16": 1e-2}
 OPTIONS = st.fixed_dictionaries(
     {
         "from_logits": st.booleans(),
@@ -318,7 +415,8 @@ OPTIONS = st.fixed_dictionaries(
         "reduction": st.sampled_from(
             ["none", "sum", "sum_over_batch_size", "mean_with_sample_weight"]
         ),
-        "dtype": st.sampled_from(["float32", "bfloat16"]),
+        "dtype": st.sampled_from([*TOLERANCE]),
+        "soft": st.booleans(),
         "weighted": st.booleans(),
         "masked": st.booleans(),
         "seed": st.integers(0, 10_000),
@@ -326,79 +424,137 @@ OPTIONS = st.fixed_dictionaries(
 )
 
 
-def _settings(cls, kind, o):
+class Masked(keras.Layer):
+    """Leaves a mask on what it is given, as layers do, also where gradients are taken."""
+
+    def __init__(self, mask):
+        super().__init__(autocast=False)
+        self.mask = ops.convert_to_tensor(mask)
+
+    def call(self, x):
+        return x
+
+    def compute_mask(self, x, previous_mask):
+        return self.mask
+
+
+def _taken(cls, kind, o):
     """What of the options the class takes, and the weights of the classes."""
     names = ("from_logits", "axis", "label_smoothing", "reduction", "dtype")
-    taken = (*cls._settings, "reduction", "dtype")
-    settings = {name: o[name] for name in names if name in taken}
-    of_labels = kind in (BINARY, SCORES) and cls is not losses.MultilabelSoftMargin
-    weights = np.array([0.75, 0.25] if of_labels else [0.5, 2.0, 0.0])
-    if o["class_weights"] and "class_weights" in taken:
-        return {**settings, "class_weights": weights.tolist()}, weights
-    if o["class_weights"] and "alpha" in taken and "Focal" in cls.__name__ and kind != SCORES:
-        return {**settings, "alpha": 0.25 if of_labels else weights.tolist()}, weights
-    return settings, np.ones_like(weights)
+    known = (*cls._settings, "reduction", "dtype")
+    taken = {name: o[name] for name in names if name in known}
+    of_two = kind in OF_ENTRIES and cls not in OF_COLUMNS
+    weights = np.array(
+        [0.75, 0.25] if of_two else [0.5, 2.0, 0.0, 1.5][: CLASSES + (kind == RANKS)]
+    )
+    if o["class_weights"] and "class_weights" in known:
+        return {**taken, "class_weights": weights.tolist()}, weights
+    if o["class_weights"] and "alpha" in known and "Focal" in cls.__name__ and kind != SCORES:
+        return {**taken, "alpha": 0.25 if of_two else weights.tolist()}, weights
+    return taken, np.ones_like(weights)
+
+
+def _labels(cls, kind, o, rng):
+    """Class ids, rows of labels, and a label that is neither of two."""
+    ids = rng.integers(0, CLASSES + (kind == RANKS), (BATCH, STEPS))
+    soft = o["soft"] and cls not in HARD
+    shape = (BATCH, STEPS, CLASSES)
+    if kind == SIGNS:
+        return ids, rng.integers(0, 2, shape) * (1 + o["soft"]) - o["soft"], 0 if o["soft"] else -1
+    if kind == SCORES or (kind == BINARY and soft):
+        return ids, rng.choice([0.0, 0.25, 1.0], shape), -1
+    if kind == BINARY:
+        return ids, rng.integers(0, 2, shape), -1
+    if kind == ONE_HOT and soft:
+        rows = rng.dirichlet(np.ones(CLASSES), (BATCH, STEPS)).astype("float32")
+        return np.argmax(rows, -1), rows, None
+    return ids, np.eye(CLASSES + (kind == RANKS))[ids], None
+
+
+def _reference(of_row, of_sample, rows, counted, keep, weights, sample_weight, taken):
+    """The reduced loss as a function of predictions, and what its terms are without a sign."""
+    smoothing, binary = taken.get("label_smoothing", 0.0), counted.ndim == 3
+
+    def of_predictions(predicted):
+        values = []  # Of a sample, with its weight.
+        for i in range(BATCH):
+            of_steps = []
+            for t in range(STEPS):
+                if not keep[i, t] or not np.any(counted[i, t]):
+                    continue
+                c = counted[i, t] if binary else slice(None)
+                label = np.float64(rows[i, t][c])
+                at = types.SimpleNamespace(
+                    label=label,
+                    w=weights[c] if len(weights) == CLASSES else weights,
+                    from_logits=taken.get("from_logits", True),
+                    binary=binary,
+                )
+                y = label
+                if smoothing:
+                    y = label * (1 - smoothing) + smoothing / (2 if binary else CLASSES)
+                of_steps.append((np.atleast_1d(of_row(y, predicted[i, t][c], at)), y))
+            if of_sample and of_steps:
+                entries, labels = (np.concatenate(part) for part in zip(*of_steps, strict=True))
+                values.append((of_sample(entries, labels), sample_weight[i]))
+            else:
+                values.extend((entries.mean(), sample_weight[i]) for entries, _ in of_steps)
+        divisor = {
+            "none": 1,
+            "sum": 1,
+            "sum_over_batch_size": len(values),
+            "mean_with_sample_weight": sum(weight for _, weight in values),
+        }[taken["reduction"]]
+        terms = [value * weight / divisor for value, weight in values if weight]
+        return sum(terms), sum(map(abs, terms))
+
+    return of_predictions
 
 
 @pytest.mark.parametrize(("family", "kind"), CASES, ids=str)
+@settings(max_examples=settings().max_examples // 2)  # With a gradient each takes twice the time.
 @given(OPTIONS)
 def test_every_combination(family, kind, o):
     of_row, classes, own = FAMILIES[family]
-    cls, binary = classes[kind], kind in (BINARY, SCORES)
-    of_sample = OF_SAMPLE.get(cls)
-    rng = np.random.default_rng(o["seed"])
-    ids = rng.integers(0, CLASSES, (BATCH, STEPS))
-    rows = rng.integers(0, 2, (BATCH, STEPS, CLASSES)) if binary else np.eye(CLASSES)[ids]
-    if kind == SCORES:
-        rows = rng.choice([0.0, 0.25, 1.0], rows.shape)
-    logits = rng.normal(size=rows.shape) * 3
-    e = np.exp(logits)
-    p = 1 / (1 + 1 / e) if binary else e / e.sum(-1, keepdims=True)
-    settings, weights = _settings(cls, kind, o)
-    from_logits = settings.get("from_logits", True)
-    predicted = (logits if from_logits else p).astype("float32")
-    smoothing = settings.get("label_smoothing", 0.0)
-    counted = np.ones(rows.shape, bool)
+    cls, rng = classes[kind], np.random.default_rng(o["seed"])
+    taken, weights = _taken(cls, kind, o)
+    ids, rows, neither = _labels(cls, kind, o, rng)
+    counted = np.ones(rows.shape if kind in OF_ENTRIES else ids.shape, bool)
     if o["ignored"] and "ignore_class" in cls._settings:
-        ignored = -1 if binary else 1
-        counted = rng.random(rows.shape) < 0.7 if binary else (ids != ignored)[..., None] & counted
-        rows = np.where(counted, rows, ignored) if binary else rows
-        settings["ignore_class"] = ignored
+        taken["ignore_class"] = 1 if neither is None else neither
+        counted = ids != 1 if neither is None else rng.random(rows.shape) < 0.7
+        rows = rows if neither is None else np.where(counted, rows, neither)
+
+    logits = rng.uniform(-2.5, 2.5, (BATCH, STEPS, CLASSES))
+    if not taken.get("from_logits", True):
+        e = np.exp(logits)
+        logits = 1 / (1 + 1 / e) if kind in OF_ENTRIES else e / e.sum(-1, keepdims=True)
+    axis = taken.get("axis", -1)
+    y_pred = ops.cast(np.moveaxis(logits, -1, axis), o["dtype"])
+    predicted = np.moveaxis(np.float64(ops.cast(y_pred, "float32")), axis, -1)
     sample_weight = rng.integers(0, 3, BATCH).astype("float32") if o["weighted"] else None
     keep = rng.random((BATCH, STEPS)) < 0.7 if o["masked"] else np.ones((BATCH, STEPS), bool)
+    reference = _reference(
+        of_row,
+        OF_SAMPLE.get(cls),
+        rows,
+        counted,
+        keep,
+        weights,
+        np.ones(BATCH) if sample_weight is None else sample_weight,
+        taken,
+    )
+    way, step = rng.normal(size=predicted.shape), 1e-6
+    before, (expected, size), after = (reference(predicted + k * step * way) for k in (-1, 0, 1))
+    slopes = (expected - before[0]) / step, (after[0] - expected) / step
 
-    values = []  # Of a sample, with its weight.
-    for i in range(BATCH):
-        weight, of_steps = 1.0 if sample_weight is None else sample_weight[i], []
-        for t in range(STEPS):
-            c = counted[i, t]
-            if not keep[i, t] or not np.any(c):
-                continue
-            y, row = rows[i, t][c], np.float64(predicted[i, t][c])
-            labels = y * (1 - smoothing) + smoothing / (2 if binary else CLASSES)
-            w = weights[c] if len(weights) == CLASSES else weights
-            of_steps.append((np.atleast_1d(of_row(labels, row, w, from_logits, binary)), labels))
-        if of_sample and of_steps:
-            entries, labels = (np.concatenate(part) for part in zip(*of_steps, strict=True))
-            values.append((of_sample(entries, labels), weight))
-        elif of_steps:
-            values.extend((entries.mean(), weight) for entries, _ in of_steps)
-    total, count = sum(value * weight for value, weight in values), len(values)
-    mass = sum(weight for _, weight in values)
-    divisor = {
-        "none": 1,
-        "sum": 1,
-        "sum_over_batch_size": count,
-        "mean_with_sample_weight": mass if o["weighted"] else count,
-    }[o["reduction"]]
-    expected = total / divisor if divisor else 0.0
-
-    axis = settings.get("axis", -1)
-    y_true = ids if kind == IDS else np.moveaxis(rows, -1, axis)
-    y_pred = ops.convert_to_tensor(np.moveaxis(predicted, -1, axis))
-    if o["masked"]:
-        y_pred._keras_mask = ops.convert_to_tensor(keep)
-    got = ops.cast(cls(**own, **settings)(y_true, y_pred, sample_weight), "float32")
-    got = float(ops.sum(got))
-    tolerance = 1e-4 if o["dtype"] == "float32" else 2e-2
-    assert got == pytest.approx(expected, rel=tolerance, abs=1e-6)
+    loss = cls(**own, **taken)
+    y_true = ids if kind in (IDS, RANKS) else np.moveaxis(rows, -1, axis)
+    left = Masked(keep) if o["masked"] else lambda x: x
+    got, gradient = value_and_gradient(lambda p: loss(y_true, left(p), sample_weight), y_pred)
+    along = np.moveaxis(np.float64(gradient), axis, -1) * way
+    tolerance = TOLERANCE[o["dtype"]]
+    assert np.float64(got).sum() == pytest.approx(expected, abs=tolerance * size + 1e-6)
+    # On an edge the two sides differ, and what lies between them will do.
+    off = max(min(slopes) - along.sum(), along.sum() - max(slopes))
+    assert off <= tolerance * np.abs(along).sum() + 1e-6

@@ -200,7 +200,7 @@ SHAPES = {
         "one-hot labels need encoding='onehot'",
     ),
     "rows for ids alone": (
-        losses.MultiMargin(),
+        losses.SequenceCrossentropy(),
         ONE_HOT,
         ROWS,
         "(4, 3)",
@@ -229,6 +229,20 @@ SHAPES = {
     ),
     "half a label": (losses.MultilabelMargin(), ONE_HOT / 2, ROWS, "must hold 0 or 1", "got 0.5"),
     "an axis of entries": (losses.BinaryCrossentropy(axis=7), ROWS, ROWS, "axis=7", "-2 to 1"),
+    "three weights of signs": (
+        losses.Hinge(class_weights=[1.0, 2.0, 3.0]),
+        ONE_HOT,
+        ROWS,
+        "two weights",
+        "3.0",
+    ),
+    "a weight a level": (
+        losses.CORN(class_weights=[1.0, 2.0, 3.0]),
+        IDS,
+        ROWS,
+        "class_weights: got 3 numbers",
+        "4 classes",
+    ),
     "three binary weights": (
         losses.BinaryCrossentropy(class_weights=[1.0, 2.0, 3.0]),
         ONE_HOT,
@@ -256,6 +270,7 @@ def test_inputs(loss, y_true, y_pred, first, second):
         ("categorical_crossentropy", "sparse_categorical_crossentropy"),
         ("CategoricalLabelDistributionAwareMargin", "LabelDistributionAwareMargin"),
         ("categorical_label_distribution_aware_margin", "label_distribution_aware_margin"),
+        ("CategoricalMultiMargin", "MultiMargin"),
     ],
 )
 def test_labels_of_the_other_form(rows, ids):

@@ -90,6 +90,22 @@ def test_a_sample_without_positives():
     )
 
 
+def test_classes_of_f1_weigh_as_often_as_they_would_occur():
+    y, p = (
+        np.float32([[1, 0, 0], [0, 1, 1]]),
+        np.float32([[0.75, 0.5, np.nan], [0.25, 0.5, np.nan]]),
+    )
+    loss = losses.SoftF1(class_weights=[2.0, 1.0, 0.0], reduction="sum")
+    value, gradient = value_and_gradient(lambda p: loss(y, p), p)
+    rows = np.array([0, 0, 1])
+    twice, slope = value_and_gradient(
+        lambda p: losses.SoftF1(reduction="sum")(y[:, rows], p), p[:, rows]
+    )
+    assert value == pytest.approx(twice)
+    np.testing.assert_allclose(gradient[:, 0], slope[:, 0] + slope[:, 1], rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, 1:], np.stack([slope[:, 2], 0 * slope[:, 2]], -1))
+
+
 def _hardest(values, keep, fraction):
     row = sorted(values[keep], reverse=True)
     count = max(1, int(np.floor(fraction * len(row) + 0.5)))

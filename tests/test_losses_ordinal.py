@@ -109,14 +109,18 @@ def test_squared_emd_is_small_where_one_minus_a_sum_would_be_nothing():
 
 
 @pytest.mark.parametrize("axis", [1, 2])
-def test_squared_emd_of_another_axis(axis):
+@pytest.mark.parametrize("name", ["squared_emd", "weighted_kappa"])
+def test_another_axis(name, axis):
     x = RNG.normal(size=(2, 3, 4, 5)).astype("float32")
     y = RNG.integers(0, 5, (2, 3, 4))
+    dense, sparse = (
+        getattr(losses, f"{kind}_{name}") for kind in ("categorical", "sparse_categorical")
+    )
     settings = {"from_logits": True}
-    expected = array(losses.sparse_categorical_squared_emd(y, x, **settings))
-    moved = np.moveaxis(x, -1, axis)
-    got = losses.sparse_categorical_squared_emd(y, moved, axis=axis, **settings)
-    np.testing.assert_allclose(array(got), expected, rtol=1e-5)
+    expected = array(sparse(y, x, **settings))
+    moved, rows = (np.moveaxis(v, -1, axis) for v in (x, np.eye(5, dtype="float32")[y]))
+    for got in (sparse(y, moved, axis=axis, **settings), dense(rows, moved, axis=axis, **settings)):
+        np.testing.assert_allclose(array(got), expected, rtol=1e-5)
 
 
 KAPPA = losses.SparseCategoricalWeightedKappa

@@ -139,6 +139,11 @@ OPTAX = {
         lambda y, p: optax.losses.multiclass_hinge_loss(p, y),
         ONE_HOT,
     ),
+    "sparse_categorical_hinge": (
+        losses.sparse_categorical_hinge,
+        lambda y, p: optax.losses.multiclass_hinge_loss(p, y),
+        IDS,
+    ),
 }
 
 

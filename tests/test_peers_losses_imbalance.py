@@ -22,6 +22,7 @@ HEAT = np.where(RNG.random(X.shape) < 0.2, 1, RNG.random(X.shape)).astype("float
 IDS = RNG.integers(0, 5, (8, 5))
 PIXELS = RNG.normal(size=(8, 5, 5)).astype("float32") * 3
 LOGITS = {"from_logits": True}
+WEIGHTS = (1.0, 2.0, 0.5, 4.0, 0.25)
 
 
 def _cross_entropy(y, x, logits):
@@ -57,20 +58,20 @@ def quality(y, x, logits, beta=2):
     return ((p - y).abs() ** beta * _cross_entropy(y, x, logits)).mean(-1)
 
 
-def penalty(y, x, logits, alpha=2, beta=4):
-    """Law and Deng, equation 1, with the peaks of one image."""
+def penalty(y, x, logits, alpha=2, beta=4, weights=(1, 1)):
+    """Law and Deng, equation 1, with the peaks of one image, and MMDetection's weights."""
     p, q = _sides(x, logits)
     peak = (y == 1).to(y.dtype)
     positive = peak * q**alpha * _cross_entropy(torch.ones_like(y), x, logits)
     negative = (1 - peak) * p**alpha * _cross_entropy(torch.zeros_like(y), x, logits)
-    total = (positive + (1 - y) ** beta * negative).sum(-1)
+    total = (weights[1] * positive + weights[0] * (1 - y) ** beta * negative).sum(-1)
     return total / peak.sum(-1).clamp(min=1)
 
 
-def soft_f1(y, x, logits, smooth=1.0):
+def soft_f1(y, x, logits, smooth=1.0, weights=1.0):
     """From the counts of true and false positives and false negatives."""
-    p, q = _sides(x, logits)
-    true, false, missed = ((a * b).sum(-1) for a, b in ((y, p), (1 - y, p), (y, q)))
+    (p, q), w = _sides(x, logits), torch.tensor(weights)
+    true, false, missed = ((w * a * b).sum(-1) for a, b in ((y, p), (1 - y, p), (y, q)))
     return 1 - (2 * true + smooth) / (2 * true + false + missed + smooth)
 
 
@@ -110,11 +111,17 @@ CASES = {
         losses.penalty_reduced_focal,
         penalty,
         HEAT,
-        {"alpha": 1.5, "beta": 2.5},
-        {"alpha": 1.5, "beta": 2.5},
+        {"alpha": 1.5, "beta": 2.5, "class_weights": (0.5, 2.0)},
+        {"alpha": 1.5, "beta": 2.5, "weights": (0.5, 2.0)},
     ),
     "soft_f1": (losses.soft_f1, soft_f1, BINARY, {}, {}),
-    "soft_f1, settings": (losses.soft_f1, soft_f1, BINARY, {"smooth": 0.0}, {"smooth": 0.0}),
+    "soft_f1, settings": (
+        losses.soft_f1,
+        soft_f1,
+        BINARY,
+        {"smooth": 0.0, "class_weights": WEIGHTS},
+        {"smooth": 0.0, "weights": WEIGHTS},
+    ),
     "top_k": (losses.top_k_binary_crossentropy, top_k, BINARY, {}, {}),
     "top_k, settings": (
         losses.top_k_binary_crossentropy,
@@ -147,10 +154,14 @@ def test_as_the_formula(name, logits):
 
 @pytest.mark.parametrize("share", [0.1, 0.4])
 def test_top_k_pixels_as_the_formula(share):
-    function = losses.top_k_sparse_categorical_crossentropy
-    _compare(
-        lambda y, p: function(y, p, from_logits=True, fraction=share),
-        lambda y, p: top_k_pixels(y, p, True, share),
-        IDS,
-        PIXELS,
-    )
+    one_hot = np.eye(PIXELS.shape[-1], dtype="float32")[IDS]
+    for function, y_true in (
+        (losses.top_k_sparse_categorical_crossentropy, IDS),
+        (losses.top_k_categorical_crossentropy, one_hot),
+    ):
+        _compare(
+            lambda _, p, f=function, y=y_true: f(y, p, from_logits=True, fraction=share),
+            lambda y, p: top_k_pixels(y, p, True, share),
+            IDS,
+            PIXELS,
+        )

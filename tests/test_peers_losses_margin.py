@@ -62,6 +62,15 @@ LOSSES = {
         X,
         IDS,
     ),
+    "categorical_multi_margin": (
+        lambda y, p: losses.categorical_multi_margin(y, p, margin=1.5, class_weights=WEIGHTS),
+        lambda y, p: F.multi_margin_loss(
+            p, y, margin=1.5, weight=of_torch(np.array(WEIGHTS)), reduction="none"
+        ),
+        np.eye(6, dtype="float32")[IDS],
+        X,
+        IDS,
+    ),
     "multilabel_margin": (
         losses.multilabel_margin,
         lambda y, p: F.multilabel_margin_loss(p, y, reduction="none"),

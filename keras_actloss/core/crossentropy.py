@@ -512,6 +512,14 @@ def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights,
     return mean(entries, mask, axis)
 
 
+def of_entries(loss, y_true, y_pred, class_weights):
+    """`loss(y_pred)` that is no sum over both labels: an entry weighs what its label does."""
+    if class_weights is None:
+        return loss(y_pred)
+    weight = sum(sides(ops.cast(y_true, y_pred.dtype), class_weights))
+    return weight * loss(ops.where(weight == 0, 0.5, y_pred))
+
+
 def of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights):
     """`loss(y, x)` that is no sum over the labels of a row: a row weighs what its label does."""
     y = smoothed(y_true, label_smoothing, y_pred.shape[axis])

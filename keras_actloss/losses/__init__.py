@@ -16,6 +16,22 @@ from keras_actloss.losses.boxes import (
     giou,
     iou,
 )
+from keras_actloss.losses.class_margins import (
+    CategoricalHinge,
+    CategoricalMultiMargin,
+    CategoricalPerceptron,
+    MultilabelMargin,
+    MultiMargin,
+    SparseCategoricalHinge,
+    SparseCategoricalPerceptron,
+    categorical_hinge,
+    categorical_multi_margin,
+    categorical_perceptron,
+    multi_margin,
+    multilabel_margin,
+    sparse_categorical_hinge,
+    sparse_categorical_perceptron,
+)
 from keras_actloss.losses.class_weights import (
     balanced_weights,
     class_counts,
@@ -101,28 +117,20 @@ from keras_actloss.losses.focal import (
 )
 from keras_actloss.losses.hardest import (
     TopKBinaryCrossentropy,
+    TopKCategoricalCrossentropy,
     TopKSparseCategoricalCrossentropy,
     top_k_binary_crossentropy,
+    top_k_categorical_crossentropy,
     top_k_sparse_categorical_crossentropy,
 )
 from keras_actloss.losses.hinge import (
-    CategoricalHinge,
-    CategoricalPerceptron,
     Hinge,
-    MultilabelMargin,
-    MultiMargin,
     Perceptron,
     SoftMargin,
-    SparseCategoricalPerceptron,
     SquaredHinge,
-    categorical_hinge,
-    categorical_perceptron,
     hinge,
-    multi_margin,
-    multilabel_margin,
     perceptron,
     soft_margin,
-    sparse_categorical_perceptron,
     squared_hinge,
 )
 from keras_actloss.losses.imbalance import (
@@ -137,6 +145,7 @@ from keras_actloss.losses.imbalance import (
     soft_f1,
     varifocal,
 )
+from keras_actloss.losses.levels import CORAL, CORN, coral, corn
 from keras_actloss.losses.likelihood import (
     BetaNLL,
     GaussianNLL,
@@ -188,16 +197,12 @@ from keras_actloss.losses.noisy import (
     sparse_categorical_symmetric_crossentropy,
 )
 from keras_actloss.losses.ordinal import (
-    CORAL,
-    CORN,
     CategoricalSquaredEMD,
     CategoricalWeightedKappa,
     SparseCategoricalSquaredEMD,
     SparseCategoricalWeightedKappa,
     categorical_squared_emd,
     categorical_weighted_kappa,
-    coral,
-    corn,
     median_class,
     sparse_categorical_squared_emd,
     sparse_categorical_weighted_kappa,
@@ -323,6 +328,7 @@ __all__ = [
     "CategoricalHinge",
     "CategoricalLabelDistributionAwareMargin",
     "CategoricalLogitAdjustedCrossentropy",
+    "CategoricalMultiMargin",
     "CategoricalNLL",
     "CategoricalPerceptron",
     "CategoricalPolyCrossentropy",
@@ -394,6 +400,7 @@ __all__ = [
     "SparseCategoricalEntmax",
     "SparseCategoricalFocalCrossentropy",
     "SparseCategoricalGeneralizedCrossEntropy",
+    "SparseCategoricalHinge",
     "SparseCategoricalLogitAdjustedCrossentropy",
     "SparseCategoricalNLL",
     "SparseCategoricalPerceptron",
@@ -406,6 +413,7 @@ __all__ = [
     "StudentTNLL",
     "SymmetricMeanAbsolutePercentageError",
     "TopKBinaryCrossentropy",
+    "TopKCategoricalCrossentropy",
     "TopKSparseCategoricalCrossentropy",
     "TripletHard",
     "TripletSemiHard",
@@ -434,6 +442,7 @@ __all__ = [
     "categorical_hinge",
     "categorical_label_distribution_aware_margin",
     "categorical_logit_adjusted_crossentropy",
+    "categorical_multi_margin",
     "categorical_nll",
     "categorical_perceptron",
     "categorical_poly_crossentropy",
@@ -513,6 +522,7 @@ __all__ = [
     "sparse_categorical_entmax",
     "sparse_categorical_focal_crossentropy",
     "sparse_categorical_generalized_cross_entropy",
+    "sparse_categorical_hinge",
     "sparse_categorical_logit_adjusted_crossentropy",
     "sparse_categorical_nll",
     "sparse_categorical_perceptron",
@@ -525,6 +535,7 @@ __all__ = [
     "student_t_nll",
     "symmetric_mean_absolute_percentage_error",
     "top_k_binary_crossentropy",
+    "top_k_categorical_crossentropy",
     "top_k_sparse_categorical_crossentropy",
     "triplet_hard",
     "triplet_semihard",

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
-from keras_actloss.core.crossentropy import logistic
+from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import alike, rectified
@@ -20,12 +20,20 @@ from keras_actloss.core.numerics import (
     with_gradient,
 )
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import halves, mean
 from keras_actloss.losses.classification import categorical_crossentropy
 
 
-@loss_function(margin=finite)
-def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
+@loss_function("values", margin=finite, **OPTIONS)
+def contrastive(
+    y_true: Any,
+    y_pred: Any,
+    margin=1.0,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Squared distance of pairs that are alike, squared shortfall from a margin of others.
 
     Take it where the model gives the distance of a pair, as a siamese network does. Nothing pulls
@@ -35,12 +43,17 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     Formula:
 
         far = maximum(margin - y_pred, 0)
-        loss = mean(where(y_true > 0, y_pred ** 2, far ** 2), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        loss = mean(where(y_true > 0, w[1] * y_pred ** 2, w[0] * far ** 2), axis=-1)
 
     Args:
         y_true: Labels, 1 for a pair that is alike, and -1 or 0 for one that is not.
         y_pred: Distances.
         margin: Distance beyond which a pair that is not alike costs nothing. Defaults to `1.0`.
+        class_weights: Weights of pairs that are not alike and of those that are, or `None` for 1
+            and 1. Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -49,7 +62,7 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If `margin` is not finite or the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -63,17 +76,24 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     Reference:
         [Hadsell et al., 2006](https://doi.org/10.1109/CVPR.2006.100)
     """
-    values = ops.where(y_true > 0, y_pred, rectified(margin - y_pred))
-    return mean(ops.square(values), mask)
+
+    def loss(x):
+        return ops.square(ops.where(y_true > 0, x, rectified(margin - x)))
+
+    return mean(of_entries(loss, y_true > 0, y_pred, class_weights), mask)
 
 
 @register("losses")
 class Contrastive(Loss, fn=contrastive):
     """Class form of `contrastive`."""
 
-    def __init__(self, margin=1.0, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self, margin=1.0, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]
+    ):
         super().__init__(**kwargs)
         self.margin = margin
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
 def _check_rank(y_pred, name):

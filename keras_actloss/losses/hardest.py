@@ -6,7 +6,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import positive_fraction
-from keras_actloss.core.crossentropy import OPTIONS, binary_entries, of_sparse
+from keras_actloss.core.crossentropy import OPTIONS, binary_entries, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
@@ -127,6 +127,95 @@ class TopKBinaryCrossentropy(Loss, fn=top_k_binary_crossentropy):
         self.ignore_class = ignore_class
 
 
+@loss_function("onehot", fraction=positive_fraction, **OPTIONS)
+def top_k_categorical_crossentropy(
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    fraction=0.1,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
+    """Cross-entropy of one-hot or soft labels over the hardest entries of each sample only.
+
+    Online hard example mining (OHEM) of labels that are rows, such as the averaged masks of several
+    annotators; see `top_k_sparse_categorical_crossentropy`.
+
+    Formula:
+
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=axis, keepdims=True)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        entries = sort(flat(-sum(w * xlogy(y, p), axis=axis)), axis=-1)
+        k = floor(fraction * size(entries, -1) + 1 / 2)
+        loss = mean(entries[:, -k:] if k > 1 else entries[:, -1:], axis=-1)
+
+    Args:
+        y_true: Labels: one-hot rows, or distributions over the classes.
+        y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
+        from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        axis: The class axis. Defaults to `-1`.
+        fraction: Share of a sample's labels that count, in (0, 1]; at least one does. Of what
+            `mask` and `ignore_class` leave, if given. Defaults to `0.1`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        ignore_class: Class whose rows are left out: those with their largest entry there, and those
+            without a label. Defaults to `None`.
+        mask: Boolean, `True` where a label counts; shape of `y_pred` without `axis`, or without its
+            last axes too. Defaults to `None`.
+
+    Shapes:
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: `(batch,)`.
+        No gradient flows to `y_true`.
+
+    Raises:
+        ValueError: If an option is out of range or the shapes do not fit.
+
+    Example:
+
+    >>> loss = keras_actloss.losses.top_k_categorical_crossentropy
+    >>> float(loss([[[1, 0], [0, 1]]], [[[0.5, 0.5], [0.1, 0.9]]], fraction=0.5)[0])
+    0.6931...
+
+    Related:
+        With `fraction=1`, `categorical_crossentropy` averaged over each sample.
+
+    Reference:
+        [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),
+        [Fan et al., 2017](https://arxiv.org/abs/1705.08826)
+    """
+    values = of_categorical(y_true, y_pred, from_logits, label_smoothing, axis, class_weights)
+    return _mean_of_largest(values, fraction, mask)
+
+
+@register("losses")
+class TopKCategoricalCrossentropy(Loss, fn=top_k_categorical_crossentropy):
+    """Class form of `top_k_categorical_crossentropy`."""
+
+    def __init__(
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        fraction=0.1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
+        super().__init__(**kwargs)
+        self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
+        self.axis = axis
+        self.fraction = fraction
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
+
+
 @loss_function("ids", fraction=positive_fraction, **OPTIONS)
 def top_k_sparse_categorical_crossentropy(
     y_true: Any,
@@ -184,7 +273,8 @@ def top_k_sparse_categorical_crossentropy(
     0.6931...
 
     Related:
-        With `fraction=1`, `sparse_categorical_crossentropy` averaged over each sample.
+        `top_k_categorical_crossentropy` of the one-hot labels. With `fraction=1`,
+        `sparse_categorical_crossentropy` averaged over each sample.
 
     Reference:
         [Shrivastava et al., 2016](https://arxiv.org/abs/1604.03540),

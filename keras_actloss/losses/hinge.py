@@ -1,56 +1,38 @@
-"""Margin losses of support vector machines, and those of the perceptron, without a margin."""
+"""Margins of yes/no scores: hinges, the logistic loss, and the perceptron, which asks for none."""
 
 from typing import Any, Unpack
 
-import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import class_id_or_none, finite, one_of
-from keras_actloss.core.crossentropy import OPTIONS, logistic, of_rows, one_hot
+from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.kernels import asked_of_number, rectified, same, spent
+from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import known_values, mean
+from keras_actloss.core.tensors import mean
 
 
-def _side(y_true, y_pred):
-    """How far a score is on its own side; a label of 0 means -1."""
-    return ops.where(y_true == 0, -1.0, y_true) * y_pred
+def _mean_of_sides(loss, y_true, y_pred, class_weights, mask):
+    """Mean of `loss` of how far scores are on their own side; a label of 0 means -1."""
+    sign = ops.where(y_true == 0, -1.0, y_true)
+    values = of_entries(lambda x: loss(sign * x), y_true > 0, y_pred, class_weights)
+    return mean(values, mask)
 
 
-def _margin(y_true, y_pred):
-    """How far a score falls short of 1 on its own side."""
-    return rectified(1 - _side(y_true, y_pred))
+def _short(side):
+    """How far scores fall short of 1 on their own side."""
+    return rectified(1 - side)
 
 
-def _lead(y, x, axis):
-    """How far the best other score is ahead of the label's, which is where `y` is largest."""
-
-    def shared(y, x):
-        label = same(y, amax(y, axis=axis, keepdims=True))
-        others = ops.minimum(x, (0.5 - label) * np.inf)
-        return label, others, amax(others, axis=axis, keepdims=True)
-
-    def value(kept, y, x):
-        label, _, best = kept
-        return ops.squeeze(best, axis) - ops.sum(asked_of_number(label, x), axis=axis)
-
-    def gradient(upstream, kept, y, x):
-        label, others, best = kept
-        leads = same(others, best)
-        upstream = ops.expand_dims(upstream, axis)
-        share = upstream / ops.sum(leads, axis=axis, keepdims=True)
-        return None, spent("subtract", spent("multiply", leads, share), label * upstream)
-
-    return with_gradient(value, gradient, shared)(y, x)
-
-
-@loss_function()
-def hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
+@loss_function("values", **OPTIONS)
+def hinge(
+    y_true: Any,
+    y_pred: Any,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """How far scores fall short of a margin of 1, mean over the last axis.
 
     Take it for maximum-margin classifiers; `binary_crossentropy` where probabilities are wanted.
@@ -58,12 +40,18 @@ def hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Formula:
 
         sign = where(y_true == 0, -1, y_true)
-        loss = mean(maximum(1 - sign * y_pred, 0), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        w = where(y_true > 0, w[1], w[0])
+        loss = mean(w * maximum(1 - sign * y_pred, 0), axis=-1)
 
     Args:
         y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1. Keras looks at the whole batch to
             decide, so there a label's meaning hangs on its neighbors.
         y_pred: Scores, any real number.
+        class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
+            Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -72,7 +60,7 @@ def hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -86,19 +74,27 @@ def hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Reference:
         [Cortes and Vapnik, 1995](https://doi.org/10.1007/BF00994018)
     """
-    return mean(_margin(y_true, y_pred), mask)
+    return _mean_of_sides(_short, y_true, y_pred, class_weights, mask)
 
 
 @register("losses")
 class Hinge(Loss, fn=hinge):
     """Class form of `hinge`."""
 
-    def __init__(self, **kwargs: Unpack[LossArguments]):
+    def __init__(self, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
-@loss_function()
-def squared_hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
+@loss_function("values", **OPTIONS)
+def squared_hinge(
+    y_true: Any,
+    y_pred: Any,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Squared shortfall of scores from a margin of 1, mean over the last axis.
 
     Take it in place of `hinge` for a smooth loss that punishes large violations more.
@@ -106,11 +102,17 @@ def squared_hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Formula:
 
         sign = where(y_true == 0, -1, y_true)
-        loss = mean(maximum(1 - sign * y_pred, 0) ** 2, axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        w = where(y_true > 0, w[1], w[0])
+        loss = mean(w * maximum(1 - sign * y_pred, 0) ** 2, axis=-1)
 
     Args:
         y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1.
         y_pred: Scores, any real number.
+        class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
+            Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -119,7 +121,7 @@ def squared_hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -132,19 +134,29 @@ def squared_hinge(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Reference:
         [Lee and Mangasarian, 2001](https://doi.org/10.1023/A:1011215321374)
     """
-    return mean(ops.square(_margin(y_true, y_pred)), mask)
+    return _mean_of_sides(
+        lambda side: ops.square(_short(side)), y_true, y_pred, class_weights, mask
+    )
 
 
 @register("losses")
 class SquaredHinge(Loss, fn=squared_hinge):
     """Class form of `squared_hinge`."""
 
-    def __init__(self, **kwargs: Unpack[LossArguments]):
+    def __init__(self, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
-@loss_function()
-def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
+@loss_function("values", **OPTIONS)
+def soft_margin(
+    y_true: Any,
+    y_pred: Any,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Logistic loss of scores on their own side, mean over the last axis.
 
     A `hinge` with a smooth bend: no score is ever far enough. PyTorch 2.13 gives infinity with a
@@ -153,11 +165,17 @@ def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Formula:
 
         sign = where(y_true == 0, -1, y_true)
-        loss = mean(log1p(exp(-sign * y_pred)), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        w = where(y_true > 0, w[1], w[0])
+        loss = mean(w * log1p(exp(-sign * y_pred)), axis=-1)
 
     Args:
         y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1.
         y_pred: Scores, any real number.
+        class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
+            Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -166,7 +184,7 @@ def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -174,13 +192,14 @@ def soft_margin(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     0.6931...
 
     Related:
-        `binary_crossentropy(from_logits=True)` with labels 0 and 1, which also takes class weights.
+        `binary_crossentropy(from_logits=True)` with labels 0 and 1, which also takes soft ones.
 
     Reference:
         [Friedman et al., 2000](https://doi.org/10.1214/aos/1016218223)
     """
-    side = _side(y_true, y_pred)
-    return mean(logistic(side, ops.ones_like(side)), mask)
+    return _mean_of_sides(
+        lambda side: logistic(side, ops.ones_like(side)), y_true, y_pred, class_weights, mask
+    )
 
 
 @register("losses")
@@ -189,226 +208,20 @@ class SoftMargin(Loss, fn=soft_margin):
 
     from_logits = True
 
-    def __init__(self, **kwargs: Unpack[LossArguments]):
+    def __init__(self, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-
-
-@loss_function("onehot", **OPTIONS)
-def categorical_hinge(
-    y_true: Any, y_pred: Any, axis=-1, class_weights: Any = None, ignore_class: Any = None
-) -> Any:
-    """How far the label's score falls short of the best other score plus 1.
-
-    The multi-class hinge of Crammer and Singer. Keras 3.15 lets the label's own entry, as a 0,
-    take part among the others, so with all scores negative its loss is too large.
-
-    Formula:
-
-        label = y_true == max(y_true, axis=axis, keepdims=True)
-        best_other = max(where(label, -inf, y_pred), axis=axis)
-        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
-        loss = w * maximum(1 + best_other - sum(where(label, y_pred, 0), axis=axis), 0)
-
-    Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
-        y_pred: Scores, any real number.
-        axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
-            `None`, all 1.
-        ignore_class: Class whose rows are left out. Defaults to `None`.
-
-    Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
-        without `axis`.
-
-    Raises:
-        ValueError: If an option is out of range or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.categorical_hinge([[1, 0, 0]], [[-3.0, -2.0, -2.5]])[0])
-    2.0
-
-    Related:
-        Of two classes, `hinge` of the difference of the scores. `multi_margin` sums over all other
-        classes, and takes class ids.
-
-    Reference:
-        [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
-    """
-
-    def loss(y, x):
-        return ops.relu(1 + _lead(y, x, axis))
-
-    return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
-
-
-@register("losses")
-class CategoricalHinge(Loss, fn=categorical_hinge):
-    """Class form of `categorical_hinge`."""
-
-    def __init__(
-        self,
-        axis=-1,
-        class_weights=None,
-        ignore_class=None,
-        **kwargs: Unpack[LossArguments],
-    ):
-        super().__init__(**kwargs)
-        self.axis = axis
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", p=one_of(1, 2), margin=finite, **OPTIONS)
-def multi_margin(
+@loss_function("values", **OPTIONS)
+def perceptron(
     y_true: Any,
     y_pred: Any,
-    p=1,
-    margin=1.0,
-    ignore_class: Any = None,
-    axis=-1,
     class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
 ) -> Any:
-    """How far the label's score falls short of each other score plus a margin, mean over classes.
-
-    The multi-class hinge of Weston and Watkins: every class that comes too close counts, where
-    `categorical_hinge` counts the closest. PyTorch's MultiMarginLoss.
-
-    Formula:
-
-        label = one_hot(y_true, size(y_pred, axis), axis)
-        own = sum(label * y_pred, axis=axis, keepdims=True)
-        short = where(label == 1, 0, maximum(margin + y_pred - own, 0))
-        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
-        loss = w * mean(short**p, axis=axis)
-
-    Args:
-        y_true: Class ids, integers from 0.
-        y_pred: Scores, any real number.
-        p: 1, or 2 to square what is missing. Defaults to `1`.
-        margin: By how much the label's score is to lead. Defaults to `1.0`.
-        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
-        axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
-            `None`, all 1.
-
-    Shapes:
-        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
-        without `axis`. The mean is over all classes, the label's own with its 0 too.
-
-    Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.multi_margin([0], [[1.0, 0.5, -2.0, 1.5]])[0])
-    0.5
-
-    Related:
-        `categorical_hinge`; `multilabel_margin` for several labels a sample.
-
-    Reference:
-        [Weston and Watkins, 1999](https://www.esann.org/sites/default/files/proceedings/legacy/es1999-461.pdf)
-    """
-
-    def loss(y, x):
-        own = ops.sum(ops.where(y == 1, x, 0.0), axis=axis, keepdims=True)
-        short = rectified(margin + (x - own))
-        return mean(ops.where(y == 1, 0.0, short if p == 1 else ops.square(short)), axis=axis)
-
-    return of_rows(loss, one_hot(y_true, y_pred, axis), y_pred, 0.0, axis, class_weights)
-
-
-@register("losses")
-class MultiMargin(Loss, fn=multi_margin):
-    """Class form of `multi_margin`."""
-
-    def __init__(
-        self,
-        p=1,
-        margin=1.0,
-        ignore_class=None,
-        axis=-1,
-        class_weights=None,
-        **kwargs: Unpack[LossArguments],
-    ):
-        super().__init__(**kwargs)
-        self.p = p
-        self.margin = margin
-        self.ignore_class = ignore_class
-        self.axis = axis
-        self.class_weights = as_list(class_weights)
-
-
-@loss_function("binary", ignore_class=class_id_or_none)
-def multilabel_margin(y_true: Any, y_pred: Any, ignore_class: Any = None, mask: Any = None) -> Any:
-    """How far each label's score falls short of each other score plus 1, summed, over the classes.
-
-    Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
-    needs a probability. All pairs of classes are held at once, so it is for hundreds of them.
-    PyTorch's MultiLabelMarginLoss takes a list of ids padded with -1 in place of a row of 0 and 1:
-    its `[3, 0, -1, 1]` is `[1, 0, 0, 1]` here.
-
-    Formula:
-
-        short = maximum(1 - y_pred[..., :, None] + y_pred[..., None, :], 0)
-        pair = y_true[..., :, None] > y_true[..., None, :]
-        loss = sum(where(pair, short, 0), axis=(-2, -1)) / size(y_pred, -1)
-
-    Args:
-        y_true: Labels, 0 or 1 for each class.
-        y_pred: Scores, any real number.
-        ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
-        mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
-            Defaults to `None`.
-
-    Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`, divided by the
-        number of classes that count.
-
-    Raises:
-        ValueError: If a label is not 0 or 1 or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.multilabel_margin([[1, 0, 0, 1]], [[0.1, 0.2, 0.4, 0.8]])[0])
-    0.85...
-
-    Related:
-        With one label a sample, `multi_margin` of its id.
-
-    Reference:
-        [Elisseeff and Weston, 2001](https://papers.nips.cc/paper/1964-a-kernel-method-for-multi-labelled-classification)
-    """
-    known = known_values(y_true)
-    wrong = [] if known is None else known[(known != 0) & (known != 1)]
-    if len(wrong):
-        raise ValueError(
-            f"multilabel_margin: y_true must hold 0 or 1 for each class, got {wrong[0]!s}; make "
-            "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
-        )
-    short = rectified(1 + (ops.expand_dims(y_pred, -2) - ops.expand_dims(y_pred, -1)))
-    pair = ops.expand_dims(y_true, -1) > ops.expand_dims(y_true, -2)
-    count = y_pred.shape[-1]
-    if mask is not None and len(mask.shape) == len(y_pred.shape):
-        pair = ops.logical_and(pair, ops.expand_dims(mask, -2))
-        count = ops.maximum(ops.sum(ops.cast(mask, y_pred.dtype), axis=-1), 1)
-    return ops.sum(ops.where(pair, short, 0.0), axis=(-2, -1)) / count
-
-
-@register("losses")
-class MultilabelMargin(Loss, fn=multilabel_margin):
-    """Class form of `multilabel_margin`."""
-
-    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
-        self.ignore_class = ignore_class
-
-
-@loss_function()
-def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     """How far scores lie on the wrong side of 0, mean over the last axis.
 
     Take it for a linear classifier without a margin; `hinge` asks for one. What is right by
@@ -417,11 +230,17 @@ def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Formula:
 
         sign = where(y_true == 0, -1, y_true)
-        loss = mean(maximum(-sign * y_pred, 0), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        w = where(y_true > 0, w[1], w[0])
+        loss = mean(w * maximum(-sign * y_pred, 0), axis=-1)
 
     Args:
         y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1. optax takes -1 and 1 only.
         y_pred: Scores, any real number.
+        class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
+            Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -430,7 +249,7 @@ def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -443,139 +262,14 @@ def perceptron(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     Reference:
         [Rosenblatt, 1958](https://doi.org/10.1037/h0042519)
     """
-    return mean(rectified(-_side(y_true, y_pred)), mask)
+    return _mean_of_sides(lambda side: rectified(-side), y_true, y_pred, class_weights, mask)
 
 
 @register("losses")
 class Perceptron(Loss, fn=perceptron):
     """Class form of `perceptron`."""
 
-    def __init__(self, **kwargs: Unpack[LossArguments]):
+    def __init__(self, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-
-
-@loss_function("onehot", **OPTIONS)
-def categorical_perceptron(
-    y_true: Any, y_pred: Any, axis=-1, class_weights: Any = None, ignore_class: Any = None
-) -> Any:
-    """How far the best score is ahead of the score of the label.
-
-    Take it for structured or linear models without a margin; `categorical_hinge` asks for one.
-
-    Formula:
-
-        label = y_true == max(y_true, axis=axis, keepdims=True)
-        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
-        loss = w * (max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis))
-
-    Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
-        y_pred: Scores, any real number.
-        axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
-            `None`, all 1.
-        ignore_class: Class whose rows are left out. Defaults to `None`.
-
-    Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
-        without `axis`.
-
-    Raises:
-        ValueError: If an option is out of range or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.categorical_perceptron([[1, 0, 0]], [[1.0, 2.0, 4.0]])[0])
-    3.0
-
-    Related:
-        The limit of `categorical_entmax` as `alpha` grows; of two classes, `perceptron` of the
-        difference of the scores.
-
-    Reference:
-        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
-    """
-
-    def loss(y, x):
-        return ops.relu(_lead(y, x, axis))
-
-    return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
-
-
-@register("losses")
-class CategoricalPerceptron(Loss, fn=categorical_perceptron):
-    """Class form of `categorical_perceptron`."""
-
-    def __init__(
-        self,
-        axis=-1,
-        class_weights=None,
-        ignore_class=None,
-        **kwargs: Unpack[LossArguments],
-    ):
-        super().__init__(**kwargs)
-        self.axis = axis
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
-
-
-@loss_function("ids", **OPTIONS)
-def sparse_categorical_perceptron(
-    y_true: Any, y_pred: Any, ignore_class: Any = None, axis=-1, class_weights: Any = None
-) -> Any:
-    """How far the best score is ahead of the score of the class id.
-
-    Take it for labels that are ids; see `categorical_perceptron`.
-
-    Formula:
-
-        label = one_hot(y_true, size(y_pred, axis), axis)
-        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
-        loss = w * (max(y_pred, axis=axis) - sum(label * y_pred, axis=axis))
-
-    Args:
-        y_true: Class ids, integers from 0.
-        y_pred: Scores, any real number.
-        ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
-        axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
-            `None`, all 1.
-
-    Shapes:
-        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
-        without `axis`.
-
-    Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.sparse_categorical_perceptron([0], [[1.0, 2.0, 4.0]])[0])
-    3.0
-
-    Related:
-        `categorical_perceptron` of the one-hot labels.
-
-    Reference:
-        [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
-    """
-    y = one_hot(y_true, y_pred, axis)
-    return categorical_perceptron.prepared(y, y_pred, axis=axis, class_weights=class_weights)
-
-
-@register("losses")
-class SparseCategoricalPerceptron(Loss, fn=sparse_categorical_perceptron):
-    """Class form of `sparse_categorical_perceptron`."""
-
-    def __init__(
-        self,
-        ignore_class=None,
-        axis=-1,
-        class_weights=None,
-        **kwargs: Unpack[LossArguments],
-    ):
-        super().__init__(**kwargs)
-        self.ignore_class = ignore_class
-        self.axis = axis
-        self.class_weights = as_list(class_weights)

@@ -4,13 +4,15 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import finite_non_negative, flag
+from keras_actloss.core.checks import finite_non_negative
 from keras_actloss.core.checks import smoothing as share
 from keras_actloss.core.crossentropy import (
     OPTIONS,
+    along,
     bernoulli,
     both_sides,
     logistic,
+    of_entries,
     sides,
     smoothed,
 )
@@ -189,9 +191,15 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function(from_logits=flag, alpha=finite_non_negative, gamma=finite_non_negative)
+@loss_function("values", alpha=finite_non_negative, gamma=finite_non_negative, **OPTIONS)
 def varifocal(
-    y_true: Any, y_pred: Any, from_logits=False, alpha=0.75, gamma=2.0, mask: Any = None
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    alpha=0.75,
+    gamma=2.0,
+    ignore_class: Any = None,
+    mask: Any = None,
 ) -> Any:
     """Cross-entropy of scores between 0 and 1 in which only negatives are focused.
 
@@ -211,6 +219,7 @@ def varifocal(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         alpha: Weight of negatives, at least 0. Defaults to `0.75`.
         gamma: Focus on wrong negatives, at least 0. Defaults to `2.0`.
+        ignore_class: Target, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -227,7 +236,7 @@ def varifocal(
     0.3422...
 
     Related:
-        `quality_focal`.
+        `quality_focal`. No `class_weights`: `alpha` weighs negatives, their targets positives.
 
     Reference:
         [Zhang et al., 2021](https://arxiv.org/abs/2008.13367)
@@ -243,15 +252,31 @@ class Varifocal(Loss, fn=varifocal):
 
     targets = (0.0, 1.0)
 
-    def __init__(self, from_logits=False, alpha=0.75, gamma=2.0, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        from_logits=False,
+        alpha=0.75,
+        gamma=2.0,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.alpha = alpha
         self.gamma = gamma
+        self.ignore_class = ignore_class
 
 
-@loss_function(from_logits=flag, beta=finite_non_negative)
-def quality_focal(y_true: Any, y_pred: Any, from_logits=False, beta=2.0, mask: Any = None) -> Any:
+@loss_function("values", beta=finite_non_negative, **OPTIONS)
+def quality_focal(
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    beta=2.0,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Cross-entropy of scores between 0 and 1, focused by how far they are off.
 
     Take it for a detector's score that stands for class and quality at once, with the IoU as its
@@ -262,13 +287,18 @@ def quality_focal(y_true: Any, y_pred: Any, from_logits=False, beta=2.0, mask: A
         p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
         q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
         cross_entropy = -xlogy(y_true, p) - xlogy(1 - y_true, q)
-        loss = mean(abs((1 - y_true) * p - y_true * q) ** beta * cross_entropy, axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        w = w[1] * y_true + w[0] * (1 - y_true)
+        loss = mean(w * abs((1 - y_true) * p - y_true * q) ** beta * cross_entropy, axis=-1)
 
     Args:
         y_true: Targets from 0 to 1: the IoU at the class of the object, 0 elsewhere.
         y_pred: Probabilities, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         beta: Focus on scores that are off, at least 0. Defaults to `2.0`.
+        class_weights: Weights of the targets 0 and 1, and of those between them in proportion, or
+            `None` for 1 and 1. Defaults to `None`.
+        ignore_class: Target, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -290,7 +320,11 @@ def quality_focal(y_true: Any, y_pred: Any, from_logits=False, beta=2.0, mask: A
     Reference:
         [Li et al., 2020](https://arxiv.org/abs/2006.04388)
     """
-    return mean(_focused(y_pred, y_true, beta, from_logits), mask)
+
+    def loss(x):
+        return _focused(x, y_true, beta, from_logits)
+
+    return mean(of_entries(loss, y_true, y_pred, class_weights), mask)
 
 
 @register("losses")
@@ -299,15 +333,31 @@ class QualityFocal(Loss, fn=quality_focal):
 
     targets = (0.0, 1.0)
 
-    def __init__(self, from_logits=False, beta=2.0, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        from_logits=False,
+        beta=2.0,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.beta = beta
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
-@loss_function(from_logits=flag, alpha=finite_non_negative, beta=finite_non_negative)
+@loss_function("values", alpha=finite_non_negative, beta=finite_non_negative, **OPTIONS)
 def penalty_reduced_focal(
-    y_true: Any, y_pred: Any, from_logits=False, alpha=2.0, beta=4.0, mask: Any = None
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    alpha=2.0,
+    beta=4.0,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
 ) -> Any:
     """Focal loss of a heat map with a Gaussian around each peak, a sample's sum over its peaks.
 
@@ -321,10 +371,12 @@ def penalty_reduced_focal(
         p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
         q = 1 / (1 + exp(y_pred)) if from_logits else 1 - y_pred
         peak = y_true == 1
+        w = (1, 1) if class_weights is None else class_weights
         positive = -(q ** alpha) * xlogy(where(peak, 1, 0), p)
         negative = -((1 - y_true) ** beta) * p ** alpha * xlogy(where(peak, 0, 1), q)
         axes = tuple(range(1, peak.ndim))
-        loss = sum(positive + negative, axis=axes) / maximum(sum(peak, axis=axes), 1)
+        entries = w[1] * positive + w[0] * negative
+        loss = sum(entries, axis=axes) / maximum(sum(peak, axis=axes), 1)
 
     Args:
         y_true: Targets from 0 to 1, exactly 1 at a peak.
@@ -332,6 +384,9 @@ def penalty_reduced_focal(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         alpha: Focus on wrong entries, at least 0. Defaults to `2.0`.
         beta: How fast the penalty fades towards a peak, at least 0. Defaults to `4.0`.
+        class_weights: Weights of entries that are no peak and of peaks, or `None` for 1 and 1.
+            Defaults to `None`.
+        ignore_class: Target, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -357,8 +412,12 @@ def penalty_reduced_focal(
         [Zhou et al., 2019](https://arxiv.org/abs/1904.07850)
     """
     peak = ops.cast(y_true == 1, y_pred.dtype)
-    weight = ops.where(y_true == 1, 1.0, power(1 - y_true, beta))
-    values = weight * _focused(y_pred, peak, alpha, from_logits)
+    fading = ops.where(y_true == 1, 1.0, power(1 - y_true, beta))
+
+    def loss(x):
+        return fading * _focused(x, peak, alpha, from_logits)
+
+    values = of_entries(loss, peak, y_pred, class_weights)
     if mask is not None:
         keep = fit(mask, values.shape)
         values, peak = (ops.where(keep, v, 0.0) for v in (values, peak))
@@ -372,11 +431,21 @@ class PenaltyReducedFocal(Loss, fn=penalty_reduced_focal):
 
     targets = (0.0, 1.0)
 
-    def __init__(self, from_logits=False, alpha=2.0, beta=4.0, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self,
+        from_logits=False,
+        alpha=2.0,
+        beta=4.0,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
+    ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.alpha = alpha
         self.beta = beta
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
 @loss_function("binary", smooth=finite_non_negative, **OPTIONS)
@@ -386,6 +455,7 @@ def soft_f1(
     from_logits=False,
     smooth=1.0,
     axis=-1,
+    class_weights: Any = None,
     ignore_class: Any = None,
     mask: Any = None,
 ) -> Any:
@@ -398,8 +468,9 @@ def soft_f1(
     Formula:
 
         p = 1 / (1 + exp(-y_pred)) if from_logits else y_pred
-        hits = sum(y_true * p, axis=axis)
-        total = sum(y_true, axis=axis) + sum(p, axis=axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        hits = sum(w * y_true * p, axis=axis)
+        total = sum(w * (y_true + p), axis=axis)
         loss = 1 - (2 * hits + smooth) / (total + smooth)
 
     Args:
@@ -407,7 +478,9 @@ def soft_f1(
         y_pred: Probabilities, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         smooth: Added to both sides of the ratio, at least 0. Defaults to `1.0`.
-        axis: Axis that is counted along. Defaults to `-1`.
+        axis: Axis that is counted along, mostly that of the classes. Defaults to `-1`.
+        class_weights: How much each class, or what else is on `axis`, counts: one weight of at
+            least 0 for each. Defaults to `None`, all 1.
         ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
@@ -431,45 +504,52 @@ def soft_f1(
         [Dembczynski et al., 2011](https://papers.nips.cc/paper/4204)
     """
 
-    def parts(x, y):
+    def parts(x, y, *weight):
         p, q = both_sides(x, from_logits)
-        if keep is not None:
-            y, p, q = (ops.where(keep, v, 0.0) for v in (y, p, q))
-        no = 1 - y if keep is None else ops.where(keep, 1 - y, 0.0)
+        yes, no, there = y, 1 - y, p
+        for w in weight:
+            yes, no, there = w * yes, w * no, w * there
         # The numerator without the 1 that would cancel: what is missed and what is wrongly there.
         wrong, total, hits = (
-            ops.sum(v, axis=axis, keepdims=True) for v in (y * q + no * p, y + p, y * p)
+            ops.sum(v, axis=axis, keepdims=True) for v in (yes * q + no * p, yes + there, yes * p)
         )
-        return p, q, no, wrong, total + smooth, 2 * hits + smooth
+        return p, q, yes, no, wrong, total + smooth, 2 * hits + smooth
 
-    def value(x, y):
-        *_, wrong, total, _ = parts(x, y)
+    def value(x, y, *weight):
+        *_, wrong, total, _ = parts(x, y, *weight)
         return ops.squeeze(over(wrong, total), axis)
 
-    def gradient(upstream, x, y):
-        p, q, no, wrong, total, hits = parts(x, y)
+    def gradient(upstream, x, y, *weight):
+        p, q, yes, no, wrong, total, hits = parts(x, y, *weight)
         upstream = ops.expand_dims(upstream, axis)
-        slope = no * over(hits, total) - y * over(total + wrong, total)
-        slope = over(slope, total)
-        return upstream * (slope * (p * q) if from_logits else slope), None
+        slope = no * over(hits, total) - yes * over(total + wrong, total)
+        slope = upstream * over(slope, total)
+        return slope * (p * q) if from_logits else slope, None, *(None for _ in weight)
 
-    keep = None
-    y = ops.cast(y_true, y_pred.dtype)
+    weights = []
+    if class_weights is not None:
+        weights.append(along(class_weights, y_pred, axis))
+        y_pred = ops.where(weights[0] == 0, 0.5, y_pred)
     if mask is not None:
-        keep = ops.broadcast_to(fit(mask, y.shape, axis=axis), ops.shape(y))
-        y = ops.where(keep, y, 0.0)
-    return with_gradient(value, gradient)(y_pred, y)
+        weights.append(ops.cast(fit(mask, y_pred.shape, axis=axis), y_pred.dtype))
+    y = ops.cast(y_true, y_pred.dtype)
+    return with_gradient(value, gradient)(y_pred, y, *weights)
 
 
 @register("losses")
 class SoftF1(Loss, fn=soft_f1):
     """Class form of `soft_f1`."""
 
+    @property
+    def width(self):
+        return None if self.class_weights is None else len(self.class_weights)
+
     def __init__(
         self,
         from_logits=False,
         smooth=1.0,
         axis=-1,
+        class_weights=None,
         ignore_class=None,
         **kwargs: Unpack[LossArguments],
     ):
@@ -477,4 +557,5 @@ class SoftF1(Loss, fn=soft_f1):
         self.from_logits = from_logits
         self.smooth = smooth
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class

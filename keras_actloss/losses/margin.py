@@ -5,16 +5,25 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import finite
+from keras_actloss.core.crossentropy import OPTIONS, of_entries
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import unit, with_gradient
 from keras_actloss.core.registry import register
+from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import halves, mean
 
 
-@loss_function(margin=finite)
-def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
+@loss_function("values", margin=finite, **OPTIONS)
+def hinge_embedding(
+    y_true: Any,
+    y_pred: Any,
+    margin=1.0,
+    class_weights: Any = None,
+    ignore_class: Any = None,
+    mask: Any = None,
+) -> Any:
     """Distance of pairs that are alike, shortfall from a margin of others, mean over the last axis.
 
     Take it where the model gives the distance of a pair; `cosine_embedding` where it gives both
@@ -22,12 +31,18 @@ def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> A
 
     Formula:
 
-        loss = mean(where(y_true > 0, y_pred, maximum(margin - y_pred, 0)), axis=-1)
+        w = (1, 1) if class_weights is None else class_weights
+        far = maximum(margin - y_pred, 0)
+        loss = mean(where(y_true > 0, w[1] * y_pred, w[0] * far), axis=-1)
 
     Args:
         y_true: Labels, 1 for a pair that is alike, and -1 or 0 for one that is not.
         y_pred: Distances.
         margin: Distance beyond which a pair that is not alike costs nothing. Defaults to `1.0`.
+        class_weights: Weights of pairs that are not alike and of those that are, or `None` for 1
+            and 1. Defaults to `None`.
+        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
+            to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -36,7 +51,7 @@ def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> A
         loss: `(batch, ...)`.
 
     Raises:
-        ValueError: If `margin` is not finite or the shapes do not fit.
+        ValueError: If an option is out of range or the shapes do not fit.
 
     Example:
 
@@ -49,16 +64,24 @@ def hinge_embedding(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> A
     Reference:
         [PyTorch's documentation](https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html)
     """
-    return mean(ops.where(y_true > 0, y_pred, rectified(margin - y_pred)), mask)
+
+    def loss(x):
+        return ops.where(y_true > 0, x, rectified(margin - x))
+
+    return mean(of_entries(loss, y_true > 0, y_pred, class_weights), mask)
 
 
 @register("losses")
 class HingeEmbedding(Loss, fn=hinge_embedding):
     """Class form of `hinge_embedding`."""
 
-    def __init__(self, margin=1.0, **kwargs: Unpack[LossArguments]):
+    def __init__(
+        self, margin=1.0, class_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]
+    ):
         super().__init__(**kwargs)
         self.margin = margin
+        self.class_weights = as_list(class_weights)
+        self.ignore_class = ignore_class
 
 
 @loss_function("target", margin=finite)

@@ -5,16 +5,8 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    flag,
-    integer_axis,
-    one_of,
-    or_none,
-    positive,
-)
-from keras_actloss.core.crossentropy import along, logistic, one_hot
+from keras_actloss.core.checks import one_of, or_none, positive
+from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
@@ -22,134 +14,6 @@ from keras_actloss.core.numerics import SMALLEST, leader, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 from keras_actloss.core.tensors import fit, float_tensor
-
-
-def _levels(y_true, y_pred):
-    """The class id beside each logit, and the number of the level that the logit tells of."""
-    return ops.expand_dims(y_true, -1), ops.arange(y_pred.shape[-1], dtype="int32")
-
-
-@loss_function("ranks", importance_weights=class_weights_or_none, ignore_class=class_id_or_none)
-def coral(
-    y_true: Any, y_pred: Any, importance_weights: Any = None, ignore_class: Any = None
-) -> Any:
-    """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
-
-    Take it for ages, grades and stars behind `layers.OrdinalDense`, whose levels share one score.
-    The probabilities of the levels then fall from level to level if the biases do, which they are
-    only known to do at the minimum of the loss. `corn` needs no such layer.
-
-    Formula:
-
-        above = y_true[..., None] > arange(size(y_pred, -1))
-        entries = where(above, log1p(exp(-y_pred)), log1p(exp(y_pred)))
-        w = 1 if importance_weights is None else along(importance_weights, -1)
-        loss = sum(w * entries, axis=-1)
-
-    Args:
-        y_true: Class ids, integers from 0 in the order of the classes.
-        y_pred: Logits of `y_true > k` for the levels `k` from 0, one fewer than classes.
-        importance_weights: One weight of at least 0 a level. Defaults to `None`, all 1.
-        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
-
-    Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
-
-    Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If a weight or an id is out of range, or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.coral([1], [[2.0, -1.0]])[0])
-    0.4401...
-
-    Related:
-        `coral_loss` of coral_pytorch, which takes the levels themselves, and `OrdinalCrossEntropy`
-        of coral_ordinal. `activations.ordinal_softmax` gives the probabilities of the classes.
-
-    Reference:
-        [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
-    """
-    ids, levels = _levels(y_true, y_pred)
-    entries = logistic(y_pred, ops.cast(ids > levels, y_pred.dtype))
-    if importance_weights is not None:
-        entries = entries * along(importance_weights, y_pred, -1, "importance_weights", "levels")
-    return ops.sum(entries, axis=-1)
-
-
-@register("losses")
-class CORAL(Loss, fn=coral):
-    """Class form of `coral`."""
-
-    from_logits = True
-
-    @property
-    def width(self):
-        return None if self.importance_weights is None else len(self.importance_weights)
-
-    def __init__(self, importance_weights=None, ignore_class=None, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
-        self.importance_weights = as_list(importance_weights)
-        self.ignore_class = ignore_class
-
-
-@loss_function("ranks", ignore_class=class_id_or_none)
-def corn(y_true: Any, y_pred: Any, ignore_class: Any = None) -> Any:
-    """Cross-entropy of whether the class lies above each level that it has reached (CORN).
-
-    Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
-    whatever the logits are, and the levels need not share a score as those of `coral` do.
-
-    Formula:
-
-        k = arange(size(y_pred, -1))
-        y = y_true[..., None]
-        entries = where(y > k, log1p(exp(-y_pred)), log1p(exp(y_pred)))
-        loss = sum(where(y >= k, entries, 0), axis=-1)
-
-    Args:
-        y_true: Class ids, integers from 0 in the order of the classes.
-        y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the levels `k` from
-            0, one fewer than classes.
-        ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
-
-    Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`. `y_true` and the loss: `(batch, ...)`.
-
-    Raises:
-        TypeError: If `y_true` is not of an integer dtype.
-        ValueError: If an id is out of range, or the shapes do not fit.
-
-    Example:
-
-    >>> float(keras_actloss.losses.corn([1], [[2.0, -1.0, 5.0]])[0])
-    0.4401...
-
-    Related:
-        The cross-entropy of the classes whose probabilities `activations.conditional_softmax`
-        gives. `corn_loss` of coral_pytorch is the sum over the batch divided by the number of
-        levels that its labels reach, `sum(minimum(y_true + 1, classes - 1))`.
-
-    Reference:
-        [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
-    """
-    ids, levels = _levels(y_true, y_pred)
-    reached = ids >= levels
-    logits = ops.where(reached, y_pred, ops.zeros_like(y_pred))
-    entries = logistic(logits, ops.cast(ids > levels, y_pred.dtype))
-    return ops.sum(ops.where(reached, entries, ops.zeros_like(entries)), axis=-1)
-
-
-@register("losses")
-class CORN(Loss, fn=corn):
-    """Class form of `corn`."""
-
-    from_logits = True
-
-    def __init__(self, ignore_class=None, **kwargs: Unpack[LossArguments]):
-        super().__init__(**kwargs)
-        self.ignore_class = ignore_class
 
 
 def _weights(x, from_logits):
@@ -197,12 +61,15 @@ def _squared_emd(from_logits):
     return with_gradient(value, gradient, shared)
 
 
-_EMD = {"from_logits": flag, "axis": integer_axis, "ignore_class": class_id_or_none}
-
-
-@loss_function("onehot", **_EMD)
+@loss_function("onehot", **OPTIONS)
 def categorical_squared_emd(
-    y_true: Any, y_pred: Any, from_logits=False, axis=-1, ignore_class: Any = None
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    label_smoothing=0.0,
+    axis=-1,
+    class_weights: Any = None,
+    ignore_class: Any = None,
 ) -> Any:
     """Squared earth mover's distance of the probabilities of ordered classes from their labels.
 
@@ -213,14 +80,20 @@ def categorical_squared_emd(
 
         e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
         p = e / sum(e, axis=axis, keepdims=True)
-        gap = p * sum(y_true, axis=axis, keepdims=True) - y_true
-        loss = sum(cumsum(gap, axis=axis) ** 2, axis=axis)
+        y = y_true * (1 - label_smoothing) + label_smoothing / size(y_pred, axis)
+        gap = p * sum(y, axis=axis, keepdims=True) - y
+        w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
+        loss = w * sum(cumsum(gap, axis=axis) ** 2, axis=axis)
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes, in their order.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
         axis: The class axis. Defaults to `-1`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -246,8 +119,11 @@ def categorical_squared_emd(
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
         [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
     """
-    y, x = (ops.moveaxis(v, axis, -1) for v in (y_true, y_pred))
-    return _squared_emd(from_logits)(y, x)
+
+    def loss(y, x):
+        return _squared_emd(from_logits)(*(ops.moveaxis(v, axis, -1) for v in (y, x)))
+
+    return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
 
 @register("losses")
@@ -255,17 +131,31 @@ class CategoricalSquaredEMD(Loss, fn=categorical_squared_emd):
     """Class form of `categorical_squared_emd`."""
 
     def __init__(
-        self, from_logits=False, axis=-1, ignore_class=None, **kwargs: Unpack[LossArguments]
+        self,
+        from_logits=False,
+        label_smoothing=0.0,
+        axis=-1,
+        class_weights=None,
+        ignore_class=None,
+        **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
+        self.label_smoothing = label_smoothing
         self.axis = axis
+        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
 
 
-@loss_function("ids", **_EMD)
+@loss_function("ids", **OPTIONS)
 def sparse_categorical_squared_emd(
-    y_true: Any, y_pred: Any, from_logits=False, ignore_class: Any = None, axis=-1
+    y_true: Any,
+    y_pred: Any,
+    from_logits=False,
+    ignore_class: Any = None,
+    axis=-1,
+    label_smoothing=0.0,
+    class_weights: Any = None,
 ) -> Any:
     """Squared earth mover's distance of the probabilities of ordered classes from class ids.
 
@@ -276,8 +166,10 @@ def sparse_categorical_squared_emd(
 
         e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
         p = e / sum(e, axis=axis, keepdims=True)
-        gap = p - one_hot(y_true, size(y_pred, axis), axis)
-        loss = sum(cumsum(gap, axis=axis) ** 2, axis=axis)
+        label = one_hot(y_true, size(y_pred, axis), axis)
+        gap = p - (label * (1 - label_smoothing) + label_smoothing / size(y_pred, axis))
+        w = 1 if class_weights is None else sum(label * along(class_weights, axis), axis=axis)
+        loss = w * sum(cumsum(gap, axis=axis) ** 2, axis=axis)
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
@@ -285,6 +177,10 @@ def sparse_categorical_squared_emd(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
+        label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
+            `0.0`.
+        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+            `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -308,8 +204,14 @@ def sparse_categorical_squared_emd(
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
         [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
     """
-    y = one_hot(y_true, y_pred, axis)
-    return categorical_squared_emd.prepared(y, y_pred, from_logits=from_logits, axis=axis)
+    return categorical_squared_emd.prepared(
+        one_hot(y_true, y_pred, axis),
+        y_pred,
+        from_logits=from_logits,
+        label_smoothing=label_smoothing,
+        axis=axis,
+        class_weights=class_weights,
+    )
 
 
 @register("losses")
@@ -317,12 +219,20 @@ class SparseCategoricalSquaredEMD(Loss, fn=sparse_categorical_squared_emd):
     """Class form of `sparse_categorical_squared_emd`."""
 
     def __init__(
-        self, from_logits=False, ignore_class=None, axis=-1, **kwargs: Unpack[LossArguments]
+        self,
+        from_logits=False,
+        ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        class_weights=None,
+        **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
         self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)
 
 
 def _probabilities(from_logits):
@@ -340,10 +250,9 @@ def _probabilities(from_logits):
 
 
 _KAPPA = {
-    "from_logits": flag,
+    **OPTIONS,
     "weighting": one_of("quadratic", "linear"),
     "log_epsilon": or_none(positive),
-    "ignore_class": class_id_or_none,
 }
 
 
@@ -352,6 +261,7 @@ def categorical_weighted_kappa(
     y_true: Any,
     y_pred: Any,
     from_logits=False,
+    axis=-1,
     weighting="quadratic",
     log_epsilon: Any = None,
     ignore_class: Any = None,
@@ -366,19 +276,22 @@ def categorical_weighted_kappa(
 
     Formula:
 
-        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
-        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
-        y = y_true.reshape(-1, size(y_pred, -1))
-        k = arange(size(y_pred, -1))
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = pixels(e / sum(e, axis=axis, keepdims=True), "batch", axis)[0]
+        y = pixels(y_true, "batch", axis)[0]
+        k = arange(size(y_pred, axis))
         cost = y @ abs(k[:, None] - k) ** (2 if weighting == "quadratic" else 1)
         values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
         values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
-        loss = values.reshape(y_pred.shape[:-1])
+        loss = values.reshape(sum(y_pred, axis=axis).shape)
+
+    where `pixels` has a row for each label of the batch.
 
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes, in their order.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        axis: The class axis. Defaults to `-1`.
         weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
             Defaults to `"quadratic"`.
         log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
@@ -389,8 +302,9 @@ def categorical_weighted_kappa(
             Defaults to `None`.
 
     Shapes:
-        `y_true` and `y_pred`: `(batch, ..., classes)`. The loss: `(batch, ...)`; all values hang on
-        all labels and predictions that count. No gradient flows to `y_true`.
+        `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
+        without `axis`; all values hang on all labels and predictions that count. No gradient flows
+        to `y_true`.
 
     Raises:
         ValueError: If an option is out of range or the shapes do not fit.
@@ -404,13 +318,14 @@ def categorical_weighted_kappa(
 
     Related:
         Of hard predictions, one minus `cohen_kappa_score` of scikit-learn. With
-        `log_epsilon=1e-6`, TFA's `WeightedKappaLoss`, which gives one number a batch.
+        `log_epsilon=1e-6`, TFA's `WeightedKappaLoss`, which gives one number a batch. There is no
+        `class_weights`: kappa sets mistakes against how often each class occurs already.
 
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    p = _probabilities(from_logits)(y_pred)
-    y = ops.stop_gradient(y_true)
+    y, x = (ops.moveaxis(v, axis, -1) for v in (ops.stop_gradient(y_true), y_pred))
+    p = _probabilities(from_logits)(x)
     if mask is not None:
         mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])
         keep = ops.expand_dims(ops.cast(mask, p.dtype), -1)
@@ -440,6 +355,7 @@ class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
     def __init__(
         self,
         from_logits=False,
+        axis=-1,
         weighting="quadratic",
         log_epsilon=None,
         ignore_class=None,
@@ -447,6 +363,7 @@ class CategoricalWeightedKappa(Loss, fn=categorical_weighted_kappa):
     ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
+        self.axis = axis
         self.weighting = weighting
         self.log_epsilon = log_epsilon
         self.ignore_class = ignore_class
@@ -458,6 +375,7 @@ def sparse_categorical_weighted_kappa(
     y_pred: Any,
     from_logits=False,
     ignore_class: Any = None,
+    axis=-1,
     weighting="quadratic",
     log_epsilon: Any = None,
     mask: Any = None,
@@ -469,19 +387,22 @@ def sparse_categorical_weighted_kappa(
 
     Formula:
 
-        e = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
-        p = (e / sum(e, axis=-1, keepdims=True)).reshape(-1, size(y_pred, -1))
-        k = arange(size(y_pred, -1))
+        e = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = pixels(e / sum(e, axis=axis, keepdims=True), "batch", axis)[0]
+        k = arange(size(y_pred, axis))
         cost = abs(y_true.reshape(-1, 1) - k) ** (2 if weighting == "quadratic" else 1)
         values = sum(cost * p, axis=-1) / sum(mean(cost, axis=0) * mean(p, axis=0))
         values = values if log_epsilon is None else log(mean(values) + log_epsilon) + 0 * values
         loss = values.reshape(y_true.shape)
+
+    where `pixels` has a row for each label of the batch.
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
         weighting: What a mistake costs: the `"linear"` or `"quadratic"` distance of the classes.
             Defaults to `"quadratic"`.
         log_epsilon: If given, each value is the logarithm of the mean plus this; the paper and TFA
@@ -490,8 +411,8 @@ def sparse_categorical_weighted_kappa(
             Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes)`. `y_true` and the loss: `(batch, ...)`; all values hang on
-        all labels and predictions that count.
+        `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
+        without `axis`; all values hang on all labels and predictions that count.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -511,10 +432,11 @@ def sparse_categorical_weighted_kappa(
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
     return categorical_weighted_kappa.prepared(
-        one_hot(y_true, y_pred, -1),
+        one_hot(y_true, y_pred, axis),
         y_pred,
         mask,
         from_logits=from_logits,
+        axis=axis,
         weighting=weighting,
         log_epsilon=log_epsilon,
     )
@@ -530,6 +452,7 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
         self,
         from_logits=False,
         ignore_class=None,
+        axis=-1,
         weighting="quadratic",
         log_epsilon=None,
         **kwargs: Unpack[LossArguments],
@@ -537,6 +460,7 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.ignore_class = ignore_class
+        self.axis = axis
         self.weighting = weighting
         self.log_epsilon = log_epsilon
 

@@ -10,9 +10,9 @@ from keras_actloss.core.crossentropy import (
     along,
     both_sides,
     logistic,
+    of_entries,
     of_rows,
     one_hot,
-    sides,
     smoothed,
 )
 from keras_actloss.core.functions import loss_function
@@ -356,13 +356,9 @@ def binary_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    label = ops.cast(y_true, y_pred.dtype)
-    weight = 1.0
-    if class_weights is not None:
-        weight = sum(sides(label, class_weights))
-        y_pred = ops.where(weight == 0, 0.5, y_pred)
-    y = smoothed(label, label_smoothing, 2)
-    return mean(weight * _binary_brier(from_logits)(y_pred, y), mask, axis)
+    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    brier = _binary_brier(from_logits)
+    return mean(of_entries(lambda x: brier(x, y), y_true, y_pred, class_weights), mask, axis)
 
 
 @register("losses")

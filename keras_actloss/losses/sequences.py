@@ -22,13 +22,14 @@ from keras_actloss.core.tensors import check_range, dtype_of, fit, known_values,
 @loss_function(
     "ids",
     average_across_timesteps=flag,
-    **{name: check for name, check in OPTIONS.items() if name != "axis"},
+    **OPTIONS,
 )
 def sequence_crossentropy(
     y_true: Any,
     y_pred: Any,
     from_logits=False,
     label_smoothing=0.0,
+    axis=-1,
     class_weights: Any = None,
     ignore_class: Any = None,
     average_across_timesteps=True,
@@ -42,12 +43,12 @@ def sequence_crossentropy(
 
     Formula:
 
-        p = exp(y_pred - max(y_pred, axis=-1, keepdims=True)) if from_logits else y_pred
-        p = p / sum(p, axis=-1, keepdims=True)
-        y = one_hot(y_true, size(y_pred, -1), -1) * (1 - label_smoothing)
-        y = y + label_smoothing / size(y_pred, -1)
-        w = 1 if class_weights is None else along(class_weights, -1)
-        steps = flat(-sum(w * xlogy(y, p), axis=-1))
+        p = exp(y_pred - max(y_pred, axis=axis, keepdims=True)) if from_logits else y_pred
+        p = p / sum(p, axis=axis, keepdims=True)
+        y = one_hot(y_true, size(y_pred, axis), axis) * (1 - label_smoothing)
+        y = y + label_smoothing / size(y_pred, axis)
+        w = 1 if class_weights is None else along(class_weights, axis)
+        steps = flat(-sum(w * xlogy(y, p), axis=axis))
         loss = mean(steps, axis=-1) if average_across_timesteps else sum(steps, axis=-1)
 
     Args:
@@ -56,6 +57,7 @@ def sequence_crossentropy(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
+        axis: The class axis. Defaults to `-1`.
         class_weights: One weight a class, or `None` for 1. Defaults to `None`.
         ignore_class: Id, often -1 or -100, whose steps are left out. Defaults to `None`.
         average_across_timesteps: Whether the value is the mean over the steps that count; if not,
@@ -64,7 +66,8 @@ def sequence_crossentropy(
             `None`.
 
     Shapes:
-        `y_pred`: `(batch, steps, classes)`. `y_true`: `(batch, steps)`. The loss: `(batch,)`.
+        `y_pred`: `(batch, steps, classes)`, the classes on `axis`. `y_true`: `(batch, steps)`. The
+        loss: `(batch,)`.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -85,7 +88,7 @@ def sequence_crossentropy(
     Reference:
         [Sutskever et al., 2014](https://arxiv.org/abs/1409.3215)
     """
-    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, -1, class_weights)
+    values = of_sparse(y_true, y_pred, from_logits, label_smoothing, axis, class_weights)
     if len(values.shape) == 1:  # Sequences of one step.
         values = ops.expand_dims(values, -1)
     mask = None if mask is None else fit(mask, values.shape)
@@ -102,6 +105,7 @@ class SequenceCrossentropy(Loss, fn=sequence_crossentropy):
         self,
         from_logits=False,
         label_smoothing=0.0,
+        axis=-1,
         class_weights=None,
         ignore_class=None,
         average_across_timesteps=True,
@@ -110,6 +114,7 @@ class SequenceCrossentropy(Loss, fn=sequence_crossentropy):
         super().__init__(**kwargs)
         self.from_logits = from_logits
         self.label_smoothing = label_smoothing
+        self.axis = axis
         self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
         self.average_across_timesteps = average_across_timesteps
