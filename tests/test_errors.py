@@ -283,6 +283,20 @@ def test_a_mask_that_does_not_fit():
         losses.MeanSquaredError()(ROWS, y_pred)
 
 
+@pytest.mark.parametrize("function", [activations.softmax, activations.softmin])
+@pytest.mark.parametrize("shape", [(2,), (3, 4), (4, 3, 2)])
+def test_a_mask_of_other_entries(function, shape):
+    with pytest.raises(ValueError, match=r"mask of shape .* x of shape \(4, 3\)") as error:
+        function(ROWS, mask=np.ones(shape, bool))
+    assert str(shape) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["sparsemax", "entmax15", "entmax"])
+def test_no_classes_to_project(name):
+    with pytest.raises(ValueError, match=r"logits of shape \(4, 0\) .*axis=1.*one class"):
+        getattr(activations, name)(ROWS[:, :0], axis=1)
+
+
 def test_a_config_with_unknown_keys():
     with pytest.raises(ValueError, match=r"unknown keys.*gamma"):
         losses.Huber.from_config({"delta": 1.0, "gamma": 2.0})

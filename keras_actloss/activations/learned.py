@@ -71,7 +71,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
 def _grouped(shape, num_units, axis):
     """The axis of the channels, counted from the first, which `num_units` must divide."""
     tensors.check_axis(axis, shape, "maxout")
-    if shape[axis] is not None and shape[axis] % num_units:
+    if shape[axis] == 0 or (shape[axis] is not None and shape[axis] % num_units):
         raise ValueError(
             f"maxout: num_units={num_units} does not divide the {shape[axis]} channels of x of "
             f"shape {tuple(shape)}; give the layer before it a multiple of num_units"

@@ -43,6 +43,7 @@ def sparsemax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If there are no entries along `axis`.
 
     Example:
 
@@ -95,6 +96,7 @@ def entmax15(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If there are no entries along `axis`.
 
     Example:
 
@@ -149,7 +151,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If the number `alpha` is not in (1, 100].
+        ValueError: If the number `alpha` is not in (1, 100], or there are no entries along `axis`.
 
     Example:
 

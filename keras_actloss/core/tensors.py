@@ -224,6 +224,12 @@ def classes_of(labels, predictions):
     return predictions + (labels == "ranks")
 
 
+def broadcasts(shape, onto):
+    """Whether a tensor of `shape` broadcasts to one of the shape `onto`."""
+    pairs = zip(reversed(shape), reversed(onto), strict=False)
+    return len(shape) <= len(onto) and all(None in (a, b) or a in (1, b) for a, b in pairs)
+
+
 def check_axis(axis, shape, name, what="x"):
     """Refuse an axis, or one of several, that a tensor does not have."""
     rank = len(shape)
