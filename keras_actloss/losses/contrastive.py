@@ -111,7 +111,7 @@ def _of_pairs(shared, y_pred, from_products, mask, name):
         counts = _both(mask)
         y_pred, shared = ops.where(counts, y_pred, LOG_ZERO), ops.where(counts, shared, 0)
     labels = shared / positive(ops.sum(shared, axis=-1, keepdims=True))
-    return categorical_crossentropy.prepared(labels, y_pred, from_logits=True)
+    return categorical_crossentropy.maths(labels, y_pred, from_logits=True)
 
 
 _GROUPS = {"ignore_class": class_id_or_none}

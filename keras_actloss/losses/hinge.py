@@ -561,7 +561,7 @@ def sparse_categorical_perceptron(
         [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
     """
     y = one_hot(y_true, y_pred, axis)
-    return categorical_perceptron.prepared(y, y_pred, axis=axis, class_weights=class_weights)
+    return categorical_perceptron.maths(y, y_pred, axis=axis, class_weights=class_weights)
 
 
 @register("losses")

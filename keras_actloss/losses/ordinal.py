@@ -309,7 +309,7 @@ def sparse_categorical_squared_emd(
         [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
     """
     y = one_hot(y_true, y_pred, axis)
-    return categorical_squared_emd.prepared(y, y_pred, from_logits=from_logits, axis=axis)
+    return categorical_squared_emd.maths(y, y_pred, from_logits=from_logits, axis=axis)
 
 
 @register("losses")
@@ -510,13 +510,13 @@ def sparse_categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    return categorical_weighted_kappa.prepared(
+    return categorical_weighted_kappa.maths(
         one_hot(y_true, y_pred, -1),
         y_pred,
-        mask,
         from_logits=from_logits,
         weighting=weighting,
         log_epsilon=log_epsilon,
+        mask=mask,
     )
 
 

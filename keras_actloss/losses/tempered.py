@@ -239,7 +239,7 @@ def sparse_categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    return categorical_bi_tempered_logistic.prepared(
+    return categorical_bi_tempered_logistic.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         t1=t1,
