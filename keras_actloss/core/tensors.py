@@ -168,6 +168,9 @@ def _class_ids(y_true, name, from_keras):
                 f"{name}: y_true holds class ids and must have an integer dtype, got {dtype}; "
                 'convert it with y_true.astype("int32")'
             )
+    if is_float(dtype):
+        # In a graph nobody knows the values: there a fraction becomes an id that is out of range.
+        y_true = ops.where(y_true == ops.floor(y_true), y_true, -(2.0**31))
     return ops.cast(y_true, "int32")
 
 
