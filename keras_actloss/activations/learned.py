@@ -58,7 +58,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
     2
 
     Related:
-        With pieces `x` and `0` it is `relu`.
+        With pieces `x` and `0` it is `relu`. TFA's, with the same groups.
 
     Reference:
         [Goodfellow et al., 2013](https://arxiv.org/abs/1302.4389)
@@ -147,7 +147,8 @@ class PReLU(LearnedActivation, fn=prelu):
     """Layer form of `prelu`; its weights load into and from `keras.layers.PReLU`.
 
     Without `shared_axes` there is one slope for each channel, where Keras has one for each entry of
-    a sample. With `shared_axes` the weight has Keras's shape.
+    a sample. With `shared_axes` the weight has Keras's shape. PyTorch's default is
+    `PReLU(alpha_initializer=0.25, shared_axes="all")`.
     """
 
     def __init__(
@@ -214,7 +215,10 @@ _tlu = parametric(
 
 @register("layers")
 class TLU(LearnedActivation, fn=tlu):
-    """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true."""
+    """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true.
+
+    One of each for a channel, as in the paper; TFA's has one for each entry of a sample.
+    """
 
     def __init__(
         self,
@@ -296,7 +300,10 @@ class StarReLU(ActivationLayer, fn=star_relu):
 
 @register("layers")
 class LearnedStarReLU(LearnedActivation, fn=star_relu):
-    """Layer form of `star_relu` that learns one scale and one bias for all channels."""
+    """Layer form of `star_relu` that learns one scale and one bias for all channels.
+
+    The code of the paper, and timm, let them begin at 1 and 0.
+    """
 
     def __init__(
         self,

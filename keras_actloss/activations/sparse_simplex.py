@@ -51,7 +51,8 @@ def sparsemax(x: Any, axis=-1) -> Any:
     0.75
 
     Related:
-        `entmax(x, alpha=2.0)`; `entmax15` lies between it and `softmax`.
+        `entmax(x, alpha=2.0)`; `entmax15` lies between it and `softmax`. What Keras 3.15 gives does
+        not sum to 1 where more than one entry gets something.
 
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)

@@ -57,8 +57,8 @@ def contrastive(y_true: Any, y_pred: Any, margin=1.0, mask: Any = None) -> Any:
     0.40625
 
     Related:
-        `hinge_embedding` without the squares. The paper has half of it, and 0 for a pair that is
-        alike.
+        TFA's. `hinge_embedding` without the squares, as pytorch-metric-learning has it, of pairs
+        that it makes itself. The paper has half of it, and 0 for a pair that is alike.
 
     Reference:
         [Hadsell et al., 2006](https://doi.org/10.1109/CVPR.2006.100)
@@ -335,7 +335,8 @@ def lifted_structure(
     0.0490...
 
     Related:
-        TFA's, which gives the mean. With each group twice in a batch, what the paper has.
+        TFA's, which gives the mean; pytorch-metric-learning normalizes the embeddings first. With
+        each group twice in a batch, what the paper has.
 
     Reference:
         [Oh Song et al., 2016](https://arxiv.org/abs/1511.06452)
