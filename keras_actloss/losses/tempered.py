@@ -139,7 +139,8 @@ def categorical_bi_tempered_logistic(
 
     Related:
         As `t1` and `t2` go to 1 it becomes `categorical_crossentropy` of logits, less the entropy
-        of the label.
+        of the label. The authors spread a label over the other classes alone: their
+        `label_smoothing` is this one times `(classes - 1) / classes`.
 
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
