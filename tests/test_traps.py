@@ -48,7 +48,7 @@ def test_a_label_of_1_is_a_pair_that_is_alike():
 
 @pytest.mark.parametrize("name", ["hinge", "poisson", "mean_squared_error", "binary_crossentropy"])
 def test_a_flat_batch_is_not_broadcast_against_a_column(name):
-    """Of labels (batch,) and predictions (batch, 1) Keras's hinge and Poisson loss make a matrix."""
+    """Labels (batch,) and predictions (batch, 1): Keras's hinge and Poisson loss broadcast them."""
     y_true, y_pred = np.float32([1, 0, 1]), np.float32([[0.25], [0.5], [0.75]])
     function = getattr(losses, name)
     got = array(function(y_true, y_pred))
