@@ -291,11 +291,37 @@ def test_weights_that_do_not_fit(shape):
     assert str(shape) in str(error.value)
 
 
+def test_a_fraction_of_a_class_id_in_training():
+    """Keras hands float labels to a function, whose values are not known while it is compiled."""
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])
+    model.compile("sgd", losses.sparse_categorical_crossentropy)
+    assert np.isfinite(model.train_on_batch(ROWS, IDS))
+    if keras.backend.backend() == "jax":
+        assert np.isnan(model.train_on_batch(ROWS, IDS + 0.5))
+        return
+    with pytest.raises(Exception, match=r"integer dtype|indices"):
+        model.train_on_batch(ROWS, IDS + 0.5)
+
+
 def test_a_mask_that_does_not_fit():
     y_pred = keras.ops.convert_to_tensor(ROWS)
     y_pred._keras_mask = keras.ops.ones((4, 3, 2), "bool")
     with pytest.raises(ValueError, match=r"mask .*\(4, 3, 2\)"):
         losses.MeanSquaredError()(ROWS, y_pred)
+
+
+@pytest.mark.parametrize("function", [activations.softmax, activations.softmin])
+@pytest.mark.parametrize("shape", [(2,), (3, 4), (4, 3, 2)])
+def test_a_mask_of_other_entries(function, shape):
+    with pytest.raises(ValueError, match=r"mask of shape .* x of shape \(4, 3\)") as error:
+        function(ROWS, mask=np.ones(shape, bool))
+    assert str(shape) in str(error.value)
+
+
+@pytest.mark.parametrize("name", ["sparsemax", "entmax15", "entmax"])
+def test_no_classes_to_project(name):
+    with pytest.raises(ValueError, match=r"logits of shape \(4, 0\) .*axis=1.*one class"):
+        getattr(activations, name)(ROWS[:, :0], axis=1)
 
 
 def test_a_config_with_unknown_keys():

@@ -116,6 +116,9 @@ def test_what_makes_no_sense_is_refused():
         layers.SwiGLU().load_projections(GATE, VALUE)
     with pytest.raises(ValueError, match="gate_bias must have the shape None"):
         layers.SwiGLU(3, use_bias=False).load_projections(GATE, VALUE, GATE_BIAS, VALUE_BIAS)
+    for weights, named in (((None, VALUE), "gate"), ((GATE, GATE[0]), "value")):
+        with pytest.raises(TypeError, match=rf"{named} must be a kernel of shape \(input_dim, 3\)"):
+            layers.SwiGLU(3).load_projections(*weights)
     with pytest.raises(ValueError, match="axis must be -1 with units"):
         layers.SwiGLU(3, axis=1)
     with pytest.raises(ValueError, match="units must be greater than 0, got 0"):

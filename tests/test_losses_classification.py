@@ -362,6 +362,42 @@ def test_generalized_bounds_the_loss_of_a_mistake():
     np.testing.assert_allclose(gradient, [[-np.exp(-50.0), np.exp(-50.0)]], rtol=1e-5)
 
 
+@pytest.mark.parametrize("form", ["binary", "categorical", "sparse_categorical"])
+def test_no_probability_of_the_label_has_the_slope_of_a_bounded_loss(form):
+    """Where the truth is finite it is that, also of what is too small to divide by."""
+    y_true = {"binary": [[1.0, 0.0]], "categorical": [[1.0, 0.0]], "sparse_categorical": [0]}[form]
+    generalized = getattr(losses, f"{form}_generalized_cross_entropy")
+    symmetric = getattr(losses, f"{form}_symmetric_crossentropy")
+    scale = 0.5 if form == "binary" else 1
+    for p in (0.0, 1e-40, 1e-30):
+        y_pred = np.array([[p, 0.0 if form == "binary" else 1.0]], "float32")
+        for call, settings, slope in (
+            (generalized, {"q": 1.0}, -1),
+            (symmetric, {"alpha": 0.0, "beta": 3.0}, -3),
+            (generalized, {"q": 0.5}, -100),
+        ):
+            _, gradient = value_and_gradient(functools.partial(call, y_true, **settings), y_pred)
+            if settings.get("q") == 0.5:  # The truth is infinite, or close to it.
+                assert gradient[0, 0] < scale * slope
+            else:
+                assert gradient[0, 0] == pytest.approx(scale * slope)
+            assert form == "binary" or 0 <= gradient[0, 1] < 1e-14
+
+
+@pytest.mark.parametrize("max_margin", [1e6, 1e10, 1e37])
+def test_a_margin_may_be_of_any_size(max_margin):
+    """What rounding takes from large numbers is no correction of their exponentials."""
+    scores = np.array([[0.25, 0.5], [0.5, 0.25]], "float32")
+    for loss, y_true in (
+        (losses.label_distribution_aware_margin, [1, 1]),
+        (losses.categorical_label_distribution_aware_margin, [[0, 1], [0, 1]]),
+    ):
+        call = functools.partial(loss, y_true, class_counts=[16, 1], max_margin=max_margin)
+        value, gradient = value_and_gradient(call, scores)
+        np.testing.assert_allclose(value, 2 * [30 * max_margin], rtol=1e-5)
+        np.testing.assert_allclose(gradient, 2 * [[30, -30]], rtol=1e-6)
+
+
 @pytest.mark.parametrize("classes", [2, 1000])
 @pytest.mark.parametrize("t2", [1.05, 2.0, 4.0])
 def test_bi_tempered_probabilities_sum_to_one(t2, classes):

@@ -185,6 +185,22 @@ def test_perfect_predictions_and_chance():
     assert float(KAPPA()(y, np.eye(4, dtype="float32")[::-1])) == pytest.approx(2)
 
 
+@pytest.mark.parametrize("name", ["SquaredEMD", "WeightedKappa"])
+def test_class_ids_behind_a_softmax_train_as_one_hot_rows(name):
+    """Compiled too, where the logits that a softmax leaves make two graphs of a loss."""
+    x = RNG.normal(size=(8, 3)).astype("float32")
+    ids = np.arange(8) % 3
+    kernels = []
+    for form, y_true in (("Sparse", ids), ("", np.eye(3)[ids])):
+        dense = keras.layers.Dense(3, activation="softmax", kernel_initializer="identity")
+        model = keras.Sequential([keras.Input((3,)), dense])
+        model.compile("sgd", getattr(losses, f"{form}Categorical{name}")())
+        model.train_on_batch(x, y_true)
+        kernels.append(keras.ops.convert_to_numpy(dense.kernel))
+    np.testing.assert_allclose(*kernels, rtol=1e-5)
+    assert np.any(kernels[0] != np.eye(3))
+
+
 def test_conditional_softmax_at_the_ends():
     y = array(activations.conditional_softmax(np.float32([[np.inf, -np.inf], [np.inf, np.inf]])))
     np.testing.assert_array_equal(y, [[0, 1, 0], [0, 0, 1]])

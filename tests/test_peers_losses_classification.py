@@ -257,3 +257,106 @@ def test_binary_losses_of_two_classes_as_their_authors_have_them(name):
     got = value_and_gradient(ours, np.array(RECORDED_X, "float32"))
     np.testing.assert_allclose(got[0], value, rtol=2e-6)
     np.testing.assert_allclose(got[1][:, 0], gradient, rtol=2e-6)
+
+
+# What `loss_test.py` of the authors expects: github.com/google/bi-tempered-loss, commit 4d12cb2c,
+# with five steps of their iteration and to 1e-5. They spread a label over the other classes, which
+# is a `label_smoothing` of `classes / (classes - 1)` times theirs.
+BI_TEMPERED_X = [[-0.5, 0.1, 2.0], [0.1, 1.5, -5.0], [4.0, -3.0, -6.0]]
+BI_TEMPERED_Y = [[0.2, 0.3, 0.5], [0.6, 0.3, 0.1], [0.2, 0.8, 0.0]]
+BI_TEMPERED_ROW = [[0.2, 0.5, 0.3]] * 3
+BI_TEMPERED = {
+    "soft": (BI_TEMPERED_Y, 0.5, 1.5, 0.0, [0.02301914, 0.18972909, 0.93874922]),
+    "smoothed": (np.eye(3), 0.5, 1.5, 0.1 * 3 / 2, [0.76652711, 0.08627685, 1.35443510]),
+    "0.9, 1.1": (BI_TEMPERED_ROW, 0.9, 1.1, 0.0, [0.45677936]),
+    "0.7, 1.3": (BI_TEMPERED_ROW, 0.7, 1.3, 0.0, [0.26295574]),
+}
+
+
+@pytest.mark.parametrize("name", BI_TEMPERED)
+def test_bi_tempered_as_its_authors_expect(name):
+    y_true, t1, t2, label_smoothing, expected = BI_TEMPERED[name]
+    got = losses.categorical_bi_tempered_logistic(
+        np.float32(y_true), np.float32(BI_TEMPERED_X), t1, t2, label_smoothing
+    )
+    got = keras.ops.convert_to_numpy(got)[: len(expected)]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+
+
+# Means that packages give that are not installed here, in float64: segmentation_models.pytorch
+# 0.6.0, timm 1.0.31, MONAI 1.6.1 and kornia 0.9.0. Each row says by which setting ours is theirs.
+CONVENTION_X = np.float32(2 * np.cos(3 * np.arange(12)).reshape(4, 3))
+CONVENTION_IDS = np.array([0, 2, 1, 2])
+CONVENTION_ROWS = np.eye(3, dtype="float32")[CONVENTION_IDS]
+CONVENTION_LABELS = np.float32([[1, 0, 1], [0, 0, 1], [1, 1, 0], [0, 0, 0]])
+CONVENTIONS = {
+    # SMP moves a label by `smooth_factor`, Keras by half of `label_smoothing`.
+    "SoftBCEWithLogitsLoss(smooth_factor=0.1)": (
+        losses.BinaryCrossentropy(label_smoothing=0.2, from_logits=True),
+        CONVENTION_LABELS,
+        0.7787158990079205,
+    ),
+    # timm smooths the rows that it makes of class ids as a softmax is smoothed.
+    "timm.BinaryCrossEntropy(smoothing=0.1)": (
+        losses.BinaryCrossentropy(from_logits=True),
+        CONVENTION_ROWS * np.float32(0.9) + np.float32(0.1 / 3),
+        1.0077716957767615,
+    ),
+    "timm.LabelSmoothingCrossEntropy, SMP's SoftCrossEntropyLoss": (
+        losses.SparseCategoricalCrossentropy(label_smoothing=0.1, from_logits=True),
+        CONVENTION_IDS,
+        1.9706168503888148,
+    ),
+    # SMP divides by all 4 labels, also by the 2 that it ignores.
+    "SoftCrossEntropyLoss(ignore_index=2)": (
+        losses.SparseCategoricalCrossentropy(ignore_class=2, from_logits=True),
+        CONVENTION_IDS,
+        0.904507491010967 * 4 / 2,
+    ),
+    "SMP's FocalLoss('binary', alpha=0.25), kornia's binary default": (
+        losses.BinaryFocalCrossentropy(alpha=0.25, from_logits=True),
+        CONVENTION_LABELS,
+        0.19221617768164045,
+    ),
+    # One sigmoid a class.
+    "SMP's FocalLoss('multiclass')": (
+        losses.BinaryFocalCrossentropy(from_logits=True),
+        CONVENTION_ROWS,
+        0.5760004275936114,
+    ),
+    # The mean is over the classes too, of which the first weighs 1 - alpha.
+    "MONAI's FocalLoss(use_softmax=True, alpha=0.25), kornia's focal_loss": (
+        losses.SparseCategoricalFocalCrossentropy(alpha=[0.75, 0.25, 0.25], from_logits=True),
+        CONVENTION_IDS,
+        0.1382109128521268 * 3,
+    ),
+    "timm.PolyCrossEntropy": (
+        losses.SparseCategoricalPolyCrossentropy(from_logits=True),
+        CONVENTION_IDS,
+        3.524728536605835,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CONVENTIONS)
+def test_conventions_of_others(name):
+    loss, y_true, expected = CONVENTIONS[name]
+    got = float(loss(y_true, CONVENTION_X))
+    np.testing.assert_allclose(got, expected, 1e-6)
+
+
+def test_weighted_mean_of_torch():
+    """torch divides by the sum of the weights of the labels, and ignores the id -100."""
+    ids = np.array([0, 2, -100, 2])
+    weights = np.float32([1, 2, 4])
+    expected = F.cross_entropy(of_torch(CONVENTION_X), torch.tensor(ids), of_torch(weights))
+    loss = losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-100, reduction="mean_with_sample_weight"
+    )
+    got = float(loss(ids, CONVENTION_X, sample_weight=weights[ids * (ids >= 0)]))
+    np.testing.assert_allclose(got, expected, 1e-6)
+    # A mean of ours with `class_weights` is over their number.
+    loss = losses.SparseCategoricalCrossentropy(
+        from_logits=True, ignore_class=-100, class_weights=weights
+    )
+    np.testing.assert_allclose(float(loss(ids, CONVENTION_X)), expected * (1 + 4 + 4) / 3, 1e-6)

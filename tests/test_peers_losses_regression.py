@@ -10,11 +10,12 @@ import optax
 import pytest
 import torch
 from peers import compare, of_torch
-from scipy import special
+from scipy import special, stats
 from sklearn import metrics
 from torch.nn import functional as F
 
 from keras_actloss import losses
+from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -171,6 +172,16 @@ VALUES = {
         lambda y, p: np.mean(optax.losses.log_cosh(p.astype("float32"), y.astype("float32")), -1),
         (Y, P),
     ),
+    "mean_squared_error, optax": (
+        lambda y, p: losses.mean_squared_error(y, p) / 2,
+        lambda y, p: np.mean(optax.losses.l2_loss(p, y), -1),
+        (Y, P),
+    ),
+    "cosine distance, optax": (
+        lambda y, p: 1 + losses.cosine_similarity(y, p),
+        lambda y, p: np.asarray(optax.losses.cosine_distance(p, y)),
+        (Y, P),
+    ),
     "cosine_similarity, optax": (
         losses.cosine_similarity,
         lambda y, p: -np.asarray(optax.losses.cosine_similarity(p, y)),
@@ -203,3 +214,28 @@ def test_beside_keras(name):
         for package in (losses, keras.losses)
     )
     np.testing.assert_allclose(got, expected, rtol=2e-5)
+
+
+@pytest.mark.parametrize("level", [0.1, 0.5, 0.8])
+def test_the_best_constant_is_the_expectile_of_scipy(level):
+    sample = Y.reshape(-1, 1)
+    best = np.full_like(sample, stats.expectile(np.float64(sample[:, 0]), level))
+    _, gradient = value_and_gradient(lambda p: losses.expectile(sample, p, expectiles=level), best)
+    assert np.abs(gradient).sum() > 1 and abs(gradient.sum()) < 1e-3
+
+
+# kornia 0.9.0, which is not installed, gives these means in float64.
+OF_KORNIA = {
+    1.0: 0.6779015464231847,
+    0.0: 0.622437847935589,
+    -2.0: 0.5831762868714633,
+    -np.inf: 0.5298839870991748,
+}
+
+
+@pytest.mark.parametrize("alpha", OF_KORNIA)
+def test_general_robust_as_in_kornia(alpha):
+    """Charbonnier's, Cauchy's, Geman and McClure's and Welsch's loss."""
+    x = 2 * np.cos(3 * np.arange(12, dtype="float32")).reshape(4, 3)
+    got = keras.ops.convert_to_numpy(losses.general_robust(0 * x, x, alpha=alpha)).mean()
+    np.testing.assert_allclose(got, OF_KORNIA[alpha], rtol=1e-6)

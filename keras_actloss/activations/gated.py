@@ -96,7 +96,7 @@ def glu(x: Any, axis=-1, gate="last") -> Any:
     2.1931...
 
     Related:
-        `silu(x)` is `glu` of `x` beside itself.
+        `silu(x)` is `glu` of `x` beside itself. Keras, JAX and PyTorch too have the gate last.
 
     Reference:
         [Dauphin et al., 2017](https://arxiv.org/abs/1612.08083)

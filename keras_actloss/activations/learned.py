@@ -59,7 +59,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
     2
 
     Related:
-        With pieces `x` and `0` it is `relu`.
+        With pieces `x` and `0` it is `relu`. TFA's, with the same groups.
 
     Reference:
         [Goodfellow et al., 2013](https://arxiv.org/abs/1302.4389)
@@ -72,7 +72,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
 def _grouped(shape, num_units, axis):
     """The axis of the channels, counted from the first, which `num_units` must divide."""
     tensors.check_axis(axis, shape, "maxout")
-    if shape[axis] is not None and shape[axis] % num_units:
+    if shape[axis] == 0 or (shape[axis] is not None and shape[axis] % num_units):
         raise ValueError(
             f"maxout: num_units={num_units} does not divide the {shape[axis]} channels of x of "
             f"shape {tuple(shape)}; give the layer before it a multiple of num_units"
@@ -148,7 +148,8 @@ class PReLU(LearnedActivation, fn=prelu):
     """Layer form of `prelu`; its weights load into and from `keras.layers.PReLU`.
 
     Without `shared_axes` there is one slope for each channel, where Keras has one for each entry of
-    a sample. With `shared_axes` the weight has Keras's shape.
+    a sample. With `shared_axes` the weight has Keras's shape. PyTorch's default is
+    `PReLU(alpha_initializer=0.25, shared_axes="all")`.
     """
 
     def __init__(
@@ -215,7 +216,10 @@ _tlu = parametric(
 
 @register("layers")
 class TLU(LearnedActivation, fn=tlu):
-    """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true."""
+    """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true.
+
+    One of each for a channel, as in the paper; TFA's has one for each entry of a sample.
+    """
 
     def __init__(
         self,
@@ -297,7 +301,10 @@ class StarReLU(ActivationLayer, fn=star_relu):
 
 @register("layers")
 class LearnedStarReLU(LearnedActivation, fn=star_relu):
-    """Layer form of `star_relu` that learns one scale and one bias for all channels."""
+    """Layer form of `star_relu` that learns one scale and one bias for all channels.
+
+    The code of the paper, and timm, let them begin at 1 and 0.
+    """
 
     def __init__(
         self,

@@ -272,7 +272,9 @@ def gelu(x: Any, approximate=False) -> Any:
     0.8413...
 
     Related:
-        `quick_gelu` approximates it with a logistic gate; `gelu(x) - gelu(-x) = x`.
+        `quick_gelu` approximates it with a logistic gate; `gelu(x) - gelu(-x) = x`. Exact by
+        default as in `keras.activations` and PyTorch; the default of `keras.ops.gelu`, JAX and TFA
+        is `approximate=True`.
 
     Reference:
         [Hendrycks and Gimpel, 2016](https://arxiv.org/abs/1606.08415)

@@ -28,6 +28,17 @@ def _over_last_axis(function, x, axis):
     return ops.transpose(ops.reshape(function(flat), sizes), back)
 
 
+def _of_entries(mask, x):
+    """A mask that broadcasts to `x` as one of its shape."""
+    mask = ops.cast(ops.convert_to_tensor(mask), "bool")
+    if not tensors.broadcasts(mask.shape, x.shape):
+        raise ValueError(
+            f"mask of shape {tuple(mask.shape)} does not broadcast to x of shape {tuple(x.shape)}; "
+            "give it the shape of x, with 1 along the axes whose entries go together"
+        )
+    return ops.broadcast_to(mask, ops.shape(x))
+
+
 def _softmax_gradient(axis):
     def gradient(upstream, x):
         _, leads, others, rest = leader(x, axis)
@@ -83,6 +94,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer or several.
+        ValueError: If `mask` does not broadcast to `x`.
 
     Example:
 
@@ -96,8 +108,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
         [Bridle, 1990](https://doi.org/10.1007/978-3-642-76153-9_28)
     """
     if mask is not None:
-        mask = ops.cast(ops.convert_to_tensor(mask), "bool")
-        mask = ops.broadcast_to(mask, ops.shape(x))
+        mask = _of_entries(mask, x)
         # Minus infinity leaves an entry out; a row of nothing else would be NaN, so it keeps zeros.
         some = ops.any(mask, axis=axis, keepdims=True)
         x = ops.where(mask, x, ops.where(some, ops.full_like(x, -np.inf), ops.zeros_like(x)))
@@ -149,6 +160,7 @@ def softmin(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer or several.
+        ValueError: If `mask` does not broadcast to `x`.
 
     Example:
 
@@ -264,7 +276,8 @@ def gumbel_softmax(x: Any, temperature=1.0, hard=False, axis=-1, seed: Any = Non
             (straight-through). Defaults to `False`.
         axis: Axis over which the result sums to 1. Defaults to `-1`.
         seed: Integer, for the same noise at every call, a `keras.random.SeedGenerator`, or `None`
-            for Keras's global one. Defaults to `None`.
+            for Keras's global one. The layer owns a generator, which begins with an integer or
+            `None`. Defaults to `None`.
 
     Shapes:
         Any with at least one axis; the output has the shape and dtype of `x`.

@@ -38,7 +38,8 @@ def softplus(x: Any, beta=1.0) -> Any:
     1.3132...
 
     Related:
-        The derivative is `sigmoid(beta * x)`; `softplus(x) = -log_sigmoid(-x)`.
+        The derivative is `sigmoid(beta * x)`; `softplus(x) = -log_sigmoid(-x)`. PyTorch's is the
+        input itself where `beta * x` exceeds its `threshold` of 20.
 
     Reference:
         [Glorot et al., 2011](https://proceedings.mlr.press/v15/glorot11a.html)
@@ -136,7 +137,7 @@ def squareplus(x: Any, b=4) -> Any:
     1.6180...
 
     Related:
-        `b = 0` would be `relu`.
+        `b = 0` would be `relu`. Keras's and JAX's lose the left tail, which is 0 at -1e4.
 
     Reference:
         [Barron, 2021](https://arxiv.org/abs/2112.11687)

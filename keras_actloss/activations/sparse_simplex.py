@@ -43,6 +43,7 @@ def sparsemax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If there are no entries along `axis`.
 
     Example:
 
@@ -50,7 +51,8 @@ def sparsemax(x: Any, axis=-1) -> Any:
     0.75
 
     Related:
-        `entmax(x, alpha=2.0)`; `entmax15` lies between it and `softmax`.
+        `entmax(x, alpha=2.0)`; `entmax15` lies between it and `softmax`. What Keras 3.15 gives does
+        not sum to 1 where more than one entry gets something.
 
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
@@ -95,6 +97,7 @@ def entmax15(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If there are no entries along `axis`.
 
     Example:
 
@@ -149,7 +152,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If the number `alpha` is not in (1, 100].
+        ValueError: If the number `alpha` is not in (1, 100], or there are no entries along `axis`.
 
     Example:
 

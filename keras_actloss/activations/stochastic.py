@@ -33,8 +33,9 @@ def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) ->
         upper: Largest slope, at least `lower`. Defaults to
             `0.3333333333333333`.
         training: Whether to draw the slopes. Defaults to `False`.
-        seed: Integer, or a `keras.random.SeedGenerator` that gives other slopes on each call.
-            Defaults to `None`, Keras's global seed.
+        seed: Integer, or a `keras.random.SeedGenerator` that gives other slopes on each call. The
+            layer owns a generator, which begins with an integer or `None`. Defaults to `None`,
+            Keras's global seed.
 
     Shapes:
         Any; the output has the shape and dtype of `x`.

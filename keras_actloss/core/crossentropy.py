@@ -76,6 +76,18 @@ def _slope(curve, label):
     return curve.slope(label._replace(loss=ops.minimum(label.loss, 2.0**126)))
 
 
+def _own_slope(curve, slope, p):
+    """`slope` for the derivative by `p` itself, where it is divided by `above_zero(p)`.
+
+    Of a `p` of 0 it is the slope at what is divided by: a finite derivative is right there, and one
+    that is infinite not 0.
+    """
+    small = above_zero(ops.zeros((), p.dtype))
+    one = ops.ones_like(small)
+    lost = Label(-math.log(SMALLEST) * one, small, one, lambda exponent: power(small, exponent))
+    return ops.where(p < SMALLEST, curve.slope(lost), slope)
+
+
 def _far(distance, dropped, near):
     """`exponent -> p**exponent` of `-log(p) = distance + dropped + near`, all but one small."""
 
@@ -174,7 +186,8 @@ def bernoulli(p, y, curve=None):
             of_yes, of_no = y, 1 - y
         else:
             yes, no = _yes_and_no(p)
-            of_yes, of_no = y * curve.slope(yes), (1 - y) * curve.slope(no)
+            of_yes = y * _own_slope(curve, curve.slope(yes), p)
+            of_no = (1 - y) * _own_slope(curve, curve.slope(no), 1 - p)
         slope = spent("subtract", of_no / above_zero(1 - p), of_yes / above_zero(p))
         return spent("multiply", slope, upstream), None
 
@@ -249,10 +262,13 @@ def _of_weights(target, x, axis, curve):
 
     def gradient(upstream, kept, target, x):
         top, leads, weight, rest, mass = kept
+        own = target
         if curve is not None:
-            target = target * curve.slope(labels(top, weight, rest))
+            slope = curve.slope(labels(top, weight, rest))
+            own = target * _own_slope(curve, slope, weight)
+            target = target * slope
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        own = spent("multiply", 1 / above_zero(weight), target)
+        own = spent("multiply", 1 / above_zero(weight), own)
         if curve is None:
             slope = mass - own
         else:
@@ -425,23 +441,20 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         against = _against_logits if from_logits else _against_probabilities
         low = [low - ops.take_along_axis(low, ids, axis) for low in low]
         loss, of_label, factor, of_others, described = against(label, own, x, axis, *low)
-        slope = None
         if curve is not None:
             described = described()
             loss, slope = curve.value(described), _slope(curve, described)
+            of_label = of_label * (slope if from_logits else _own_slope(curve, slope, own))
             # One after the other: a small slope times the factor of large weights underflows.
-            of_others = factor * of_others
-            factor = 1.0
-        return label, loss, of_label, factor, of_others, slope
+            of_others, factor = factor * of_others, slope
+        return label, loss, of_label, factor, of_others
 
     def value(shared, ids, x, *low):
         return ops.squeeze(shared[1], axis)
 
     def gradient(upstream, shared, ids, x, *low):
-        label, _, of_label, factor, of_others, of_curve = shared
+        label, _, of_label, factor, of_others = shared
         upstream = ops.expand_dims(upstream, axis)
-        if curve is not None:
-            upstream = upstream * of_curve
         slope = of_others * (upstream * factor)
         slope = _put(slope, label, upstream * of_label, axis, spare=True)
         return None, slope, *(None for _ in low)

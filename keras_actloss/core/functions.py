@@ -107,7 +107,8 @@ def loss_function(
             return ops.cast(prepared(y_true, y_pred, **settings), dtype)
 
         told = {"labels": labels, "weighs_entries": weighs_entries, "checks": checks}
-        vars(function).update(prepared=prepared, **told)
+        # For other losses the maths alone: inputs are looked at once, whatever is made of them.
+        vars(function).update(prepared=prepared, maths=body, **told)
         return register("losses")(function)
 
     return decorate

@@ -1,6 +1,7 @@
 """An axis that holds a gate and what it lets through, and the base of the layers that split it."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import flag, positive_integer_or_none
@@ -170,12 +171,19 @@ class GatedLayer(ActivationLayer):
             value_bias: Bias of what the gate lets through. Defaults to `None`.
 
         Raises:
+            TypeError: If a kernel is no matrix.
             ValueError: If the layer has no `units`, or a weight is missing, too many or of another
                 shape.
         """
         name = type(self).__name__
         if self.projection is None:
             raise ValueError(f"{name}: there are no weights to load; name units in the constructor")
+        for key, kernel in {"gate": gate, "value": value}.items():
+            if np.ndim(kernel) != 2:
+                raise TypeError(
+                    f"{name}: {key} must be a kernel of shape (input_dim, {self.units}), got "
+                    f"{kernel!r}; a torch Linear has it transposed"
+                )
         given = {"gate": gate, "value": value, "gate_bias": gate_bias, "value_bias": value_bias}
         dtype = self.variable_dtype
         given = {

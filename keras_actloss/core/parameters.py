@@ -17,8 +17,7 @@ def _fitting(parameter, x):
     """A parameter as a tensor, as wide as the maths, that does not widen the shape of `x`."""
     parameter = ops.cast(ops.convert_to_tensor(parameter), tensors.wide(tensors.dtype_of(x)))
     shape, of_x = tuple(parameter.shape), tuple(x.shape)
-    pairs = zip(reversed(shape), reversed(of_x), strict=False)
-    if len(shape) > len(of_x) or any(p not in (1, None, n) and n is not None for p, n in pairs):
+    if not tensors.broadcasts(shape, of_x):
         raise ValueError(
             f"a parameter of shape {shape} does not broadcast to x of shape {of_x}; "
             "give it one entry, or one for each entry of the last axis of x"

@@ -25,6 +25,11 @@ def _power(x, exponent):
 
 def distance(x, axis):
     """`x` minus its maximum: a shift that the result does not feel, and no gradient need follow."""
+    if x.shape[axis] == 0:
+        raise ValueError(
+            f"logits of shape {tuple(x.shape)} have no entry along axis={axis} to get the 1 that "
+            "they share; give them at least one class"
+        )
     return x - ops.stop_gradient(amax(x, axis=axis, keepdims=True))
 
 

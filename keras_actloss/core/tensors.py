@@ -168,6 +168,9 @@ def _class_ids(y_true, name, from_keras):
                 f"{name}: y_true holds class ids and must have an integer dtype, got {dtype}; "
                 'convert it with y_true.astype("int32")'
             )
+    if is_float(dtype):
+        # In a graph nobody knows the values: there a fraction becomes an id that is out of range.
+        y_true = ops.where(y_true == ops.floor(y_true), y_true, -(2.0**31))
     return ops.cast(y_true, "int32")
 
 
@@ -222,6 +225,12 @@ def _other_labels(name, labels, axis):
 def classes_of(labels, predictions):
     """How many classes as many predictions tell apart."""
     return predictions + (labels == "ranks")
+
+
+def broadcasts(shape, onto):
+    """Whether a tensor of `shape` broadcasts to one of the shape `onto`."""
+    pairs = zip(reversed(shape), reversed(onto), strict=False)
+    return len(shape) <= len(onto) and all(None in (a, b) or a in (1, b) for a, b in pairs)
 
 
 def check_axis(axis, shape, name, what="x"):

@@ -149,7 +149,7 @@ def sparse_categorical_hinge(
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
     """
     y = one_hot(y_true, y_pred, axis)
-    return categorical_hinge.prepared(y, y_pred, axis=axis, class_weights=class_weights)
+    return categorical_hinge.maths(y, y_pred, axis=axis, class_weights=class_weights)
 
 
 @register("losses")
@@ -305,7 +305,7 @@ def multi_margin(
     Reference:
         [Weston and Watkins, 1999](https://www.esann.org/sites/default/files/proceedings/legacy/es1999-461.pdf)
     """
-    return categorical_multi_margin.prepared(
+    return categorical_multi_margin.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         p=p,
@@ -518,7 +518,7 @@ def sparse_categorical_perceptron(
         [Collins, 2002](https://doi.org/10.3115/1118693.1118694)
     """
     y = one_hot(y_true, y_pred, axis)
-    return categorical_perceptron.prepared(y, y_pred, axis=axis, class_weights=class_weights)
+    return categorical_perceptron.maths(y, y_pred, axis=axis, class_weights=class_weights)
 
 
 @register("losses")

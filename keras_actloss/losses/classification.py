@@ -63,7 +63,10 @@ def binary_crossentropy(
     0.6931...
 
     Related:
-        Of a logit, `categorical_crossentropy` of the two logits 0 and `y_pred`.
+        Of a logit, `categorical_crossentropy` of the two logits 0 and `y_pred`. PyTorch's
+        `pos_weight` is the second of `class_weights`. Labels are smoothed as in Keras; a
+        `smooth_factor` of segmentation_models.pytorch moves them twice as far, and timm smooths
+        rows of class ids as `categorical_crossentropy` does.
 
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.2](https://www.deeplearningbook.org)
@@ -141,7 +144,9 @@ def categorical_crossentropy(
     0.6931...
 
     Related:
-        With one-hot labels, `sparse_categorical_crossentropy` of their ids.
+        With one-hot labels, `sparse_categorical_crossentropy` of their ids. Labels are smoothed as
+        in Keras, PyTorch, optax and timm; the share of a class weighs what the class does, as in
+        PyTorch.
 
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
@@ -219,7 +224,11 @@ def sparse_categorical_crossentropy(
     0.6931...
 
     Related:
-        `categorical_crossentropy` of the one-hot labels.
+        `categorical_crossentropy` of the one-hot labels. PyTorch leaves out the id -100 by default,
+        and divides a weighted mean by the sum of the weights of the labels, where a mean here is
+        over their number: for its mean hand these weights to the class as `sample_weight`, with
+        `reduction="mean_with_sample_weight"`. segmentation_models.pytorch's mean counts what it
+        ignores.
 
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)

@@ -70,8 +70,8 @@ def contrastive(
     0.40625
 
     Related:
-        `hinge_embedding` without the squares. The paper has half of it, and 0 for a pair that is
-        alike.
+        TFA's. `hinge_embedding` without the squares, as pytorch-metric-learning has it, of pairs
+        that it makes itself. The paper has half of it, and 0 for a pair that is alike.
 
     Reference:
         [Hadsell et al., 2006](https://doi.org/10.1109/CVPR.2006.100)
@@ -131,7 +131,7 @@ def _of_pairs(shared, y_pred, from_products, mask, name):
         counts = _both(mask)
         y_pred, shared = ops.where(counts, y_pred, LOG_ZERO), ops.where(counts, shared, 0)
     labels = shared / positive(ops.sum(shared, axis=-1, keepdims=True))
-    return categorical_crossentropy.prepared(labels, y_pred, from_logits=True)
+    return categorical_crossentropy.maths(labels, y_pred, from_logits=True)
 
 
 _GROUPS = {"ignore_class": class_id_or_none}
@@ -355,7 +355,8 @@ def lifted_structure(
     0.0490...
 
     Related:
-        TFA's, which gives the mean. With each group twice in a batch, what the paper has.
+        TFA's, which gives the mean; pytorch-metric-learning normalizes the embeddings first. With
+        each group twice in a batch, what the paper has.
 
     Reference:
         [Oh Song et al., 2016](https://arxiv.org/abs/1511.06452)

@@ -62,6 +62,7 @@ def crps_gaussian(y_true: Any, y_pred: Any) -> Any:
 
     Related:
         `crps_ensemble` of many samples. `mean_absolute_error` as the variance goes to 0.
+        properscoring and scoringrules take the deviation in place of the log-variance.
 
     Reference:
         [Gneiting et al., 2005](https://doi.org/10.1175/MWR2904.1)
@@ -151,7 +152,8 @@ def crps_ensemble(y_true: Any, y_pred: Any, fair=False) -> Any:
     1.5
 
     Related:
-        Of one member, `mean_absolute_error`. Of many samples of a Gaussian, `crps_gaussian`.
+        Of one member, `mean_absolute_error`. Of many samples of a Gaussian, `crps_gaussian`. As
+        `crps_ensemble` of properscoring; scoringrules has `fair` for `estimator="fair"`.
 
     Reference:
         [Gneiting and Raftery, 2007](https://doi.org/10.1198/016214506000001437);
@@ -222,7 +224,7 @@ def two_hot(y_true: Any, y_pred: Any, low=-10.0, high=10.0) -> Any:
 
     Related:
         The prediction is `sum(softmax(y_pred) * linspace(low, high, numbers))`. DreamerV3 scales
-        its targets by `symlog` first.
+        its targets by `symlog` first. The labels are those of `rlax.transform_to_2hot`.
 
     Reference:
         [Hafner et al., 2023](https://arxiv.org/abs/2301.04104)

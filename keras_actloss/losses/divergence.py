@@ -105,7 +105,8 @@ def kl_divergence(y_true: Any, y_pred: Any, from_logits=False, axis=-1) -> Any:
     Related:
         The order of Keras and of the paper, true ones first. `torch.nn.functional.kl_div(log_q, p)`
         and `optax.losses.kl_divergence(log_q, p)` take logarithms, and the predicted ones first;
-        swapped, it is the reverse divergence, `jensen_shannon` with `beta=1`.
+        swapped, it is the reverse divergence, `jensen_shannon` with `beta=1`. PyTorch's default
+        mean divides by the number of classes too, its `"batchmean"` does not.
 
     Reference:
         [Kullback and Leibler, 1951](https://doi.org/10.1214/aoms/1177729694)

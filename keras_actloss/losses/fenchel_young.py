@@ -255,7 +255,7 @@ def sparse_categorical_sparsemax(
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
     """
-    return categorical_sparsemax.prepared(
+    return categorical_sparsemax.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         label_smoothing=label_smoothing,
@@ -430,7 +430,7 @@ def sparse_categorical_entmax(
         [Peters et al., 2019](https://arxiv.org/abs/1905.05702),
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
-    return categorical_entmax.prepared(
+    return categorical_entmax.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         alpha=alpha,

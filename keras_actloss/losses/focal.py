@@ -99,7 +99,8 @@ def binary_focal_crossentropy(
     Related:
         `gamma=0` is `binary_crossentropy`, with `class_weights=(1 - alpha, alpha)`. The focal loss
         of a soft label is here that of both answers, weighed by the label; Keras's focuses on their
-        mean.
+        mean. `alpha` is 0.25 by default in TFA, KerasCV and torchvision, and not used in optax,
+        MONAI and segmentation_models.pytorch; TFA and KerasCV sum over the axis.
 
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
@@ -182,7 +183,10 @@ def categorical_focal_crossentropy(
     0.1732...
 
     Related:
-        `gamma=0` is `categorical_crossentropy` with `class_weights=alpha`.
+        `gamma=0` is `categorical_crossentropy` with `class_weights=alpha`. In MONAI, with a
+        softmax, and kornia an `alpha` of `a` means `[1 - a, a, a, ...]`, and the mean divides by
+        the number of classes too. segmentation_models.pytorch has one sigmoid a class for several
+        classes: `binary_focal_crossentropy` of the one-hot labels.
 
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)
@@ -264,7 +268,7 @@ def sparse_categorical_focal_crossentropy(
     0.1732...
 
     Related:
-        `categorical_focal_crossentropy` of the one-hot labels.
+        `categorical_focal_crossentropy` of the one-hot labels, which tells what others do.
 
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)

@@ -36,13 +36,17 @@ def _rounded(values):
     return rounded, [value - near for value, near in zip(values, rounded, strict=True)]
 
 
+def _shown(low):
+    """What rounding took, where exponentials show it: a number that loses 1 is far from all."""
+    return ops.stop_gradient(ops.where(ops.abs(low) < 1, low, 0.0))
+
+
 def _minus(x, values, where, axis, what):
     """`x` minus a number a class, and what rounding took from it, which exponentials show."""
     rounded, rest = (along(part, x, axis, what) for part in _rounded(values))
     # A sum with a constant is reordered by XLA, and then nothing seems to have been rounded.
     result, dropped = difference(x, ops.where(where, rounded, 0.0))
-    low = ops.where(ops.abs(dropped) < 1, dropped, 0.0) - ops.where(where, rest, 0.0)
-    return result, ops.stop_gradient(low)
+    return result, _shown(dropped - ops.where(where, rest, 0.0))
 
 
 def _adjusted(x, class_prior, tau, from_logits, axis):
@@ -249,7 +253,7 @@ def _behind(x, label, counts, max_margin, scale, axis):
     shifted, low = _minus(x, margins, label, axis, "class_counts")
     (rounded,), (rest,) = _rounded([scale])
     logits, dropped = product(shifted, ops.full_like(shifted, rounded))
-    return logits, ops.stop_gradient(dropped + scale * low + rest * shifted)
+    return logits, _shown(dropped + scale * low + rest * shifted)
 
 
 @loss_function("onehot", **_MARGIN)

@@ -204,7 +204,7 @@ def sparse_categorical_squared_emd(
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
         [Epstein, 1969](https://doi.org/10.1175/1520-0450(1969)008%3C0985:ASSFPF%3E2.0.CO;2)
     """
-    return categorical_squared_emd.prepared(
+    return categorical_squared_emd.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         from_logits=from_logits,
@@ -431,14 +431,14 @@ def sparse_categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    return categorical_weighted_kappa.prepared(
+    return categorical_weighted_kappa.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
-        mask,
         from_logits=from_logits,
         axis=axis,
         weighting=weighting,
         log_epsilon=log_epsilon,
+        mask=mask,
     )
 
 

@@ -140,7 +140,8 @@ def expectile(y_true: Any, y_pred: Any, expectiles=0.5, mask: Any = None) -> Any
     3.0
 
     Related:
-        `expectile(0.5)` is half of `mean_squared_error`. `quantile` is its absolute form.
+        `expectile(0.5)` is half of `mean_squared_error`. `quantile` is its absolute form. The best
+        constant is `scipy.stats.expectile`.
 
     Reference:
         [Newey and Powell, 1987](https://doi.org/10.2307/1911031)

@@ -124,7 +124,7 @@ def mean_squared_error(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
     5.0
 
     Related:
-        Half of it is `huber` with a large `delta`.
+        Half of it is `huber` with a large `delta`, and the mean of `optax.losses.l2_loss`.
 
     Reference:
         [Goodfellow et al., 2016, section 5.5.1](https://www.deeplearningbook.org)
@@ -373,7 +373,8 @@ def cosine_similarity(y_true: Any, y_pred: Any, axis=-1, mask: Any = None) -> An
     -0.6...
 
     Related:
-        1 plus it is the cosine distance, half the squared distance of the two unit vectors.
+        1 plus it is `optax.losses.cosine_distance`, half the squared distance of the two unit
+        vectors.
 
     Reference:
         [Salton et al., 1975](https://doi.org/10.1145/361219.361220)

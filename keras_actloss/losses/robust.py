@@ -401,7 +401,8 @@ def general_robust(y_true: Any, y_pred: Any, alpha=1.0, scale=1.0, mask: Any = N
 
     Related:
         With `alpha=2`, `mean_squared_error / (2 * scale**2)`; with `alpha=1`,
-        `charbonnier / scale - 1` of `epsilon=scale`.
+        `charbonnier / scale - 1` of `epsilon=scale`. kornia's Charbonnier, Cauchy, Geman-McClure
+        and Welsch losses are those of a `scale` of 1.
 
     Reference:
         [Barron, 2019](https://arxiv.org/abs/1701.03077)

@@ -177,7 +177,7 @@ def sparse_categorical_nll(
     Reference:
         [Goodfellow et al., 2016, section 6.2.1.1](https://www.deeplearningbook.org)
     """
-    return categorical_nll.prepared(
+    return categorical_nll.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         label_smoothing=label_smoothing,
@@ -519,7 +519,7 @@ def sparse_categorical_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    return categorical_brier.prepared(
+    return categorical_brier.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         from_logits=from_logits,

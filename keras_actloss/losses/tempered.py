@@ -139,7 +139,8 @@ def categorical_bi_tempered_logistic(
 
     Related:
         As `t1` and `t2` go to 1 it becomes `categorical_crossentropy` of logits, less the entropy
-        of the label.
+        of the label. The authors spread a label over the other classes alone: their
+        `label_smoothing` is this one times `(classes - 1) / classes`.
 
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
@@ -239,7 +240,7 @@ def sparse_categorical_bi_tempered_logistic(
     Reference:
         [Amid et al., 2019](https://arxiv.org/abs/1906.03361)
     """
-    return categorical_bi_tempered_logistic.prepared(
+    return categorical_bi_tempered_logistic.maths(
         one_hot(y_true, y_pred, axis),
         y_pred,
         t1=t1,

@@ -18,6 +18,21 @@ def _numpy(x) -> Any:
     return ops.convert_to_numpy(x)
 
 
+def off_differences(value, gradient, x, step, room=1.0):
+    """How far a gradient at `x` is off differences of `value(x)`, a number: a share of these.
+
+    The median of seven random directions, for a kink may lie in some; steps are scaled by `room`.
+    """
+    rng, shares = np.random.default_rng(1), []
+    for _ in range(7):
+        direction = rng.normal(size=x.shape).astype("float32") * room
+        after, before = (value(x + side * step * direction) for side in (1, -1))
+        difference = (after - before) / (2 * step)
+        miss = abs(np.sum(gradient * direction) - difference)
+        shares.append(miss / (abs(difference) + 0.05 * np.abs(gradient).max() + 1e-6))
+    return np.median(shares)
+
+
 def value_and_gradient(function, x, upstream=None, through=None) -> tuple[Any, Any]:
     """`function(x)` and the gradient of `sum(upstream * function(x))`, as NumPy arrays.
 

@@ -19,6 +19,8 @@ except ImportError as error:
         "the formula checks need mpmath; install it with pip install keras-actloss[testing]"
     ) from error
 
+from keras_actloss.testing.report import NotApplicable
+
 # Differences over a step of 1e-30 of functions that saturate at 1e-100 still have fifty digits.
 _DIGITS = 200
 
@@ -38,6 +40,14 @@ def formula_of(thing):
     rest = lines[lines.index("Formula:") + 1 :]
     end = next((i for i, line in enumerate(rest) if line and not line.startswith(" ")), len(rest))
     return inspect.cleandoc("\n".join(["", *rest[:end]])).strip()
+
+
+def needed_formula_of(thing):
+    """`formula_of`, for a check that does not apply without one."""
+    formula = formula_of(thing)
+    if formula is None:
+        raise NotApplicable("the docstring has no block `Formula:`")
+    return formula
 
 
 def exact(x):

@@ -345,6 +345,13 @@ def check_predictions_in_range(output, expected):
     )
 
 
+def _always_1(output, name):
+    """Whether a single output comes of an activation, of this name, that makes 1 of it."""
+    if name is None or _plain(name) not in _EXCLUSIVE:
+        return False
+    return output.predicted is None or np.all(_array(output.predicted) == 1)
+
+
 def check_classes_to_tell_apart(output, expected):
     """Exclusive classes take two outputs at least: a softmax of one is always 1."""
     if output.shape is None:
@@ -358,11 +365,8 @@ def check_classes_to_tell_apart(output, expected):
         "outputs, or one with sigmoid and BinaryCrossentropy",
     )
     name = _what_it_ends_in(output)
-    always_1 = name is not None and _plain(name) in _EXCLUSIVE
-    if output.predicted is not None:
-        always_1 = always_1 and np.all(_array(output.predicted) == 1)
     ensure(
-        not always_1,
+        not _always_1(output, name),
         f"{name} of one output is always 1, so nothing can be learned; take sigmoid",
     )
 
