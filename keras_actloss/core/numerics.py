@@ -1,6 +1,7 @@
 """Stable primitives: exact gradients where automatic differentiation cancels, in one wrapper."""
 
 import math
+import numbers
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -241,6 +242,31 @@ def product(a, b):
     dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
     # NaN where a half overflows; nobody asks for an exponential there.
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
+
+
+def exact_multiple(x, factor, most):
+    """`factor * x` as a sum of two floats, the second of which may be None, for 0.
+
+    At an exponent of 60, or a phase of as much, half a unit in the last place of a product is 32
+    units of the exponential or the sine.
+
+    Args:
+        x: Tensor of float32, or of float64, whose product needs no second float.
+        factor: A number, which may have more digits than a float32, or a tensor.
+        most: What a number's product is clipped to, unless it is exact.
+    """
+    if keras.backend.standardize_dtype(x.dtype) == "float64":
+        return factor * x, None
+    if not isinstance(factor, numbers.Real):
+        return product(factor, x)
+    factor = float(factor)
+    if is_power_of_two(abs(factor)):
+        return factor * x, None
+    limit = min(most / abs(factor), 3e38)
+    x = ops.clip(x, -limit, limit)
+    rounded = np.float32(factor)
+    t, low = product(ops.convert_to_tensor(rounded), x)
+    return t, low + (factor - float(rounded)) * x
 
 
 def difference(x, y):

@@ -62,7 +62,9 @@ def parametric(value, *slopes):
             wanted = [
                 slope for slope, fixed in zip(slopes, (False, *is_number), strict=True) if not fixed
             ]
-            by_x, *others = (ops.multiply(upstream, slope(*arguments)) for slope in wanted)
+            by_x, *others = (
+                ops.cast(ops.multiply(upstream, slope(*arguments)), x.dtype) for slope in wanted
+            )
             return by_x, *map(_summed_to, others, learned)
 
         exact = with_gradient(lambda x, *learned: value(x, *all_of(learned)), gradient)
