@@ -9,7 +9,6 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
-from keras_actloss.core.kernels import in_float64
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -18,7 +17,7 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
-from keras_actloss.core.numerics import exact_multiple, is_power_of_two
+from keras_actloss.core.numerics import exact_multiple
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -35,8 +34,6 @@ def _phase(x, frequency):
     Kept where twice of it is finite, for the sine of infinity is NaN, and where the dropped part is
     a small angle.
     """
-    if not (isinstance(frequency, numbers.Real) and is_power_of_two(frequency)):
-        x = in_float64(x)
     phase, low = exact_multiple(x, frequency, 1e38)
     return ops.clip(phase, -1e38, 1e38), None if low is None else ops.clip(low, -0.5, 0.5)
 

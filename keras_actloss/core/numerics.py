@@ -11,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax, custom_gradient
-from keras_actloss.core.kernels import at_most, runs_torch, spent, traced_by_torch
+from keras_actloss.core.kernels import at_most, in_float64, runs_torch, spent, traced_by_torch
 
 
 def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
@@ -89,9 +89,9 @@ def sigmoid_sides(x):
 
 
 def tanh_slope(x):
-    """`1 - tanh(x)**2` as `4 s (1 - s)` with `s = sigmoid(-2 |x|)`, which does not cancel."""
-    small = tail(2 * x)
-    return 4 * small * (1 - small)
+    """`1 - tanh(x)**2` as `4 e / (1 + e)**2` with `e = exp(-2 |x|)`, which does not cancel."""
+    e = ops.exp(-2 * ops.abs(x))
+    return 4 * e / ops.square(1 + e)
 
 
 def absolute(x):
@@ -248,25 +248,26 @@ def exact_multiple(x, factor, most):
     """`factor * x` as a sum of two floats, the second of which may be None, for 0.
 
     At an exponent of 60, or a phase of as much, half a unit in the last place of a product is 32
-    units of the exponential or the sine.
+    units of the exponential or the sine. On torch the product is of float64.
 
     Args:
-        x: Tensor of float32, or of float64, whose product needs no second float.
+        x: Tensor of float32 or wider.
         factor: A number, which may have more digits than a float32, or a tensor.
         most: What a number's product is clipped to, unless it is exact.
     """
+    number = float(factor) if isinstance(factor, numbers.Real) else None
+    if number is not None and is_power_of_two(abs(number)):
+        return number * x, None
+    x = in_float64(x)
     if keras.backend.standardize_dtype(x.dtype) == "float64":
         return factor * x, None
-    if not isinstance(factor, numbers.Real):
+    if number is None:
         return product(factor, x)
-    factor = float(factor)
-    if is_power_of_two(abs(factor)):
-        return factor * x, None
-    limit = min(most / abs(factor), 3e38)
+    limit = min(most / abs(number), 3e38)
     x = ops.clip(x, -limit, limit)
-    rounded = np.float32(factor)
+    rounded = np.float32(number)
     t, low = product(ops.convert_to_tensor(rounded), x)
-    return t, low + (factor - float(rounded)) * x
+    return t, low + (number - float(rounded)) * x
 
 
 def difference(x, y):
