@@ -9,6 +9,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
+from keras_actloss.core.kernels import spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -22,7 +23,13 @@ from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
 # pi / 4 in parts, all but the last so short that their multiples below 2^16 are exact.
-_QUARTER_PI = (0.78515625, 0.0002422332763671875, -3.203749656677246e-07, 4.960468147352515e-10)
+_QUARTER_PI = (
+    0.78515625,
+    0.0002422332763671875,
+    -3.203749656677246e-07,
+    4.94765117764473e-10,
+    1.2816720341285448e-12,
+)
 
 # Up to here the parts serve, which is 2^16 quarters of pi.
 _LAST_TURN = 51400.0
@@ -65,9 +72,9 @@ def _rippled(phase, low, ratio):
     """
     near = ops.logical_and(ops.abs(phase) < _LAST_TURN, ratio <= 1)
     quarters = 4 * ops.round(ops.where(near, phase, 0.0) / np.pi + 0.25) - 1
-    distance = phase
-    for part in _QUARTER_PI:
-        distance = distance - quarters * part
+    distance = phase - quarters * _QUARTER_PI[0]
+    for part in _QUARTER_PI[1:]:
+        distance = spent("subtract", distance, quarters * part)
     if low is not None:
         distance, low = distance + low, ops.where(near, 0.0, 2 * low)
     sine = _sine(ops.where(near, distance, 2 * phase), low)
