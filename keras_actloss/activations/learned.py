@@ -277,7 +277,8 @@ def star_relu(x: Any, scale=0.8944, bias=-0.4472) -> Any:
 
 
 _star_relu = parametric(
-    lambda x, scale, bias: scale * ops.square(ops.relu(x)) + bias,
+    # The square alone may overflow.
+    lambda x, scale, bias: (scale * ops.relu(x)) * ops.relu(x) + bias,
     lambda x, scale, bias: (2 * scale) * ops.relu(x),
     lambda x, scale, bias: ops.square(ops.relu(x)),
     lambda x, scale, bias: ops.ones_like(x),
