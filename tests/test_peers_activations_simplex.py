@@ -190,6 +190,13 @@ def test_extreme_rows(name, function):
     assert abs(gradient.sum()) < 1e-6 and (inside.sum() == 1 or np.any(gradient != 0))
 
 
+def test_slopes_beyond_the_floats_make_no_nan():
+    """The first two entries tie at the edge of the support, where 78 is the power of a slope."""
+    row = np.float32([[1.0264773, 1.0264773, 1.0297843, 0.7336092]])
+    _, gradient = value_and_gradient(lambda x: activations.entmax(x, 80.0), row, [[1, -1, 3, 5]])
+    assert not np.any(np.isnan(gradient)) and gradient[0, 3] == 0
+
+
 def test_gumbel_softmax_draws_from_the_softmax():
     logits = np.float32([0.0, 1.0, -1.0, 0.5])
     draws = activations.gumbel_softmax(np.tile(logits, (20000, 1)), hard=True, seed=1)
