@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import log1p, polynomial, repeat, with_gradient
+from keras_actloss.core.numerics import log1p, polynomial, positive, repeat, with_gradient
 from keras_actloss.core.tensors import dtype_of
 
 
@@ -183,8 +183,15 @@ def entmax_at(z, exponent, height, axis, fixed):
         log_weight = log1p(ratio) / exponent
         weight = ops.where(inside, ops.exp(log_weight), 0.0)
         mass = _sum(weight, axis)
-        scale = ops.minimum(_power(mass, exponent - 1), 1e38)
-        return weight / mass, log_weight - ops.log(mass), weight / (1 + ratio), scale
+        slope = weight / (1 + ratio)
+        # As a power of less than 1 an entry at the edge leaps with the last digit of the height:
+        # there the steepest entries make room for what is too much.
+        steep, root = exponent > 1, _power(height, 1 / exponent)
+        fitted = ops.relu(root * weight - slope / _sum(slope, axis) * (root * mass - 1))
+        y = ops.where(steep, fitted, weight / mass)
+        log_y = ops.where(steep, ops.log(positive(fitted)), log_weight - ops.log(mass))
+        scale = ops.where(steep, root / height, _power(mass, exponent - 1))
+        return y, log_y, slope, ops.minimum(scale, 1e38)
 
     def gradient(upstream, z, exponent, height):
         _, log_y, slope, scale = parts(z, exponent, follow(z, exponent, height))
