@@ -160,6 +160,12 @@ def test_n1_gradients_are_finite_everywhere(name):
     assert np.all(np.isfinite(value)) and np.all(np.isfinite(gradient))
 
 
+def test_slope_of_charbonnier_is_one_where_the_error_overflows():
+    ends = np.float32([[-3e38], [3e38]])
+    _, gradient = _with_gradient(losses.charbonnier, -ends, ends)
+    np.testing.assert_array_equal(gradient, np.sign(ends))
+
+
 @pytest.mark.parametrize(
     "name", [*ROBUST, "quantile", "expectile", "mean_absolute_percentage_error"]
 )

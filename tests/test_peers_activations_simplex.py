@@ -1,5 +1,7 @@
 """The simplex activations beside other packages, and where only a promise can be tested."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -188,6 +190,26 @@ def test_extreme_rows(name, function):
     inside = np.array(EXPECTED[name]) > 0
     assert np.all(np.isfinite(gradient)) and np.all(gradient[0, ~inside] == 0)
     assert abs(gradient.sum()) < 1e-6 and (inside.sum() == 1 or np.any(gradient != 0))
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(5.0, 0.9), (10.0, 0.95), (30.0, 0.98), (80.0, 0.99)])
+def test_an_entry_at_the_edge_of_entmax_has_its_share(alpha, share):
+    """It is the 79th root of what floats of the height cannot tell from nothing."""
+    shares = np.array([share, 1 - share])
+    gap = np.subtract(*shares ** (alpha - 1)) / (alpha - 1)
+    function = functools.partial(activations.entmax, alpha=alpha)
+    value, gradient = value_and_gradient(function, np.float32([[0, -gap]]), [[1.0, 0.0]])
+    np.testing.assert_allclose(value[0], shares, 1e-5)
+    slope = 1 / np.sum(shares ** (alpha - 2))
+    np.testing.assert_allclose(gradient[0], [slope, -slope], 1e-4)
+
+
+def test_slopes_beyond_the_floats_make_no_nan():
+    """The first two entries tie at the edge of the support, where 78 is the power of a slope."""
+    row = np.float32([[1.0264773, 1.0264773, 1.0297843, 0.7336092]])
+    _, gradient = value_and_gradient(lambda x: activations.entmax(x, 80.0), row, [[1, -1, 3, 5]])
+    assert not np.any(np.isnan(gradient)) and gradient[0, 3] == 0
+    np.testing.assert_allclose(gradient[0, 2], 3 * 0.98315276**-78, 1e-2)
 
 
 def test_gumbel_softmax_draws_from_the_softmax():

@@ -9,6 +9,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
+from keras_actloss.core.kernels import spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -17,51 +18,91 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
+from keras_actloss.core.numerics import exact_multiple
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
-# pi / 4 in three parts, the first two so short that their multiples below 2^12 are exact.
-_QUARTER_PI = (0.785400390625, -2.226792275905609e-06, -4.3527578763580266e-10)
+# pi / 4 in parts, all but the last so short that their multiples below 2^16 are exact.
+_QUARTER_PI = (
+    0.78515625,
+    0.0002422332763671875,
+    -3.203749656677246e-07,
+    4.94765117764473e-10,
+    1.2816720341285448e-12,
+)
 
-# Beyond this phase, float32 is too coarse to come close to a zero of 1 + sin.
-_LAST_TURN = 3200.0
+# Up to here the parts serve, which is 2^16 quarters of pi.
+_LAST_TURN = 51400.0
 
 
 def _phase(x, frequency):
-    """`frequency * x`, kept where twice of it is finite: the sine of infinity is NaN."""
-    return ops.clip(frequency * x, -1e38, 1e38)
+    """`frequency * x` and, unless it is None for 0, what its rounding dropped.
+
+    Kept where twice of it is finite, for the sine of infinity is NaN, and where the dropped part is
+    a small angle.
+    """
+    phase, low = exact_multiple(x, frequency, 1e38)
+    return ops.clip(phase, -1e38, 1e38), None if low is None else ops.clip(low, -0.5, 0.5)
 
 
-def _rippled(phase, ratio):
-    """`1 + ratio * sin(2 * phase)`, up to a ratio of 1 without cancellation.
+def _turned(phase, low, function, slope):
+    """`function(phase + low)` of a sine or cosine, whose derivative is `slope(phase)`."""
+    value = function(phase)
+    if low is None:
+        return value
+    # Up to half a radian sine and cosine of the small angle are polynomials.
+    square = ops.square(low)
+    sine, versine = low * (1 - square / 6), square * (0.5 - square / 24)
+    return value + (slope(phase) * sine - value * versine)
 
-    There it is `1 - ratio + 2 * ratio * sin(distance)^2`, with the distance of `phase` from the
+
+def _sine(phase, low):
+    return _turned(phase, low, ops.sin, ops.cos)
+
+
+def _cosine(phase, low):
+    return _turned(phase, low, ops.cos, lambda x: -ops.sin(x))
+
+
+def _rippled(phase, low, ratio):
+    """`1 + ratio * sin(2 * (phase + low))`, up to a ratio of 1 without cancellation.
+
+    There it is `1 - ratio + 2 * ratio * sin(distance)^2`, with the distance of the phase from the
     nearest odd multiple of pi / 4 at which the sine is -1.
     """
     near = ops.logical_and(ops.abs(phase) < _LAST_TURN, ratio <= 1)
     quarters = 4 * ops.round(ops.where(near, phase, 0.0) / np.pi + 0.25) - 1
-    distance = phase
-    for part in _QUARTER_PI:
-        distance = distance - quarters * part
-    sine = ops.sin(ops.where(near, distance, 2 * phase))
+    distance = phase - quarters * _QUARTER_PI[0]
+    for part in _QUARTER_PI[1:]:
+        distance = spent("subtract", distance, quarters * part)
+    if low is not None:
+        distance, low = distance + low, ops.where(near, 0.0, 2 * low)
+    sine = _sine(ops.where(near, distance, 2 * phase), low)
     return ops.where(near, (1 - ratio) + ratio * (2 * ops.square(sine)), 1 + ratio * sine)
 
 
 def _snake_beta(x, frequency, magnitude):
-    sine = ops.sin(_phase(x, frequency))
-    return x + sine * (sine / magnitude)
+    phase, low = _phase(x, frequency)
+    sine = _sine(phase, low)
+    ripple = sine * (sine / magnitude)
+    if low is not None:
+        # What cancels much of x is right to a unit as a difference.
+        most = (1 - ops.square(_cosine(phase, low))) / magnitude
+        ripple = ops.where(ops.abs(sine) < 0.7, ripple, most)
+    return x + ripple
 
 
 def _snake_beta_by_x(x, frequency, magnitude):
-    return _rippled(_phase(x, frequency), frequency / magnitude)
+    return _rippled(*_phase(x, frequency), frequency / magnitude)
 
 
 def _snake_beta_by_frequency(x, frequency, magnitude):
-    return x * (ops.sin(2 * _phase(x, frequency)) / magnitude)
+    phase = _phase(x, frequency)
+    return x * (2 * _sine(*phase) * _cosine(*phase) / magnitude)
 
 
 def _snake_beta_by_magnitude(x, frequency, magnitude):
-    return -ops.square(ops.sin(_phase(x, frequency)) / magnitude)
+    return -ops.square(_sine(*_phase(x, frequency)) / magnitude)
 
 
 def _snake_by_frequency(x, frequency):
@@ -72,7 +113,7 @@ def _snake_by_frequency(x, frequency):
 
 _snake = parametric(
     lambda x, frequency: _snake_beta(x, frequency, frequency),
-    lambda x, frequency: _rippled(_phase(x, frequency), 1.0),
+    lambda x, frequency: _rippled(*_phase(x, frequency), 1.0),
     _snake_by_frequency,
 )
 
@@ -247,9 +288,9 @@ def sine(x: Any, frequency=30.0) -> Any:
         [Sitzmann et al., 2020](https://arxiv.org/abs/2006.09661)
     """
     return parametric(
-        lambda x, frequency: ops.sin(_phase(x, frequency)),
-        lambda x, frequency: frequency * ops.cos(_phase(x, frequency)),
-        lambda x, frequency: x * ops.cos(_phase(x, frequency)),
+        lambda x, frequency: _sine(*_phase(x, frequency)),
+        lambda x, frequency: frequency * _cosine(*_phase(x, frequency)),
+        lambda x, frequency: x * _cosine(*_phase(x, frequency)),
     )(x, frequency)
 
 

@@ -5,13 +5,11 @@ whose product is the curve: `(y * a) * b` is right wherever it is a normal numbe
 neither far out nor around the zero of a slope. Made for float32.
 """
 
-import numbers
-
 import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.numerics import is_power_of_two, polynomial, product, with_gradient
+from keras_actloss.core.numerics import exact_multiple, polynomial, with_gradient
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
 # distance from it what the slope holds beside a factor that cannot cancel.
@@ -87,23 +85,6 @@ def _sum(large, small):
     return total, (large - total) + small
 
 
-def _times(factor, x):
-    """`factor * x` as a sum of two floats that may be an exponent; the second may be None, for 0.
-
-    At 60 half a unit in the last place of a product is 32 units of its exponential.
-    """
-    if not isinstance(factor, numbers.Real):
-        return product(factor, x)
-    factor = float(factor)
-    if is_power_of_two(abs(factor)):
-        return factor * x, None
-    rounded = np.float32(factor)
-    # Beyond 300 exponentials are 0.
-    x = ops.clip(x, -300 / abs(factor), 300 / abs(factor))
-    t, low = product(ops.convert_to_tensor(rounded), x)
-    return t, low + (factor - float(rounded)) * x
-
-
 def _decay(x, low=None):
     """`|x|` and `exp(-|x + low|)` as two factors: far out as its root, twice."""
     # At an infinity 0 times infinity would be NaN; here the exponential is 0 long before.
@@ -133,14 +114,14 @@ def _until_shut(x, t):
 
 def silu(x, factor=1.0):
     """`x * sigmoid(factor * x)`, for a number or a tensor."""
-    t, low = _times(factor, x)
+    t, low = exact_multiple(x, factor, 300)
     a, b = sigmoid(t, low)
     # Half of a tiny x is no normal number: x belongs to the factor that comes last.
     return a, _until_shut(x, t) * b
 
 
 def silu_slope(x, factor=1.0):
-    t, low = _times(factor, x)
+    t, low = exact_multiple(x, factor, 300)
     m, e, rest = _decay(t, low)
     d = t - _SILU_FLAT[0]
     d = d if low is None else d + low
@@ -163,7 +144,7 @@ def fast_silu_slope(x, factor):
 
 
 def silu_slope_by_factor(x, factor):
-    t, low = _times(factor, x)
+    t, low = exact_multiple(x, factor, 300)
     a, b = sigmoid_slope(t, low)
     x = _until_shut(x, -ops.abs(t))
     return x * a, x * b

@@ -43,6 +43,16 @@ def at_most(x, y):
     return x.clamp_(max=y) if runs_torch() and not x.requires_grad else ops.minimum(x, y)
 
 
+def in_float64(x):
+    """`x` in twice the digits on torch, where two floats of float32 take five times as long.
+
+    The GPUs of Apple have no float64.
+    """
+    if not runs_torch() or x.device.type == "mps":
+        return x
+    return ops.cast(x, "float64")
+
+
 def select(mask, x, y):
     """`where(mask, x, y)` of a mask of the shape of `y`.
 

@@ -1,6 +1,7 @@
 """Stable primitives: exact gradients where automatic differentiation cancels, in one wrapper."""
 
 import math
+import numbers
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
-from keras_actloss.core.kernels import at_most, runs_torch, spent, traced_by_torch
+from keras_actloss.core.kernels import at_most, in_float64, runs_torch, spent, traced_by_torch
 from keras_actloss.core.tensors import dtype_of, wide
 
 
@@ -120,9 +121,9 @@ def sigmoid_sides(x):
 
 
 def tanh_slope(x):
-    """`1 - tanh(x)**2` as `4 s (1 - s)` with `s = sigmoid(-2 |x|)`, which does not cancel."""
-    small = tail(2 * x)
-    return 4 * small * (1 - small)
+    """`1 - tanh(x)**2` as `4 e / (1 + e)**2` with `e = exp(-2 |x|)`, which does not cancel."""
+    e = ops.exp(-2 * ops.abs(x))
+    return 4 * e / ops.square(1 + e)
 
 
 def absolute(x):
@@ -262,17 +263,45 @@ def _halves(x):
     return high, x - high
 
 
-def product(a, b):
-    """`a * b` of float32 tensors and what its rounding dropped (Dekker's two-product).
-
-    Where the product goes into an exponential that matters: at an exponent of 60 half a unit in its
-    last place is 32 units of the exponential.
-    """
+def _two_product(a, b):
+    """`a * b` of float32 tensors and what its rounding dropped (Dekker), whose halves are finite."""
     rounded = a * b
     (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
     dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
-    # NaN where a half overflows; nobody asks for an exponential there.
+    return rounded, dropped
+
+
+def product(a, b):
+    """`a * b` of float32 tensors and what its rounding dropped, 0 where a half overflows."""
+    rounded, dropped = _two_product(a, b)
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
+
+
+def exact_multiple(x, factor, most):
+    """`factor * x` as a sum of two floats, the second of which may be None, for 0.
+
+    At an exponent of 60, or a phase of as much, half a unit in the last place of a product is 32
+    units of the exponential or the sine. On torch the product is of float64.
+
+    Args:
+        x: Tensor of float32 or wider.
+        factor: A number, which may have more digits than a float32, or a tensor.
+        most: What a number's product is clipped to, unless it is exact.
+    """
+    number = float(factor) if isinstance(factor, numbers.Real) else None
+    if number is not None and is_power_of_two(abs(number)):
+        return number * x, None
+    x = in_float64(x)
+    if dtype_of(x) == "float64":
+        return factor * x, None
+    if number is None:
+        return product(factor, x)
+    limit = min(most / abs(number), 3e38)
+    x = ops.clip(x, -limit, limit)
+    rounded = np.float32(number)
+    times = _two_product if limit < 2.0**110 else product
+    t, low = times(ops.convert_to_tensor(rounded), x)
+    return t, low + (number - float(rounded)) * x
 
 
 def difference(x, y):

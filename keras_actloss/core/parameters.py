@@ -59,10 +59,15 @@ def parametric(value, *slopes):
             wanted = [
                 slope for slope, fixed in zip(slopes, (False, *is_number), strict=True) if not fixed
             ]
-            by_x, *others = (ops.multiply(upstream, slope(*arguments)) for slope in wanted)
+            by_x, *others = (
+                ops.cast(ops.multiply(upstream, slope(*arguments)), x.dtype) for slope in wanted
+            )
             return by_x, *map(_summed_to, others, learned)
 
-        return rounded_once(lambda x, *learned: value(x, *all_of(learned)), gradient)(x, *learned)
+        def forward(x, *learned):
+            return ops.cast(value(x, *all_of(learned)), x.dtype)
+
+        return rounded_once(forward, gradient)(x, *learned)
 
     return function
 

@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import log1p, polynomial, repeat, with_gradient
+from keras_actloss.core.numerics import log1p, polynomial, positive, repeat, with_gradient
 from keras_actloss.core.tensors import dtype_of
 
 
@@ -33,14 +33,16 @@ def distance(x, axis):
     return x - ops.stop_gradient(amax(x, axis=axis, keepdims=True))
 
 
-def _pull_back(upstream, z, slope, axis):
+def _pull_back(upstream, slope, axis):
     """`slope * (upstream - mean)`, the mean of `upstream` weighed by `slope`.
 
-    Relative to what the leading entry gets, nothing cancels where that entry has nearly everything.
+    Relative to what the steepest entry gets, nothing cancels where that entry has nearly all of the
+    slope.
     """
-    of_leader = amax(ops.where(z == 0, upstream, -np.inf), axis=axis, keepdims=True)
-    relative = upstream - of_leader
-    return slope * (relative - _sum(slope * relative, axis) / _sum(slope, axis))
+    steepest = slope == amax(slope, axis=axis, keepdims=True)
+    reference = amax(ops.where(steepest, upstream, -np.inf), axis=axis, keepdims=True)
+    scaled = slope * (upstream - reference)
+    return scaled - slope / _sum(slope, axis) * _sum(scaled, axis)
 
 
 def _most_steps(z, axis):
@@ -125,7 +127,7 @@ def entmax15_at(z, height, axis):
         return r * r
 
     def gradient(upstream, z, height):
-        return 2 * _pull_back(upstream, z, ops.relu(z + follow(z, height)), axis), None
+        return 2 * _pull_back(upstream, ops.relu(z + follow(z, height)), axis), None
 
     def follow(z, height):
         """The height as a function of `z`, for the derivative of the gradient."""
@@ -176,19 +178,29 @@ def entmax_at(z, exponent, height, axis, fixed):
         return parts(z, exponent, height)[0]
 
     def parts(z, exponent, height):
-        """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` there."""
+        """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` in two factors.
+
+        The second, one a row, is beyond the floats where a large `alpha` splits a row evenly.
+        """
         ratio = exponent * z / height
         inside = ratio > -1
         ratio = ops.where(inside, ratio, 0.0)
         log_weight = log1p(ratio) / exponent
         weight = ops.where(inside, ops.exp(log_weight), 0.0)
         mass = _sum(weight, axis)
-        slope = weight / (1 + ratio) * _power(mass, exponent - 1)
-        return weight / mass, log_weight - ops.log(mass), slope
+        slope = weight / (1 + ratio)
+        # As a power of less than 1 an entry at the edge leaps with the last digit of the height:
+        # there the steepest entries make room for what is too much.
+        steep, root = exponent > 1, _power(height, 1 / exponent)
+        fitted = ops.relu(root * weight - slope / _sum(slope, axis) * (root * mass - 1))
+        y = ops.where(steep, fitted, weight / mass)
+        log_y = ops.where(steep, ops.log(positive(fitted)), log_weight - ops.log(mass))
+        scale = ops.where(steep, root / height, _power(mass, exponent - 1))
+        return y, log_y, slope, ops.minimum(scale, 1e38)
 
     def gradient(upstream, z, exponent, height):
-        _, log_y, slope = parts(z, exponent, follow(z, exponent, height))
-        of_z = _pull_back(upstream, z, slope, axis)
+        _, log_y, slope, scale = parts(z, exponent, follow(z, exponent, height))
+        of_z = _pull_back(upstream, slope, axis) * scale
         if fixed:
             return of_z, None, None
         # Without the terms of the textbook form that cancel as the exponent goes to 0.
@@ -199,9 +211,9 @@ def entmax_at(z, exponent, height, axis, fixed):
         """The height as a function of the others, for the derivative of the gradient."""
 
         def slope_of(upstream, z, exponent):
-            y, log_y, slope = parts(z, exponent, follow(z, exponent, height))
+            y, log_y, slope, scale = parts(z, exponent, follow(z, exponent, height))
             share = -upstream / _sum(slope, axis)
-            tilt = ops.where(slope > 0, slope * z - y * log_y, 0.0)
+            tilt = ops.where(slope > 0, slope * z - y / scale * log_y, 0.0)
             return share * exponent * slope, share * _sum(tilt, axis)
 
         return with_gradient(lambda z, exponent: height + 0, slope_of)(z, exponent)

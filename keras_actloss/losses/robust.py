@@ -206,6 +206,8 @@ def _hypotenuse(epsilon):
         return long * factor
 
     def gradient(upstream, d):
+        # A difference that overflows is as steep as the largest that does not.
+        d = ops.clip(d, -_MOST, _MOST)
         long, factor = parts(d)
         return upstream * (d / long / factor)
 
