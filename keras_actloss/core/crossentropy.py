@@ -69,6 +69,7 @@ class Curve(NamedTuple):
 
     value: Callable
     slope: Callable
+    bounded: bool = False  # Whether the slope is 0 where `p` is: its quotient by `p` need not be.
 
 
 def _slope(curve, label):
@@ -79,9 +80,11 @@ def _slope(curve, label):
 def _own_slope(curve, slope, p):
     """`slope` for the derivative by `p` itself, where it is divided by `above_zero(p)`.
 
-    Of a `p` of 0 it is the slope at what is divided by: a finite derivative is right there, and one
-    that is infinite not 0.
+    That of a bounded loss is, for a `p` of 0, the slope at what is divided by: a finite derivative
+    is right there, and one that is infinite not 0.
     """
+    if not curve.bounded:
+        return slope
     small = above_zero(ops.zeros((), p.dtype))
     one = ops.ones_like(small)
     lost = Label(-math.log(SMALLEST) * one, small, one, lambda exponent: power(small, exponent))

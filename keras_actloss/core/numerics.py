@@ -264,7 +264,7 @@ def _halves(x):
 
 
 def _two_product(a, b):
-    """`a * b` of float32 tensors and what its rounding dropped (Dekker), whose halves are finite."""
+    """`a * b` of float32 tensors with finite halves, and what its rounding dropped (Dekker)."""
     rounded = a * b
     (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
     dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b

@@ -16,7 +16,7 @@ _SYMMETRIC = {**OPTIONS, "alpha": finite_non_negative, "beta": finite_non_negati
 
 def _generalized(q):
     """`(1 - p**q) / q`."""
-    return Curve(lambda label: -expm1(-q * label.loss) / q, lambda label: label.to(q))
+    return Curve(lambda label: -expm1(-q * label.loss) / q, lambda label: label.to(q), bounded=True)
 
 
 def _symmetric(alpha, beta):
@@ -24,6 +24,7 @@ def _symmetric(alpha, beta):
     return Curve(
         lambda label: (alpha * label.loss if alpha else 0.0) + beta * label.q,
         lambda label: alpha + beta * label.p,
+        bounded=alpha == 0,
     )
 
 
