@@ -12,7 +12,7 @@ from hypothesis import settings
 from keras_actloss.testing import NotApplicable
 
 # JAX compiles each op anew for each shape.
-few = 10 if keras.backend.backend() == "jax" else 25
+few = 8 if keras.backend.backend() == "jax" else 25
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=few)
 # For `make nightly`: many times as many, and others each time.
 settings.register_profile("nightly", deadline=None, print_blob=True, max_examples=500)
