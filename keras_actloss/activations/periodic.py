@@ -106,9 +106,9 @@ def _snake_beta_by_magnitude(x, frequency, magnitude):
 
 
 def _snake_by_frequency(x, frequency):
-    return _snake_beta_by_frequency(x, frequency, frequency) + _snake_beta_by_magnitude(
-        x, frequency, frequency
-    )
+    phase = _phase(x, frequency)
+    ripple = _sine(*phase) / frequency
+    return x * (2 * ripple * _cosine(*phase)) - ops.square(ripple)
 
 
 _snake = parametric(
