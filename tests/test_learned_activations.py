@@ -133,6 +133,12 @@ def test_snake_of_frequency_zero_is_its_limit():
     np.testing.assert_allclose(array(layer.frequency), -np.mean(x**2, axis=0), rtol=1e-5)
 
 
+def test_xielu_overflows_no_earlier_than_its_result():
+    """Its two slopes left of zero are farther from 0 than what they come to."""
+    y = array(activations.xielu(np.float32([-1.5e38]), alpha_n=2.0))
+    np.testing.assert_allclose(y, [1.5e38 * np.logaddexp(0, 2)], rtol=1e-6)
+
+
 @pytest.mark.parametrize("alpha", [1.2, 0.5])
 def test_alpha_of_entmax_moves_from_either_side_of_its_bound(alpha):
     layer = layers.LearnedEntmax(alpha_initializer=alpha)

@@ -445,7 +445,7 @@ def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
     Reference:
         [Huang and Schlag, 2024](https://arxiv.org/abs/2411.13010)
     """
-    return _xielu(x, _softplus(alpha_p), beta + _softplus(alpha_n), beta)
+    return _xielu(x, _softplus(alpha_p), _softplus(alpha_n), beta)
 
 
 def _softplus(parameter):
@@ -464,16 +464,23 @@ def _expm1_less_x(x):
     return ops.where(x > -1, polynomial(_CURVATURE, x) * ops.square(x), expm1(x) - x)
 
 
+def _xielu_value(x, right, slope, beta):
+    low = ops.minimum(x, 0)
+    # Far out the linear terms are one, which does not overflow before their sum does.
+    near = x > -1
+    curve = ops.where(near, polynomial(_CURVATURE, low) * ops.square(low), expm1(low))
+    left = (beta + slope) * curve + ops.where(near, beta * low, -slope * low)
+    return ops.where(x > 0, right * x * x + beta * x, left)
+
+
 _xielu = parametric(
-    lambda x, right, left, beta: (
-        ops.where(x > 0, right * x * x, left * _expm1_less_x(ops.minimum(x, 0))) + beta * x
+    _xielu_value,
+    lambda x, right, slope, beta: (
+        ops.where(x > 0, 2 * right * x, (beta + slope) * expm1(ops.minimum(x, 0))) + beta
     ),
-    lambda x, right, left, beta: (
-        ops.where(x > 0, 2 * right * x, left * expm1(ops.minimum(x, 0))) + beta
-    ),
-    lambda x, right, left, beta: ops.square(ops.relu(x)),
-    lambda x, right, left, beta: _expm1_less_x(ops.minimum(x, 0)),
-    lambda x, right, left, beta: x,
+    lambda x, right, slope, beta: ops.square(ops.relu(x)),
+    lambda x, right, slope, beta: _expm1_less_x(ops.minimum(x, 0)),
+    lambda x, right, slope, beta: ops.where(x > 0, x, expm1(ops.minimum(x, 0))),
 )
 
 
