@@ -43,10 +43,11 @@ def _sizes(tensors):
 
 
 def _held():
-    """The tensors that objects of Python hold."""
+    """The tensors with data that objects of Python hold."""
     import torch
 
-    return [item for item in gc.get_objects() if isinstance(item, torch.Tensor)]
+    kinds = (torch.Tensor, torch.nn.Parameter)  # Compiled graphs are kept with fakes.
+    return [item for item in gc.get_objects() if type(item) in kinds]
 
 
 class _Saved:
