@@ -10,6 +10,7 @@ from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import recomputed
+from keras_actloss.core.kernels import choose, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -82,9 +83,9 @@ def _mish_gradient(upstream, x):
     bounded = ops.clip(x, -1000.0, 20.0)
     share = h / denominator
     slope = ((4 * (1 + bounded) * (1 + e) + e * (2 + e * (4 + e))) * share) * share
-    distance = x - _MISH_ZERO
+    distance = spent("clip", x - _MISH_ZERO, -1, 1)
     near = polynomial(_MISH_SLOPE, distance)
-    return upstream * ops.where(ops.abs(distance) < 0.4, near, slope)
+    return upstream * choose(0.4 - ops.abs(distance), near, slope)
 
 
 _exact_mish = rounded_once(_mish_value, _mish_gradient)

@@ -224,9 +224,10 @@ def log1p(x):
 
 def polynomial(coefficients, x):
     """The polynomial with these coefficients, constant term first."""
-    result = coefficients[-1]
-    for coefficient in reversed(coefficients[:-1]):
-        result = result * x + coefficient
+    *others, second, first = coefficients
+    result = spent("add", first * x, second)
+    for coefficient in reversed(others):
+        result = spent("add", spent("multiply", result, x), coefficient)
     return result
 
 
@@ -241,8 +242,12 @@ def exp_multiple(x, factor):
     At -60 half a unit in the last place of the product is 32 units of its exponential. The product
     of the leading 12 bits of both is exact, and what they leave is a small exponent of its own.
     """
-    if is_power_of_two(factor) or keras.backend.standardize_dtype(x.dtype) == "float64":
+    dtype = dtype_of(x)
+    if is_power_of_two(factor):
         return ops.exp(factor * x)
+    x = in_float64(x)
+    if dtype_of(x) == "float64":
+        return ops.cast(spent("exp", factor * x), dtype)
     # A step of x times the factor is between 1/32 and 1/16; where there are more than 4096 of them
     # the result is 0.
     step = 2.0 ** -(math.frexp(factor)[1] + 4)
