@@ -404,8 +404,8 @@ def _against_logits(label, own, x, axis, low=None):
     # Relative to the leader, one of the two weights is at least 1.
     weight = total * scale
     leads = own == top
-    own_weight = ops.where(leads, 1.0, exp_difference(own, top))
-    distance, near = ops.where(leads, 0.0, top - own), ops.log1p(weight + (own_weight - 1))
+    own_weight = select(leads, 1.0, exp_difference(own, top))
+    distance, near = select(leads, 0.0, top - own), ops.log1p(weight + (own_weight - 1))
     q = weight / (weight + own_weight)
 
     def described():
@@ -413,7 +413,7 @@ def _against_logits(label, own, x, axis, low=None):
         p = own_weight / (weight + own_weight)
         return Label(distance + near, p, q, _far(distance, dropped, near))
 
-    return distance + near, -q, q / ops.where(total == 0, 1.0, total), e, described
+    return distance + near, -q, q / select(total == 0, 1.0, total), e, described
 
 
 def _against_probabilities(label, own, x, axis):
@@ -437,9 +437,9 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
 
     def shared(ids, x, *low):
         # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
-        ids = ops.where(ids < 0, x.shape[axis], ids)
+        ids = select(ids < 0, x.shape[axis], ids)
         label = _labels(ids, x, axis)
-        ids = ops.expand_dims(ids, axis)
+        ids = label if runs_torch() else ops.expand_dims(ids, axis)
         own = ops.take_along_axis(x, ids, axis)
         against = _against_logits if from_logits else _against_probabilities
         low = [low - ops.take_along_axis(low, ids, axis) for low in low]

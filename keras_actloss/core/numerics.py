@@ -11,7 +11,15 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
-from keras_actloss.core.kernels import at_most, in_float64, runs_torch, spent, traced_by_torch
+from keras_actloss.core.kernels import (
+    at_least,
+    at_most,
+    in_float64,
+    runs_torch,
+    select,
+    spent,
+    traced_by_torch,
+)
 from keras_actloss.core.tensors import dtype_of, wide
 
 
@@ -325,7 +333,7 @@ def exp_difference(x, top):
     rounded, dropped = difference(x, top)
     e = ops.exp(rounded)
     # Where the exponential is 0 the difference may be infinite and what was dropped NaN.
-    return ops.where(e == 0, e, e + e * dropped)
+    return select(e == 0, e, e + e * dropped)
 
 
 def exp_near(x, top):
@@ -342,7 +350,7 @@ def exp_near(x, top):
     limit = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).max)
     shift = spent("round", ops.relu(top - 64) - ops.relu(-top))
     # A number that large is whole, and its last digit may be more than the 64.
-    shift = ops.where(ops.abs(top) < 2.0**23, shift, ops.clip(top, -limit, limit))
+    shift = select(ops.abs(top) < 2.0**23, shift, at_most(at_least(1 * top, -limit), limit))
     most = 2.0**100
     scale = spent("clip", spent("exp", shift - top), 1 / most, most)
     return at_most(spent("exp", x - shift), most), scale
