@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_actloss.core.checks import non_negative, positive
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.kernels import at_most
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, rounded_once
 from keras_actloss.core.registry import register
@@ -19,12 +20,10 @@ def _exact_elu(alpha, scale=1.0):
     """`scale * elu(x, alpha)`, by a gradient that does not cancel where the unit saturates."""
 
     def gradient(upstream, x):
-        e = ops.exp(ops.minimum(x, 0))
+        e = ops.exp(at_most(x, 0))
         return upstream * ops.where(x > 0, scale, scale * alpha * e)
 
-    return rounded_once(
-        lambda x: scale * (ops.relu(x) + alpha * expm1(ops.minimum(x, 0))), gradient
-    )
+    return rounded_once(lambda x: scale * (ops.relu(x) + alpha * expm1(at_most(x, 0))), gradient)
 
 
 @activation(alpha=non_negative)
@@ -144,8 +143,8 @@ def celu(x: Any, alpha=1.0) -> Any:
         [Barron, 2017](https://arxiv.org/abs/1704.07483)
     """
     exact = rounded_once(
-        lambda x: ops.relu(x) + alpha * expm1(ops.minimum(x, 0) / alpha),
-        lambda upstream, x: upstream * exp_multiple(ops.minimum(x, 0), 1 / alpha),
+        lambda x: ops.relu(x) + alpha * expm1(at_most(x, 0) / alpha),
+        lambda upstream, x: upstream * exp_multiple(at_most(x, 0), 1 / alpha),
     )
     # The kernel of torch takes the exponential of a rounded quotient.
     kernels = ("torch",) if is_power_of_two(alpha) else ()

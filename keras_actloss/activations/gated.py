@@ -10,6 +10,7 @@ from keras_actloss.core.checks import flag, integer_axis, one_of, positive
 from keras_actloss.core.functions import activation
 from keras_actloss.core.gated import GatedLayer, ProjectionArguments, halved, halves, joined
 from keras_actloss.core.keras_fixes import recomputed
+from keras_actloss.core.kernels import at_most, clip
 from keras_actloss.core.numerics import rounded_once, tanh_slope
 from keras_actloss.core.registry import register
 
@@ -426,7 +427,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
     by_kernels = gates.left_to_kernels(tensors.dtype_of(x))
 
     def value(x):
-        x = ops.minimum(x, limit)
+        x = at_most(x, limit)
         return (ops.sigmoid(alpha * x), x) if by_kernels else gates.silu(x, alpha)
 
     def slope(x):
@@ -437,7 +438,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
         return ops.where(x > limit, 0.0, a), b
 
     def shifted(x):
-        return ops.clip(x, -limit, limit) + 1
+        return clip(x, -limit, limit) + 1
 
     def inside(x):
         return ops.cast(ops.abs(x) <= limit, x.dtype)

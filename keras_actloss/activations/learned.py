@@ -16,6 +16,7 @@ from keras_actloss.core import tensors
 from keras_actloss.core.checks import integer_axis, number, or_tensor, positive_integer
 from keras_actloss.core.functions import activation
 from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.kernels import at_most, select
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -139,7 +140,7 @@ def prelu(x: Any, alpha: Any) -> Any:
 _prelu = parametric(
     lambda x, alpha: ops.where(x > 0, x, alpha * x),
     lambda x, alpha: ops.where(x > 0, 1.0, alpha),
-    lambda x, alpha: ops.minimum(x, 0),
+    lambda x, alpha: at_most(x, 0),
 )
 
 
@@ -461,26 +462,26 @@ _CURVATURE = (0.5, 0.16666603, 0.041659255, 0.0083011705, 0.001324818, 0.0001374
 
 def _expm1_less_x(x):
     """`expm1(x) - x` for `x <= 0`, of which a difference would leave nothing near 0."""
-    return ops.where(x > -1, polynomial(_CURVATURE, x) * ops.square(x), expm1(x) - x)
+    return select(x > -1, polynomial(_CURVATURE, x) * ops.square(x), expm1(x) - x)
 
 
 def _xielu_value(x, right, slope, beta):
-    low = ops.minimum(x, 0)
+    low = at_most(x, 0)
     # Far out the linear terms are one, which does not overflow before their sum does.
     near = x > -1
-    curve = ops.where(near, polynomial(_CURVATURE, low) * ops.square(low), expm1(low))
-    left = (beta + slope) * curve + ops.where(near, beta * low, -slope * low)
-    return ops.where(x > 0, right * x * x + beta * x, left)
+    curve = select(near, polynomial(_CURVATURE, low) * ops.square(low), expm1(low))
+    left = (beta + slope) * curve + select(near, beta * low, -slope * low)
+    return select(x > 0, right * x * x + beta * x, left)
 
 
 _xielu = parametric(
     _xielu_value,
     lambda x, right, slope, beta: (
-        ops.where(x > 0, 2 * right * x, (beta + slope) * expm1(ops.minimum(x, 0))) + beta
+        ops.where(x > 0, 2 * right * x, (beta + slope) * expm1(at_most(x, 0))) + beta
     ),
     lambda x, right, slope, beta: ops.square(ops.relu(x)),
-    lambda x, right, slope, beta: _expm1_less_x(ops.minimum(x, 0)),
-    lambda x, right, slope, beta: ops.where(x > 0, x, expm1(ops.minimum(x, 0))),
+    lambda x, right, slope, beta: _expm1_less_x(at_most(x, 0)),
+    lambda x, right, slope, beta: ops.where(x > 0, x, expm1(at_most(x, 0))),
 )
 
 

@@ -9,7 +9,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import or_tensor, positive
 from keras_actloss.core.functions import activation
-from keras_actloss.core.kernels import spent
+from keras_actloss.core.kernels import clip, select, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -42,7 +42,7 @@ def _phase(x, frequency):
     a small angle.
     """
     phase, low = exact_multiple(x, frequency, 1e38)
-    return ops.clip(phase, -1e38, 1e38), None if low is None else ops.clip(low, -0.5, 0.5)
+    return clip(phase, -1e38, 1e38), None if low is None else clip(low, -0.5, 0.5)
 
 
 def _turned(phase, low, function, slope):
@@ -77,8 +77,8 @@ def _rippled(phase, low, ratio):
         distance = spent("subtract", distance, quarters * part)
     if low is not None:
         distance, low = distance + low, ops.where(near, 0.0, 2 * low)
-    sine = _sine(ops.where(near, distance, 2 * phase), low)
-    return ops.where(near, (1 - ratio) + ratio * (2 * ops.square(sine)), 1 + ratio * sine)
+    sine = _sine(select(near, distance, 2 * phase), low)
+    return select(near, (1 - ratio) + ratio * (2 * ops.square(sine)), 1 + ratio * sine)
 
 
 def _snake_beta(x, frequency, magnitude):
@@ -88,7 +88,7 @@ def _snake_beta(x, frequency, magnitude):
     if low is not None:
         # What cancels much of x is right to a unit as a difference.
         most = (1 - ops.square(_cosine(phase, low))) / magnitude
-        ripple = ops.where(ops.abs(sine) < 0.7, ripple, most)
+        ripple = select(ops.abs(sine) < 0.7, ripple, most)
     return x + ripple
 
 

@@ -10,7 +10,7 @@ from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.kernels import choose, spent
+from keras_actloss.core.kernels import at_least, at_most, choose, clip, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -67,20 +67,20 @@ _exact_swish = parametric(
 def _mish_parts(x):
     # tanh(log1p(e)) = e * (e + 2) / (e * (e + 2) + 2), which is 1 at 20. With e = h * h, where e
     # underflows its product with x need not.
-    h = ops.exp(0.5 * ops.minimum(x, 20.0))
+    h = ops.exp(0.5 * at_most(x, 20.0))
     e = h * h
     return h, e, e * (e + 2) + 2
 
 
 def _mish_value(x):
     h, e, denominator = _mish_parts(x)
-    return (ops.maximum(x, -1000.0) * (h * ((e + 2) / denominator))) * h
+    return (at_least(x, -1000.0) * (h * ((e + 2) / denominator))) * h
 
 
 def _mish_gradient(upstream, x):
     upstream, x = recomputed(upstream, x)
     h, e, denominator = _mish_parts(x)
-    bounded = ops.clip(x, -1000.0, 20.0)
+    bounded = clip(x, -1000.0, 20.0)
     share = h / denominator
     slope = ((4 * (1 + bounded) * (1 + e) + e * (2 + e * (4 + e))) * share) * share
     distance = spent("clip", x - _MISH_ZERO, -1, 1)
@@ -92,7 +92,7 @@ _exact_mish = rounded_once(_mish_value, _mish_gradient)
 
 
 def _lisht_gradient(upstream, x):
-    bounded = ops.clip(x, -1000.0, 1000.0)
+    bounded = clip(x, -1000.0, 1000.0)
     return upstream * (ops.tanh(x) + bounded * tanh_slope(x))
 
 

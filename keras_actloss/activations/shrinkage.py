@@ -7,7 +7,7 @@ from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_width
-from keras_actloss.core.kernels import runs_torch
+from keras_actloss.core.kernels import clip, runs_torch, select
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once, tanh_slope
 from keras_actloss.core.registry import register
@@ -159,7 +159,7 @@ def _near_zero(x):
     Lambert's `tanh(y) = y / (1 + y**2 / (3 + y**2 / (5 + ...)))`, cut off and evaluated from the
     end: all terms are positive, so nothing cancels. Beyond `_NEAR`, `y` stays there.
     """
-    y = ops.clip(x, -_NEAR, _NEAR)
+    y = clip(x, -_NEAR, _NEAR)
     square = ops.square(y)
     p, q = 0, 1
     for odd in range(19 if dtype_of(x) == "float64" else 11, 1, -2):
@@ -169,7 +169,7 @@ def _near_zero(x):
 
 def _tanh_shrink_value(x):
     y, p, q = _near_zero(x)
-    return ops.where(ops.abs(x) < _NEAR, y * (p / (p + q)), x - ops.tanh(x))
+    return select(ops.abs(x) < _NEAR, y * (p / (p + q)), x - ops.tanh(x))
 
 
 def _tanh_shrink_gradient(upstream, x):

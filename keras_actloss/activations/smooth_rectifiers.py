@@ -6,6 +6,7 @@ from keras import ops
 
 from keras_actloss.core.checks import positive
 from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.kernels import at_least, at_most
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, log1p, rounded_once
 from keras_actloss.core.registry import register
@@ -48,7 +49,7 @@ def softplus(x: Any, beta=1.0) -> Any:
     def gradient(upstream, x):
         e = exp_multiple(-ops.abs(x), beta)
         # The numerator is 1 right of zero and e left of it.
-        return upstream * (ops.maximum(e, ops.sign(x)) / (1 + e))
+        return upstream * (at_least(e, ops.sign(x)) / (1 + e))
 
     exact = rounded_once(
         lambda x: ops.relu(x) + log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
@@ -95,7 +96,7 @@ def shifted_softplus(x: Any) -> Any:
     """
     # From 20 on the slope is 1 to the last digit, and the exponential need not grow further.
     function = rounded_once(
-        lambda x: ops.relu(x - 20) + log1p(expm1(ops.minimum(x, 20)) / 2),
+        lambda x: ops.relu(x - 20) + log1p(expm1(at_most(x, 20)) / 2),
         lambda upstream, x: upstream * ops.sigmoid(x),
     )
     return function(x)
@@ -148,13 +149,13 @@ def squareplus(x: Any, b=4) -> Any:
         """Of half the angle whose tangent is `root / |x|`: nothing cancels."""
         size = ops.abs(x)
         # Of a size whose square might overflow, b adds nothing to the square.
-        hypotenuse = ops.maximum(size, ops.sqrt(ops.square(ops.minimum(size, 2.0**60)) + b))
+        hypotenuse = at_least(size, ops.sqrt(ops.square(at_most(size, 2.0**60)) + b))
         return root / (hypotenuse + size)
 
     def gradient(upstream, x):
         square = ops.square(tangent(x))
         # The numerator is 1 right of zero and the square left of it.
-        return upstream * (ops.maximum(square, ops.sign(x)) / (1 + square))
+        return upstream * (at_least(square, ops.sign(x)) / (1 + square))
 
     function = rounded_once(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
     return function(x)

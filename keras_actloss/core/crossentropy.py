@@ -23,6 +23,7 @@ from keras_actloss.core.kernels import (
     asked,
     asked_of_number,
     at_least,
+    at_most,
     between,
     choose,
     runs_torch,
@@ -160,8 +161,8 @@ def _logarithms(p):
     # The loss of a certain mistake is that of the smallest normal number.
     least = math.log(SMALLEST)
     return (
-        at_least(spent("log", ops.maximum(p, 0)), least),
-        at_least(spent("log1p", spent("negative", ops.minimum(p, 1))), least),
+        at_least(spent("log", at_least(p, 0)), least, spare=True),
+        at_least(spent("log1p", spent("negative", at_most(p, 1))), least, spare=True),
     )
 
 
@@ -251,7 +252,7 @@ def _of_weights(target, x, axis, curve):
         top = amax(x, axis=axis, keepdims=True)
         leads = same(x, top)
         # A compiler may multiply with the reciprocal, which leaves of a leader less than 1.
-        weight = at_least(x / positive(top), leads)
+        weight = at_least(x / positive(top), leads, spare=True)
         ties = ops.sum(leads, axis=axis, keepdims=True) - 1
         rest = ops.sum(weight - leads, axis=axis, keepdims=True) + ties
         return top, leads, weight, rest, ops.sum(target, axis=axis, keepdims=True)

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.kernels import at_least, at_most, clip
 from keras_actloss.core.numerics import exact_multiple, polynomial, with_gradient
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
@@ -88,7 +89,7 @@ def _sum(large, small):
 def _decay(x, low=None):
     """`|x|` and `exp(-|x + low|)` as two factors: far out as its root, twice."""
     # At an infinity 0 times infinity would be NaN; here the exponential is 0 long before.
-    m = ops.minimum(ops.abs(x), 2000.0)
+    m = at_most(ops.abs(x), 2000.0)
     deep = m > 80
     e = ops.exp(-ops.where(deep, m / 2, m))
     rest = ops.where(deep, e, 1.0)
@@ -136,7 +137,7 @@ def fast_silu_slope(x, factor):
     """`silu_slope` in fewer steps, for torch; `factor` is a number and may be rounded."""
     flat = sum(_SILU_FLAT) / factor
     rounded = float(np.float32(flat))
-    d = ops.clip(factor * ((x - rounded) - (flat - rounded)), -200, 85)
+    d = clip(factor * ((x - rounded) - (flat - rounded)), -200, 85)
     # By the distance from its zero, 1 + t + exp(t) is a sum of terms of one sign.
     least = -1 - sum(_SILU_FLAT)
     e = least * ops.exp(d)
@@ -152,7 +153,7 @@ def silu_slope_by_factor(x, factor):
 
 def _gaussian(x):
     """`|x|`, its place in the polynomials, and `exp(-x**2 / 2)` as two factors."""
-    t = ops.minimum(ops.abs(x), 30.0)
+    t = at_most(ops.abs(x), 30.0)
     lead = ops.round(t * 64) / 64
     deep = t > 12
     scale = ops.where(deep, -0.25, -0.5)
@@ -175,7 +176,7 @@ def normal_tail(x):
 def gelu(x):
     tail, rest = _normal_tail(x)
     a, b = _in_halves(x, 1 - tail, tail, rest)
-    return a, ops.maximum(x, -30.0) * b
+    return a, at_least(x, -30.0) * b
 
 
 def gelu_slope(x):
@@ -187,7 +188,7 @@ def gelu_slope(x):
 
 def _cubic(x):
     """`|x|` and `linear * |x| + cubic * |x|**3` as a sum of two floats that may be an exponent."""
-    t = ops.minimum(ops.abs(x), 14.0)
+    t = at_most(ops.abs(x), 14.0)
     lead = ops.round(t * 64) / 64
     more = t - lead
     # The factor of t as a sum, then as its leading 12 bits and the rest.
@@ -201,7 +202,7 @@ def _cubic(x):
 def gelu_tanh(x):
     _, e, rest = _decay(*_cubic(x)[1:])
     a, b = _in_halves(x, 1.0, e, rest, 1 + e)
-    return a, ops.maximum(x, -14.0) * b
+    return a, at_least(x, -14.0) * b
 
 
 def gelu_tanh_slope(x):
@@ -216,7 +217,7 @@ def gelu_tanh_slope(x):
 
 def _fast_gelu_tanh_parts(x):
     """`x` as far as its gate is neither 0 nor 1, and what it is times in the sigmoid, as a sum."""
-    inside = ops.clip(x, -14, 14)
+    inside = clip(x, -14, 14)
     return inside, sum(_LINEAR), sum(_CUBIC) * ops.square(inside)
 
 
@@ -224,7 +225,7 @@ def _fast_gelu_tanh_value(x):
     if keras.backend.backend() == "torch":
         return ops.gelu(x, approximate=True)
     inside, linear, cubic = _fast_gelu_tanh_parts(x)
-    return ops.maximum(x, -14) * ops.sigmoid(inside * (linear + cubic))
+    return at_least(x, -14) * ops.sigmoid(inside * (linear + cubic))
 
 
 def _fast_gelu_tanh_gradient(upstream, x):

@@ -36,14 +36,23 @@ def spent(op, x, *arguments, **options):
     return getattr(x, op if x.requires_grad else f"{op}_")(*arguments, **options)
 
 
-def at_least(x, y):
-    """`maximum(x, y)` of a tensor `x` that nobody else holds."""
-    return x.clamp_(min=y) if runs_torch() and not x.requires_grad else ops.maximum(x, y)
+def clip(x, low, high):
+    """`ops.clip`; on torch Keras makes tensors of the bounds, in twenty times the op itself."""
+    return x.clamp(low, high) if runs_torch() else ops.clip(x, low, high)
 
 
-def at_most(x, y):
-    """`minimum(x, y)` of a tensor `x` that nobody else holds."""
-    return x.clamp_(max=y) if runs_torch() and not x.requires_grad else ops.minimum(x, y)
+def at_least(x, y, spare=False):
+    """`maximum(x, y)`, likewise; a `spare` tensor `x`, which nobody else holds, is overwritten."""
+    if not runs_torch():
+        return ops.maximum(x, y)
+    return x.clamp_(min=y) if spare and not x.requires_grad else x.clamp(min=y)
+
+
+def at_most(x, y, spare=False):
+    """`minimum(x, y)`, likewise."""
+    if not runs_torch():
+        return ops.minimum(x, y)
+    return x.clamp_(max=y) if spare and not x.requires_grad else x.clamp(max=y)
 
 
 def in_float64(x):

@@ -14,6 +14,7 @@ from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
 from keras_actloss.core.kernels import (
     at_least,
     at_most,
+    clip,
     in_float64,
     runs_torch,
     select,
@@ -151,7 +152,7 @@ def smooth_absolute(x, beta):
         distance = ops.abs(x)
         return ops.where(distance < beta, 0.5 * x * (x / beta), distance - 0.5 * beta)
 
-    return with_gradient(value, lambda upstream, x: upstream * ops.clip(x / beta, -1, 1))(x)
+    return with_gradient(value, lambda upstream, x: upstream * clip(x / beta, -1, 1))(x)
 
 
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.
@@ -163,7 +164,7 @@ LOG_ZERO = -1e30
 
 def positive(x):
     """`x`, at least the smallest normal number."""
-    return ops.maximum(x, SMALLEST)
+    return at_least(x, SMALLEST)
 
 
 def above_zero(x):
@@ -260,7 +261,7 @@ def exp_multiple(x, factor):
     # the result is 0.
     step = 2.0 ** -(math.frexp(factor)[1] + 4)
     leading = math.ldexp(round(math.ldexp(factor * step, 16)), -16)
-    x = ops.maximum(x, -128 / factor)
+    x = at_least(x, -128 / factor)
     steps = ops.round(x * (1 / step))
     rest = (factor * step - leading) * steps + factor * (x - step * steps)
     e = ops.exp(leading * steps)
@@ -310,7 +311,7 @@ def exact_multiple(x, factor, most):
     if number is None:
         return product(factor, x)
     limit = min(most / abs(number), 3e38)
-    x = ops.clip(x, -limit, limit)
+    x = clip(x, -limit, limit)
     rounded = np.float32(number)
     times = _two_product if limit < 2.0**110 else product
     t, low = times(ops.convert_to_tensor(rounded), x)
@@ -350,10 +351,10 @@ def exp_near(x, top):
     limit = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).max)
     shift = spent("round", ops.relu(top - 64) - ops.relu(-top))
     # A number that large is whole, and its last digit may be more than the 64.
-    shift = select(ops.abs(top) < 2.0**23, shift, at_most(at_least(1 * top, -limit), limit))
+    shift = select(ops.abs(top) < 2.0**23, shift, clip(top, -limit, limit))
     most = 2.0**100
     scale = spent("clip", spent("exp", shift - top), 1 / most, most)
-    return at_most(spent("exp", x - shift), most), scale
+    return at_most(spent("exp", x - shift), most, spare=True), scale
 
 
 def scale(top):
