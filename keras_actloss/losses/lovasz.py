@@ -24,7 +24,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 # Sets of more entries are put into bins in place of an order, which is faster with XLA from here on
-# and on every backend from thrice as many (benchmarks/lovasz.md), and changes a value by a fraction
+# and on every backend from twice as many (benchmarks/lovasz.md), and changes a value by a fraction
 # of a bin.
 SORTED = 2**15
 BINS = 2**17
