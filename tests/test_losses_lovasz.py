@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import losses
+from keras_actloss.core.kernels import top_k
 from keras_actloss.losses import lovasz
 from keras_actloss.testing.backend import array, at_once, compiled, value_and_gradient
 
@@ -213,6 +214,34 @@ def test_bins_beside_the_sort(negatives, bound):
         assert np.all(np.abs(value - exact) <= width(error))
         off = np.linalg.norm(gradient - truth) / np.linalg.norm(truth)
         assert off <= bound
+
+
+def test_bins_tell_close_errors_apart():
+    """Logits before training, beside one that is far off; bins of one width were off by 7e-4."""
+    rng = np.random.default_rng(0)
+    y = (rng.random((1, 2 * lovasz.SORTED)) > 0.8).astype("int32")
+    x = (0.01 * rng.normal(size=y.shape)).astype("float32")
+    x[0, np.argmin(y)] = 1e4
+    # In float32, whose order counts.
+    errors = np.maximum(1 - x * (2 * y - 1).astype("float32"), 0)
+    value, steps = _extension(np.float64(errors[0]), y[0])
+    labels = ops.convert_to_tensor(y)
+    got, gradient = value_and_gradient(
+        lambda x: losses.lovasz_hinge(labels, x), x, through=compiled
+    )
+    truth = (1 - 2 * y[0]) * steps * (errors[0] > 0)
+    assert float(got[0]) == pytest.approx(value, rel=1e-6)
+    assert np.linalg.norm(gradient[0] - truth) <= 3e-5 * np.linalg.norm(truth)
+
+
+@pytest.mark.parametrize("k", [1, 100, 2048])
+def test_the_largest_of_long_rows(k):
+    rng = np.random.default_rng(0)
+    x = np.round(rng.normal(size=(3, 2**17)), 3).astype("float32")
+    largest, ranks = (array(v) for v in top_k(ops.convert_to_tensor(x), k))
+    np.testing.assert_array_equal(largest, -np.sort(-x)[:, :k])
+    np.testing.assert_array_equal(np.take_along_axis(x, ranks, -1), largest)
+    assert all(len(set(row)) == k for row in ranks.tolist())
 
 
 @pytest.mark.parametrize("limit", [lovasz.SORTED, 0])

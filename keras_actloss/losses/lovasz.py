@@ -9,8 +9,9 @@ from keras import ops
 from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.kernels import add_at, look_up, row_sums, top_k, totals
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import leader, over, with_gradient
+from keras_actloss.core.numerics import SMALLEST, leader, over, with_gradient
 from keras_actloss.core.regions import (
     OPTIONS,
     for_samples,
@@ -23,7 +24,7 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 # Sets of more entries are put into bins in place of an order, which is faster with XLA from here on
-# and on every backend from thrice as many (benchmarks/lovasz.md), and changes a value by a fraction
+# and on every backend from twice as many (benchmarks/lovasz.md), and changes a value by a fraction
 # of a bin.
 SORTED = 2**15
 BINS = 2**17
@@ -42,85 +43,104 @@ def _steps(yes, no):
     Args:
         yes: What the positive entries at each place of the order weigh, on the last axis.
         no: What the negative ones weigh.
+
+    Returns:
+        `(of_yes, of_no, union)`: the two steps, to be divided by the third.
     """
     # From the other end, where a difference of weights that are no integers would cancel.
     left = ops.flip(ops.cumsum(ops.flip(yes, axis=-1), axis=-1), axis=-1)
     after = left[..., :1] + ops.cumsum(no, axis=-1)
     before = after - no
-    of_yes = 0.5 * over(1.0, before) + 0.5 * over(1.0, after)
-    of_no = over(over(left - 0.5 * yes, before), after)
     # Without a positive the largest error is the whole loss.
-    return of_yes, ops.where(before == 0, over(1.0, no), of_no)
+    of_no = ops.where(before == 0, 1.0, over(left - 0.5 * yes, before))
+    return 0.5 + 0.5 * over(after, before), of_no, ops.where(after == 0, 1.0, after)
 
 
 def _by_order(errors, order, positive, weight):
     """The sum of the errors times their steps, by sorting: exact."""
     ranks = ops.argsort(-order, axis=-1)
+    weight = ops.ones_like(positive) if weight is None else weight
     errors, positive, weight = (
         ops.take_along_axis(v, ranks, -1) for v in (errors, positive, weight)
     )
-    of_yes, of_no = _steps(weight * positive, weight * (1 - positive))
-    return ops.sum(errors * ops.where(positive > 0, of_yes, of_no), axis=-1)
+    of_yes, of_no, union = _steps(weight * positive, weight * (1 - positive))
+    return ops.sum(errors * ops.where(positive > 0, of_yes, of_no) / union, axis=-1)
 
 
-def _by_bins(errors, order, positive, weight, place):
+def _bins(order, edge, weight):
+    """The bins of errors up to `edge`, which ascend from that of 0, of which hinges have many.
+
+    A fraction whose pole is beyond the edge, by twice the mean distance from it, tells errors apart
+    that are close together. Nothing asks how far those above the edge are from it.
+    """
+    least = ops.minimum(order, edge)
+    if weight is None:
+        mean = ops.mean(least, axis=-1, keepdims=True)
+    else:
+        total = ops.sum(weight * least, axis=-1, keepdims=True)
+        mean = over(total, ops.sum(weight, axis=-1, keepdims=True))
+    # A float32 mean knows of no less.
+    beyond = ops.maximum(2 * (edge - mean), edge * 2.0**-16) + SMALLEST
+    fraction = least / (edge + beyond - least) * ((BINS - 2) * over(beyond, edge))
+    # NaN would be any place.
+    bins = ops.clip(ops.cast(ops.ceil(fraction), "int32"), 0, BINS - 2)
+    return ops.where(order > edge, BINS - 1, bins)
+
+
+def _by_bins(errors, order, yes, weight):
     """The same but for the order within a bin, in a time that grows with the number of entries.
 
     The largest errors are sorted, for there the union is small and each entry changes it much.
     """
     sets, entries = ops.shape(errors)[:-1], ops.shape(errors)[-1]
     rows, sorted_ = math.prod(sets), min(SORTED_AHEAD, entries)
-    errors, order, positive, weight = (
-        ops.reshape(v, (rows, entries)) for v in (errors, order, positive, weight)
+    errors, order, yes, weight = (
+        v if v is None else ops.reshape(v, (rows, entries)) for v in (errors, order, yes, weight)
     )
-    largest, ranks = ops.top_k(order, sorted_)
+    largest, ranks = top_k(order, sorted_)
     # What is as large as the last of them is in a bin, to meet its equals. Not the last entry by
     # its place: XLA takes that from a sort of all.
     edge = -amax(-largest, axis=-1, keepdims=True)
-    is_ahead, is_behind = largest > edge, order <= edge
-    first, is_first, weight_of_first = (
-        ops.take_along_axis(v, ranks, -1) for v in (errors, positive, weight)
+    row = ops.arange(rows, dtype="int32")[:, None]
+    bins = _bins(order, edge, weight) + BINS * ops.cast(yes, "int32") + 2 * BINS * row
+    bins = ops.reshape(bins, (-1,))
+    weight = ops.ones_like(yes) if weight is None else weight
+    counts = totals(ops.reshape(weight, (-1,)), bins, 2 * BINS * rows)
+    # From the largest error down; what is sorted is in the last bin.
+    counts = ops.flip(ops.reshape(counts, (rows, 2, BINS))[..., :-1], axis=-1)
+    is_yes, weight = (ops.take_along_axis(v, ranks, -1) for v in (yes, weight))
+    weight = ops.where(largest > edge, weight, 0.0)
+    of_yes, of_no, union = _steps(
+        ops.concatenate([weight * is_yes, counts[:, 1]], axis=-1),
+        ops.concatenate([weight * (1 - is_yes), counts[:, 0]], axis=-1),
     )
-    weight_of_first = ops.where(is_ahead, weight_of_first, 0.0)
-    # The last bin is for errors of 0, of which hinges have many.
-    bins = ops.clip(ops.cast((1 - place(order)) * (BINS - 1), "int32"), 0, BINS - 1)
-    bins = bins + BINS * ops.arange(rows, dtype="int32")[:, None]
-    bins = 2 * ops.reshape(bins, (-1,)) + ops.cast(ops.reshape(positive, (-1,)), "int32")
-    behind = ops.reshape(ops.where(is_behind, weight, 0.0), (-1,))
-    counts = ops.segment_sum(behind, bins, num_segments=2 * BINS * rows)
-    counts = ops.reshape(counts, (rows, BINS, 2))
-    of_yes, of_no = _steps(
-        ops.concatenate([weight_of_first * is_first, counts[..., 1]], axis=-1),
-        ops.concatenate([weight_of_first * (1 - is_first), counts[..., 0]], axis=-1),
-    )
-    of_first = ops.where(is_first > 0, of_yes[:, :sorted_], of_no[:, :sorted_])
-    of_bins = ops.stack([of_no[:, sorted_:], of_yes[:, sorted_:]], axis=-1)
-    of_bins = ops.reshape(ops.take(ops.reshape(of_bins, (-1,)), bins), (rows, entries))
-    values = ops.sum(ops.where(is_ahead, first * of_first, 0.0), axis=-1)
-    values = values + ops.sum(ops.where(is_behind, errors, 0.0) * of_bins, axis=-1)
-    return ops.reshape(values, sets)
+    of_yes, of_no = of_yes / union, of_no / union
+    # Put in place as a sum is: XLA would do anything else again for each entry that looks it up.
+    of_bins = ops.stack([of_no[:, sorted_:], of_yes[:, sorted_:]], axis=1)
+    places = BINS * ops.arange(2 * rows, dtype="int32")[:, None]
+    places = places + ops.arange(BINS - 2, -1, -1, dtype="int32")
+    of_bins = totals(ops.reshape(of_bins, (-1,)), ops.reshape(places, (-1,)), 2 * BINS * rows)
+    of_first = ops.where(is_yes > 0, of_yes[:, :sorted_], of_no[:, :sorted_])
+    of_first = ops.reshape(ops.where(largest > edge, of_first, 0.0), (-1,))
+    ranks = ops.reshape(ops.cast(ranks, "int32") + entries * row, (-1,))
+    steps = ops.reshape(add_at(look_up(of_bins, bins), ranks, of_first), (rows, entries))
+    return ops.reshape(row_sums(errors * steps), sets)
 
 
-def _extension(errors, positive, weight, place=lambda errors: errors):
+def _extension(errors, positive, weight):
     """The Lovasz extension of the Jaccard loss, of sets on the last axis.
 
     Args:
         errors: At least 0, and 0 where `weight` is.
         positive: Whether an entry is in the mask, 1 or 0.
         weight: What each entry weighs, or None for 1.
-        place: Increasing function from errors to numbers between 0 and 1.
     """
     batch, entries = errors.shape[0], errors.shape[-1]
     # A size that is not known may be small. PyTorch counts nothing of no sets.
     small = batch == 0 or entries is None or entries <= SORTED
     order = ops.stop_gradient(errors)
-    if weight is None:
-        weight = ops.ones_like(positive)
-    else:
-        errors = errors * weight
-    if small:
-        return _by_order(errors, order, positive, weight)
-    return _by_bins(errors, order, positive, weight, place)
+    errors = errors if weight is None else errors * weight
+    return (_by_order if small else _by_bins)(errors, order, positive, weight)
 
 
 def _rows(x, kept_axes):
@@ -180,9 +200,9 @@ def lovasz_hinge(
         segmentation_models_pytorch with `per="batch"`. Masks of several classes are one set, as in
         its "multilabel"; for a set and a weight a class, take `lovasz_softmax`, which has
         probabilities too, or make each mask a sample. Of one entry, `hinge`. Beyond 32,768 entries
-        a set, errors that share one of 131,072 bins share a step, but for the 4,096 largest: the
-        loss moves by less than the width of a bin, `(1 + error) ** 2 / 131072`, and the gradient by
-        1e-5 to 1e-4 of itself.
+        a set, errors that share one of 131,072 bins share a step, but for the 4,096 largest. The
+        bins are narrower the closer the errors are to these: the loss moves by less than the width
+        of a bin, in truth by a rounding, and the gradient by 1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790);
@@ -201,7 +221,7 @@ def lovasz_hinge(
         return x if per == "image" else ops.reshape(x, (1, -1))
 
     weight = None if weight is None else sets(weight)
-    values = _extension(sets(errors), sets(positive), weight, lambda e: e / (1 + e))
+    values = _extension(sets(errors), sets(positive), weight)
     return for_samples(values, y_pred, mask)
 
 
@@ -335,8 +355,9 @@ def lovasz_softmax(
         `absent="skip"` and `"all"` here `"count"`; kornia has the latter, its weights without a
         divisor, and segmentation_models_pytorch the former, by default with `per="batch"`.
         `lovasz_hinge` for the logits of one mask. Beyond 32,768 pixels a set, errors that share one
-        of 131,072 bins share a step, but for the 4,096 largest: the loss moves by less than the
-        width of a bin, and the gradient by 1e-5 to 1e-4 of itself.
+        of 131,072 bins share a step, but for the 4,096 largest. The bins are narrower the closer
+        the errors are to these: the loss moves by less than the width of a bin, in truth by a
+        rounding, and the gradient by 1e-5 to 1e-4 of itself.
 
     Reference:
         [Berman et al., 2018](https://arxiv.org/abs/1705.08790)
