@@ -23,6 +23,18 @@ def runs_torch():
     return keras.backend.backend() == "torch" and not traced_by_torch()
 
 
+def fused():
+    """Whether XLA compiles what is called, and so arithmetic costs more than passes over memory.
+
+    TensorFlow traces what it will compile, with the gradient of it, in a context that says so.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend() == "jax"
+    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
+
+    return GraphOrParentsInXlaContext(sys.modules["tensorflow"].compat.v1.get_default_graph())
+
+
 def spent(op, x, *arguments, **options):
     """An op of a tensor that nobody else holds: torch overwrites it, if it records no graph.
 

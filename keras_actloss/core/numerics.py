@@ -11,7 +11,14 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
-from keras_actloss.core.kernels import at_most, in_float64, runs_torch, spent, traced_by_torch
+from keras_actloss.core.kernels import (
+    at_most,
+    fused,
+    in_float64,
+    runs_torch,
+    spent,
+    traced_by_torch,
+)
 from keras_actloss.core.tensors import dtype_of, wide
 
 
@@ -220,6 +227,21 @@ def log1p(x):
     # Of a sum as large it is less than a digit, and of infinity NaN.
     dropped = ops.where(total < 1e9, x - (total - 1), 0.0)
     return ops.log(total) + dropped / total
+
+
+def log1p_quotient(a, b):
+    """`log(1 + a / b)` of `a` from 0 on and positive `b`, where the quotient overflows too."""
+    if not fused():
+        # Of what a quotient has beyond a float, the logarithm is another one.
+        far = ops.log(ops.maximum(a * 2.0**-120 / b, 1.0))
+        return ops.log1p(ops.minimum(a / b, 2.0**120)) + far
+    # XLA's `log1p` takes twice as long as the logarithm of a sum and what its rounding dropped.
+    scale = ops.where(a * 2.0**-100 > b, 2.0**-100, 1.0)
+    a = a * scale
+    # XLA keeps a quotient that is used twice in memory; that of negatives is one of its own.
+    total, again = (a + b * scale) / b, -((-a - b * scale) / b)
+    dropped = a / b - (again - scale)
+    return ops.log(total) + (dropped / again + (1 - scale) * (100 * math.log(2)))
 
 
 def polynomial(coefficients, x):
