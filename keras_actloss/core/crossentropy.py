@@ -20,6 +20,7 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import (
+    alone,
     asked,
     asked_of_number,
     at_least,
@@ -37,6 +38,7 @@ from keras_actloss.core.numerics import (
     exp_difference,
     exp_multiple,
     exp_near,
+    log1m,
     positive,
     power,
     reciprocal,
@@ -159,9 +161,10 @@ def logistic(x, y, curve=None):
 def _logarithms(p):
     # The loss of a certain mistake is that of the smallest normal number.
     least = math.log(SMALLEST)
+    inside = ops.minimum(p, alone(1, p))
     return (
-        at_least(spent("log", ops.maximum(p, 0)), least),
-        at_least(spent("log1p", spent("negative", ops.minimum(p, 1))), least),
+        at_least(spent("log", ops.maximum(p, alone(0, p))), alone(least, p)),
+        at_least(log1m(inside), alone(least, p)),
     )
 
 

@@ -35,6 +35,19 @@ def fused():
     return GraphOrParentsInXlaContext(sys.modules["tensorflow"].compat.v1.get_default_graph())
 
 
+def alone(number, x):
+    """`number` beside `x`, in JAX apart from all other constants.
+
+    There a kernel takes a sum with the arithmetic of what is summed, but for choices, and a
+    constant that anything else shares it reads from an array that is filled with it.
+    """
+    if keras.backend.backend() != "jax":
+        return number
+    from jax.lax import optimization_barrier
+
+    return optimization_barrier(ops.convert_to_tensor(number, dtype=x.dtype))
+
+
 def spent(op, x, *arguments, **options):
     """An op of a tensor that nobody else holds: torch overwrites it, if it records no graph.
 
@@ -141,4 +154,4 @@ def between(start, end, weight, end_leads=False):
         return start.lerp(end, weight)
     if end_leads:
         return start + weight * (end - start)
-    return (1 - weight) * start + weight * end
+    return (alone(1, weight) - weight) * start + weight * end
