@@ -86,17 +86,6 @@ def rounded_once(value, gradient) -> Callable[..., Any]:
     return function
 
 
-def with_sign(x, y):
-    """`x` of at least 0 with the sign of `y`.
-
-    A choice in JAX, whose sums take longer for a division; that is faster than a choice elsewhere,
-    and than a function `sign` with XLA.
-    """
-    if keras.backend.backend() == "jax":
-        return ops.where(y > 0, x, -x)
-    return spent("multiply", y / positive(ops.abs(y)), x)
-
-
 def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
@@ -247,10 +236,19 @@ def log1p_quotient(a, b):
     # XLA's `log1p` takes twice as long as the logarithm of a sum and what its rounding dropped.
     scale = ops.where(a * 2.0**-100 > b, 2.0**-100, 1.0)
     a = a * scale
-    # XLA keeps a quotient that is used twice in memory; that of negatives is one of its own.
+    # A quotient that is used twice XLA keeps in memory; that of negatives is one of its own.
     total, again = (a + b * scale) / b, -((-a - b * scale) / b)
     dropped = a / b - (again - scale)
     return ops.log(total) + (dropped / again + (1 - scale) * (100 * math.log(2)))
+
+
+def log_quotient(a, b):
+    """`log(a / b)` of `a` from 0 on and positive `b`, for XLA; up to a quotient of `2**126`."""
+    a = ops.minimum(a, 2.0**126 * b)
+    # A quotient that is used twice XLA keeps in memory; that of negatives is one of its own.
+    ratio, again = positive(a / b), positive(-(-a / b))
+    # What rounding dropped, to first order; below 1/2 it is no more than a rounding.
+    return ops.log(ratio) + ((a - b) / b - (again - 1)) / ops.maximum(again, 1)
 
 
 def polynomial(coefficients, x):
