@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import add
+from keras_actloss.core.keras_fixes import add, amax
 
 
 def traced_by_torch():
@@ -46,6 +46,31 @@ def alone(number, x):
     from jax.lax import optimization_barrier
 
     return optimization_barrier(ops.convert_to_tensor(number, dtype=x.dtype))
+
+
+def _row_by_row(pair, whole, x, axis):
+    """A reduction along an axis, which is kept: of few entries, for XLA, one pair after the other.
+
+    Its loops and kernels for reductions begin anew with each row.
+    """
+    size = x.shape[axis]
+    if not fused() or size is None or not 1 < size <= 16:
+        return whole(x, axis=axis, keepdims=True)
+    parts = ops.split(x, size, axis)
+    while len(parts) > 1:
+        rest = parts[-1:] if len(parts) % 2 else []
+        parts = [pair(*two) for two in zip(parts[::2], parts[1::2], strict=False)] + rest
+    return parts[0]
+
+
+def row_sum(x, axis):
+    """`sum(x, axis)`, with the axis kept."""
+    return _row_by_row(ops.add, ops.sum, x, axis)
+
+
+def row_max(x, axis):
+    """`max(x, axis)`, with the axis kept."""
+    return _row_by_row(ops.maximum, amax, x, axis)
 
 
 def spent(op, x, *arguments, **options):
