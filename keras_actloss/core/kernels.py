@@ -114,6 +114,53 @@ def select(mask, x, y):
     return sys.modules["tensorflow"].raw_ops.Select(condition=mask, x=x, y=y)
 
 
+def indexes(x, axis):
+    """Whether to tell one entry of each row by its index rather than a mask.
+
+    What runs op by op saves the passes over memory of a mask. TensorFlow looks for the index only
+    along the last axis, and takes long where rows are short.
+    """
+    if keras.backend.backend() == "tensorflow":
+        last = axis in (-1, len(x.shape) - 1)
+        return last and (x.shape[axis] or 0) >= 64 and not fused()
+    return runs_torch()
+
+
+def _rows_of_tensorflow(x, where):
+    """`x` with one axis of rows, and where in it the index of each points."""
+    tf = sys.modules["tensorflow"]
+    where = tf.reshape(where, (-1,))
+    places = tf.stack([tf.range(tf.size(where)), where], axis=1)
+    return tf, tf.reshape(x, (-1, x.shape[-1])), places
+
+
+def first_largest(x, axis):
+    """The largest entry of each row, with the axis kept, and its index."""
+    if runs_torch():
+        return x.max(axis, keepdim=True)
+    # Keras's own looks for zeros of either sign, in passes of its own.
+    where = sys.modules["tensorflow"].argmax(x, axis, output_type="int32")
+    return amax(x, axis=axis, keepdims=True), ops.expand_dims(where, axis)
+
+
+def entry(x, where, axis):
+    """The entry of each row at an index, with the axis kept."""
+    if runs_torch():
+        return x.gather(axis, where)
+    tf, rows, places = _rows_of_tensorflow(x, where)
+    return tf.reshape(tf.gather_nd(rows, places), tf.shape(where))
+
+
+def put_entry(x, where, value, axis, spare=False):
+    """`x` with `value` at an index in each row; torch overwrites what is `spare`."""
+    if runs_torch():
+        put = x.scatter_ if spare and not x.requires_grad else x.scatter
+        return put(axis, where, value)
+    tf, rows, places = _rows_of_tensorflow(x, where)
+    value = tf.reshape(tf.broadcast_to(tf.cast(value, x.dtype), tf.shape(where)), (-1,))
+    return tf.reshape(tf.tensor_scatter_nd_update(rows, places, value), tf.shape(x))
+
+
 def choose(x, above, otherwise):
     """`where(x > 0, above, otherwise)` of finite tensors, both of the shape of `x`.
 
