@@ -197,6 +197,11 @@ def rectified(x):
     return ops.where(x <= 0, 0.0, x) if keras.backend.backend() == "jax" else ops.relu(x)
 
 
+def summed_relu(x):
+    """`ops.relu` in a sum, with a zero of its own in JAX."""
+    return ops.maximum(x, alone(0, x)) if keras.backend.backend() == "jax" else ops.relu(x)
+
+
 def asked(y, of_labels):
     """`y * of_labels`, 0 where `y` is: what nobody asks for may be infinite."""
     if keras.backend.backend() == "tensorflow":

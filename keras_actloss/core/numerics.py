@@ -16,6 +16,7 @@ from keras_actloss.core.kernels import (
     fused,
     in_float64,
     runs_torch,
+    select,
     spent,
     traced_by_torch,
 )
@@ -159,6 +160,8 @@ def above_zero(x):
     if runs_torch():
         # One kernel, and no mask, which is slow.
         return ops.threshold(x, math.nextafter(SMALLEST, 0), 2.0**-14)
+    if not fused():
+        return select(x < SMALLEST, 2.0**-14, x)
     # A broadcast constant that sums share would be a pass of its own with XLA: none is compared to.
     return ops.maximum(x, 2.0**-14 * ops.cast(x * 2.0**126 < 1, x.dtype))
 

@@ -11,7 +11,14 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
 from keras_actloss.core.kernels import asked, fused, spent
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import above_zero, expm1, leader, log_quotient, positive, with_gradient
+from keras_actloss.core.numerics import (
+    above_zero,
+    expm1,
+    leader,
+    log_quotient,
+    positive,
+    with_gradient,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import mean as mean_of
 

@@ -10,7 +10,15 @@ from keras_actloss.core.checks import finite_positive, integer_axis, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import select
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import absolute, length, log1p_quotient, over, reciprocal, scaled, with_gradient
+from keras_actloss.core.numerics import (
+    absolute,
+    length,
+    log1p_quotient,
+    over,
+    reciprocal,
+    scaled,
+    with_gradient,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
