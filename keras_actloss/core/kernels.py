@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import add, amax
+from keras_actloss.core.keras_fixes import add, amax, recomputed
 
 
 def traced_by_torch():
@@ -30,9 +30,9 @@ def fused():
     """
     if keras.backend.backend() != "tensorflow":
         return keras.backend.backend() == "jax"
-    from tensorflow.python.ops.control_flow_util import GraphOrParentsInXlaContext
-
-    return GraphOrParentsInXlaContext(sys.modules["tensorflow"].compat.v1.get_default_graph())
+    graph = sys.modules["tensorflow"].compat.v1.get_default_graph()
+    contexts = sys.modules["tensorflow.python.ops.control_flow_util"]
+    return contexts.GraphOrParentsInXlaContext(graph)
 
 
 def alone(number, x):
@@ -43,9 +43,7 @@ def alone(number, x):
     """
     if keras.backend.backend() != "jax":
         return number
-    from jax.lax import optimization_barrier
-
-    return optimization_barrier(ops.convert_to_tensor(number, dtype=x.dtype))
+    return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
 
 
 def _row_by_row(pair, whole, x, axis):
