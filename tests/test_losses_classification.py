@@ -522,3 +522,21 @@ def test_a_class_label_is_the_same_in_any_dtype(loss):
     expected = float(loss(np.float32(y_true > 0), y_pred))
     for dtype in ("bool", "uint8", "int8", "int64"):
         assert float(loss((y_true > 0).astype(dtype), y_pred)) == expected, dtype
+
+
+@pytest.mark.parametrize("mode", RUNS)
+@pytest.mark.parametrize("loss", ["cross-entropy", "focal"])
+def test_classes_that_no_label_has_change_nothing(loss, mode):
+    """Of many classes TensorFlow tells the leader by its index, of few by a mask."""
+    x = X.copy()
+    x[0], x[1, 1:3], x[2, 2], x[3, 3] = 0.0, 7.0, 200.0, np.inf
+
+    def found(x):
+        labels = np.eye(x.shape[1], dtype="float32")[IDS]
+        return RUNS[mode](lambda x: DENSE[loss](labels, x, from_logits=True), x)
+
+    value, gradient = found(x)
+    of_many, steep = found(np.pad(x, ((0, 0), (0, 96)), constant_values=-1e4))
+    np.testing.assert_allclose(of_many, value, rtol=1e-6)
+    np.testing.assert_allclose(steep[:, :4], gradient, rtol=1e-6)
+    np.testing.assert_array_equal(steep[:, 4:], 0)

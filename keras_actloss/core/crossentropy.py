@@ -20,12 +20,17 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import (
+    alone,
     asked,
     asked_of_number,
     at_least,
     at_most,
     between,
     choose,
+    entry,
+    first_largest,
+    indexes,
+    put_entry,
     runs_torch,
     same,
     select,
@@ -38,13 +43,14 @@ from keras_actloss.core.numerics import (
     exp_difference,
     exp_multiple,
     exp_near,
+    log1m,
     positive,
     power,
     reciprocal,
     sigmoid_sides,
     with_gradient,
 )
-from keras_actloss.core.tensors import mean
+from keras_actloss.core.tensors import dtype_of, mean
 
 # The checks of what all these losses take.
 OPTIONS = {
@@ -160,9 +166,10 @@ def logistic(x, y, curve=None):
 def _logarithms(p):
     # The loss of a certain mistake is that of the smallest normal number.
     least = math.log(SMALLEST)
+    inside = at_most(p, alone(1, p))
     return (
-        at_least(spent("log", at_least(p, 0)), least, spare=True),
-        at_least(spent("log1p", spent("negative", at_most(p, 1))), least, spare=True),
+        at_least(spent("log", at_least(p, alone(0, p))), alone(least, p), spare=True),
+        at_least(log1m(inside), alone(least, p), spare=True),
     )
 
 
@@ -209,12 +216,16 @@ def _labels(ids, x, axis):
 
 def _leaders(x, axis):
     """The largest of each row, where it is, and how many more there are of the same size."""
-    if runs_torch():
-        return *x.max(axis, keepdim=True), 0.0
+    if indexes(x, axis):
+        return *first_largest(x, axis), 0.0
     top = amax(x, axis=axis, keepdims=True)
     where = x == top
     count = ops.sum(ops.cast(where, x.dtype), axis=axis, keepdims=True)
     return top, where, ops.maximum(count - 1, 0)
+
+
+def _is_mask(where):
+    return dtype_of(where) == "bool"
 
 
 def _put(x, where, value, axis, rows=None, spare=False):
@@ -222,12 +233,11 @@ def _put(x, where, value, axis, rows=None, spare=False):
 
     A `spare` tensor, which nobody else holds, is overwritten on torch.
     """
-    if not runs_torch():
+    if _is_mask(where):
         return select(where if rows is None else ops.logical_and(where, rows), value, x)
     if rows is not None:
-        value = ops.where(rows, value, ops.take_along_axis(x, where, axis))
-    put = x.scatter_ if spare and not x.requires_grad else x.scatter
-    return put(axis, where, value)
+        value = ops.where(rows, value, entry(x, where, axis))
+    return put_entry(x, where, value, axis, spare)
 
 
 def _of_weights(target, x, axis, curve):
@@ -300,8 +310,8 @@ def _of_logits(target, x, axis, curve, low):
 
     def behind(leads, low):
         """What rounding took from each entry, beside what it took from the leader."""
-        if runs_torch():
-            return low - ops.take_along_axis(low, leads, axis)
+        if not _is_mask(leads):
+            return low - entry(low, leads, axis)
         return low - amax(ops.where(leads, low, -1.0), axis=axis, keepdims=True)
 
     def dropped(x, top, leads, low):
@@ -364,8 +374,8 @@ def _of_logits(target, x, axis, curve, low):
             return _put(share - own, leads, left, axis, rows=rest < 1, spare=True)
 
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        if runs_torch():
-            own = target.gather(axis, leads)
+        if not _is_mask(leads):
+            own = entry(target, leads, axis)
             of_leader = mass - own if left is None else ops.where(rest < 1, left, mass - own)
             slope = spent("subtract", e * (mass * scale / total), target)
             slope = _put(slope, leads, (of_leader - own * rest) / total, axis, spare=True)

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import add
+from keras_actloss.core.keras_fixes import add, amax, recomputed
 
 # Asked for in each op, of which a small batch consists.
 _torch = sys.modules["torch"] if keras.backend.backend() == "torch" else None
@@ -24,6 +24,54 @@ def traced_by_torch():
 def runs_torch():
     """Whether torch runs what is called, and so its kernels serve; not where it records them."""
     return _torch is not None and not _torch.jit.is_tracing()
+
+
+def fused():
+    """Whether XLA compiles what is called, and so arithmetic costs more than passes over memory.
+
+    TensorFlow traces what it will compile, with the gradient of it, in a context that says so.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return keras.backend.backend() == "jax"
+    graph = sys.modules["tensorflow"].compat.v1.get_default_graph()
+    contexts = sys.modules["tensorflow.python.ops.control_flow_util"]
+    return contexts.GraphOrParentsInXlaContext(graph)
+
+
+def alone(number, x):
+    """`number` beside `x`, in JAX apart from all other constants.
+
+    There a kernel takes a sum with the arithmetic of what is summed, but for choices, and a
+    constant that anything else shares it reads from an array that is filled with it.
+    """
+    if keras.backend.backend() != "jax":
+        return number
+    return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
+
+
+def _row_by_row(pair, whole, x, axis):
+    """A reduction along an axis, which is kept: of few entries, for XLA, one pair after the other.
+
+    Its loops and kernels for reductions begin anew with each row.
+    """
+    size = x.shape[axis]
+    if not fused() or size is None or not 1 < size <= 16:
+        return whole(x, axis=axis, keepdims=True)
+    parts = ops.split(x, size, axis)
+    while len(parts) > 1:
+        rest = parts[-1:] if len(parts) % 2 else []
+        parts = [pair(*two) for two in zip(parts[::2], parts[1::2], strict=False)] + rest
+    return parts[0]
+
+
+def row_sum(x, axis):
+    """`sum(x, axis)`, with the axis kept."""
+    return _row_by_row(ops.add, ops.sum, x, axis)
+
+
+def row_max(x, axis):
+    """`max(x, axis)`, with the axis kept."""
+    return _row_by_row(ops.maximum, amax, x, axis)
 
 
 def spent(op, x, *arguments, **options):
@@ -79,6 +127,53 @@ def select(mask, x, y):
     return sys.modules["tensorflow"].raw_ops.Select(condition=mask, x=x, y=y)
 
 
+def indexes(x, axis):
+    """Whether to tell one entry of each row by its index rather than a mask.
+
+    What runs op by op saves the passes over memory of a mask. TensorFlow looks for the index only
+    along the last axis, and takes long where rows are short.
+    """
+    if keras.backend.backend() == "tensorflow":
+        last = axis in (-1, len(x.shape) - 1)
+        return last and (x.shape[axis] or 0) >= 64 and not fused()
+    return runs_torch()
+
+
+def _rows_of_tensorflow(x, where):
+    """`x` with one axis of rows, and where in it the index of each points."""
+    tf = sys.modules["tensorflow"]
+    where = tf.reshape(where, (-1,))
+    places = tf.stack([tf.range(tf.size(where)), where], axis=1)
+    return tf, tf.reshape(x, (-1, x.shape[-1])), places
+
+
+def first_largest(x, axis):
+    """The largest entry of each row, with the axis kept, and its index."""
+    if runs_torch():
+        return x.max(axis, keepdim=True)
+    # Keras's own looks for zeros of either sign, in passes of its own.
+    where = sys.modules["tensorflow"].argmax(x, axis, output_type="int32")
+    return amax(x, axis=axis, keepdims=True), ops.expand_dims(where, axis)
+
+
+def entry(x, where, axis):
+    """The entry of each row at an index, with the axis kept."""
+    if runs_torch():
+        return x.gather(axis, where)
+    tf, rows, places = _rows_of_tensorflow(x, where)
+    return tf.reshape(tf.gather_nd(rows, places), tf.shape(where))
+
+
+def put_entry(x, where, value, axis, spare=False):
+    """`x` with `value` at an index in each row; torch overwrites what is `spare`."""
+    if runs_torch():
+        put = x.scatter_ if spare and not x.requires_grad else x.scatter
+        return put(axis, where, value)
+    tf, rows, places = _rows_of_tensorflow(x, where)
+    value = tf.reshape(tf.broadcast_to(tf.cast(value, x.dtype), tf.shape(where)), (-1,))
+    return tf.reshape(tf.tensor_scatter_nd_update(rows, places, value), tf.shape(x))
+
+
 def choose(x, above, otherwise):
     """`where(x > 0, above, otherwise)` of finite tensors, both of the shape of `x`.
 
@@ -115,6 +210,11 @@ def rectified(x):
     return ops.where(x <= 0, 0.0, x) if keras.backend.backend() == "jax" else ops.relu(x)
 
 
+def summed_relu(x):
+    """`ops.relu` in a sum, with a zero of its own in JAX."""
+    return ops.maximum(x, alone(0, x)) if keras.backend.backend() == "jax" else ops.relu(x)
+
+
 def asked(y, of_labels):
     """`y * of_labels`, 0 where `y` is: what nobody asks for may be infinite."""
     if keras.backend.backend() == "tensorflow":
@@ -144,7 +244,7 @@ def between(start, end, weight, end_leads=False):
         return start.lerp(end, weight)
     if end_leads:
         return start + weight * (end - start)
-    return (1 - weight) * start + weight * end
+    return (alone(1, weight) - weight) * start + weight * end
 
 
 def row_sums(x):

@@ -15,6 +15,7 @@ from keras_actloss.core.kernels import (
     at_least,
     at_most,
     clip,
+    fused,
     in_float64,
     runs_torch,
     select,
@@ -86,17 +87,6 @@ def rounded_once(value, gradient) -> Callable[..., Any]:
         return with_gradient(forward, backward)(x, *others)
 
     return function
-
-
-def with_sign(x, y):
-    """`x` of at least 0 with the sign of `y`.
-
-    A choice in JAX, whose sums take longer for a division; that is faster than a choice elsewhere,
-    and than a function `sign` with XLA.
-    """
-    if keras.backend.backend() == "jax":
-        return ops.where(y > 0, x, -x)
-    return spent("multiply", y / positive(ops.abs(y)), x)
 
 
 def repeat(step, state, most):
@@ -172,6 +162,8 @@ def above_zero(x):
     if runs_torch():
         # One kernel, and no mask, which is slow.
         return ops.threshold(x, math.nextafter(SMALLEST, 0), 2.0**-14)
+    if not fused():
+        return select(x < SMALLEST, 2.0**-14, x)
     # A broadcast constant that sums share would be a pass of its own with XLA: none is compared to.
     return ops.maximum(x, 2.0**-14 * ops.cast(x * 2.0**126 < 1, x.dtype))
 
@@ -229,6 +221,39 @@ def log1p(x):
     # Of a sum as large it is less than a digit, and of infinity NaN.
     dropped = ops.where(total < 1e9, x - (total - 1), 0.0)
     return ops.log(total) + dropped / total
+
+
+def log1m(x):
+    """`log(1 - x)` of `x` up to 1."""
+    if not fused() or keras.backend.backend() == "jax":
+        return spent("log1p", spent("negative", x))
+    # A logarithm and what the difference dropped, for XLA's `log1p` takes twice as long.
+    rest = positive(1 - x)
+    return ops.log(rest) + ((1 - rest) - x) / rest
+
+
+def log1p_quotient(a, b):
+    """`log(1 + a / b)` of `a` from 0 on and positive `b`, where the quotient overflows too."""
+    if not fused():
+        # Of what a quotient has beyond a float, the logarithm is another one.
+        far = ops.log(ops.maximum(a * 2.0**-120 / b, 1.0))
+        return ops.log1p(ops.minimum(a / b, 2.0**120)) + far
+    # XLA's `log1p` takes twice as long as the logarithm of a sum and what its rounding dropped.
+    scale = ops.where(a * 2.0**-100 > b, 2.0**-100, 1.0)
+    a = a * scale
+    # A quotient that is used twice XLA keeps in memory; that of negatives is one of its own.
+    total, again = (a + b * scale) / b, -((-a - b * scale) / b)
+    dropped = a / b - (again - scale)
+    return ops.log(total) + (dropped / again + (1 - scale) * (100 * math.log(2)))
+
+
+def log_quotient(a, b):
+    """`log(a / b)` of `a` from 0 on and positive `b`, for XLA; up to a quotient of `2**126`."""
+    a = ops.minimum(a, 2.0**126 * b)
+    # A quotient that is used twice XLA keeps in memory; that of negatives is one of its own.
+    ratio, again = positive(a / b), positive(-(-a / b))
+    # What rounding dropped, to first order; below 1/2 it is no more than a rounding.
+    return ops.log(ratio) + ((a - b) / b - (again - 1)) / ops.maximum(again, 1)
 
 
 def polynomial(coefficients, x):

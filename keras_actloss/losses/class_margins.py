@@ -9,7 +9,7 @@ from keras_actloss.core.checks import finite, one_of
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.kernels import asked_of_number, rectified, same, spent
+from keras_actloss.core.kernels import asked_of_number, rectified, row_max, row_sum, same, spent
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
@@ -21,19 +21,19 @@ def _lead(y, x, axis):
     """How far the best other score is ahead of the label's, which is where `y` is largest."""
 
     def shared(y, x):
-        label = same(y, amax(y, axis=axis, keepdims=True))
+        label = same(y, row_max(y, axis))
         others = ops.minimum(x, (0.5 - label) * np.inf)
-        return label, others, amax(others, axis=axis, keepdims=True)
+        return label, others, row_max(others, axis)
 
     def value(kept, y, x):
         label, _, best = kept
-        return ops.squeeze(best, axis) - ops.sum(asked_of_number(label, x), axis=axis)
+        return ops.squeeze(best - row_sum(asked_of_number(label, x), axis), axis)
 
     def gradient(upstream, kept, y, x):
         label, others, best = kept
         leads = same(others, best)
         upstream = ops.expand_dims(upstream, axis)
-        share = upstream / ops.sum(leads, axis=axis, keepdims=True)
+        share = upstream / row_sum(leads, axis)
         return None, spent("subtract", spent("multiply", leads, share), label * upstream)
 
     return with_gradient(value, gradient, shared)(y, x)

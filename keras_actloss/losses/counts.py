@@ -8,6 +8,7 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import flag, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
+from keras_actloss.core.kernels import alone, summed_relu
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import above_zero, with_gradient
 from keras_actloss.core.registry import register
@@ -23,8 +24,8 @@ def _log_factorial_gap(y):
 
 
 def _rate_value(y, rate):
-    certain = y * ops.log(ops.maximum(rate, special.SMALLEST))
-    return ops.relu(rate) - certain
+    certain = y * ops.log(ops.maximum(rate, alone(special.SMALLEST, rate)))
+    return summed_relu(rate) - certain
 
 
 def _rate_gradient(upstream, y, rate):

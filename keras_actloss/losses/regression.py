@@ -8,8 +8,17 @@ from keras import ops
 from keras_actloss.core import special
 from keras_actloss.core.checks import finite_positive, integer_axis, within
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.kernels import select
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import absolute, length, over, reciprocal, scaled, with_gradient
+from keras_actloss.core.numerics import (
+    absolute,
+    length,
+    log1p_quotient,
+    over,
+    reciprocal,
+    scaled,
+    with_gradient,
+)
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import fit, mean
 
@@ -26,14 +35,12 @@ _log_ratio = with_gradient(
 
 def _log1p_distance(y, p):
     inside = ops.maximum(p, _EDGE - 1)
-    distance, small = ops.abs(inside - y), ops.minimum(inside, y) + 1
-    # One logarithm of the larger over the smaller, but for what such a quotient has beyond a float.
-    far = ops.log(ops.maximum(distance * 2.0**-120 / small, 1.0))
-    return ops.log1p(ops.minimum(distance / small, 2.0**120)) + far + ops.relu(_EDGE - 1 - p)
+    small, distance = ops.minimum(inside, y) + 1, ops.abs(inside - y)
+    return log1p_quotient(distance, small) + ops.relu(_EDGE - 1 - p)
 
 
 def _squared_log1p_gradient(upstream, distance, y, p):
-    slope = 1 / ops.where(p < _EDGE - 1, 1.0, p + 1)
+    slope = 1 / select(p < _EDGE - 1, 1.0, p + 1)
     return None, upstream * (2 * ops.sign(p - y) * distance * slope)
 
 
