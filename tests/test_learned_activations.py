@@ -72,6 +72,12 @@ def test_a_parameter_does_not_widen_its_input(alpha):
         activations.prelu(np.ones((1, 3) if alpha.ndim > 2 else (3,)), alpha.astype("float32"))
 
 
+def test_a_slope_below_0():
+    x = np.float32([-2.0, 3.0])
+    for alpha in (-0.5, np.float32([-0.5])):
+        np.testing.assert_array_equal(array(activations.prelu(x, alpha)), [1, 3])
+
+
 @pytest.mark.parametrize("shared_axes", [[1, 2], [1]])
 def test_weights_of_keras_prelu(shared_axes, tmp_path):
     theirs, ours = (

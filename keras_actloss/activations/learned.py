@@ -132,7 +132,7 @@ def prelu(x: Any, alpha: Any) -> Any:
         [He et al., 2015](https://arxiv.org/abs/1502.01852)
     """
     if isinstance(alpha, numbers.Real):
-        return leaky_relu(x, float(alpha))
+        return leaky_relu.prepared(x, negative_slope=float(alpha))
     return _prelu(x, alpha)
 
 
