@@ -139,6 +139,13 @@ def test_snake_of_frequency_zero_is_its_limit():
     np.testing.assert_allclose(array(layer.frequency), -np.mean(x**2, axis=0), rtol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_snake_of_frequency_zero_in_16_bit(dtype):
+    x = ops.cast(IMAGES.reshape(-1, 3), dtype)
+    frequency = ops.zeros(3, dtype)
+    np.testing.assert_array_equal(array(activations.snake(x, frequency)), array(x))
+
+
 @pytest.mark.parametrize("alpha", [1.2, 0.5])
 def test_alpha_of_entmax_moves_from_either_side_of_its_bound(alpha):
     layer = layers.LearnedEntmax(alpha_initializer=alpha)

@@ -153,7 +153,8 @@ def snake(x: Any, frequency=1.0) -> Any:
     """
     if not isinstance(frequency, numbers.Real):
         frequency = tensors.float_tensor(frequency)
-        # Added, so that a weight of 0 keeps its gradient.
+        # Wide, for the small number not to be 0. Added, so that a weight of 0 keeps its gradient.
+        frequency = ops.cast(frequency, tensors.wide(tensors.dtype_of(frequency)))
         frequency = frequency + 2.0**-60 * ops.cast(frequency == 0, frequency.dtype)
     return _snake(x, frequency)
 
