@@ -103,8 +103,24 @@ def test_setting(call, argument, value):
     assert argument in str(error.value) and value in str(error.value)
 
 
-# Settings that leave nothing but NaN where they are infinite, by loss.
+# Settings that leave NaN or nothing but infinity where they are infinite, by loss or layer.
 FINITE = {
+    "CELU": ["alpha"],
+    "ClippedSwiGLU": ["alpha"],
+    "ELU": ["alpha"],
+    "LeakyReLU": ["negative_slope"],
+    "RReLU": ["upper"],
+    "ReLU": ["negative_slope"],
+    "Sine": ["frequency"],
+    "Snake": ["frequency"],
+    "SnakeBeta": ["frequency", "magnitude"],
+    "Softcap": ["cap"],
+    "Softplus": ["beta"],
+    "Squareplus": ["b"],
+    "StarReLU": ["scale", "bias"],
+    "XIELU": ["beta"],
+    "CategoricalWeightedKappa": ["log_epsilon"],
+    "SparseCategoricalWeightedKappa": ["log_epsilon"],
     "BinaryFocalCrossentropy": ["gamma"],
     "CategoricalFocalCrossentropy": ["gamma"],
     "SparseCategoricalFocalCrossentropy": ["gamma"],
@@ -141,7 +157,7 @@ COUNTS = {"LogitAdjusted": "class_prior", "DistributionAware": "class_counts"}
 def test_infinite_setting(name, setting):
     counts = {argument: [1, 2, 3] for word, argument in COUNTS.items() if word in name}
     with pytest.raises(ValueError, match=rf"{setting} must .*, got inf"):
-        getattr(losses, name)(**{setting: math.inf}, **counts)
+        getattr(losses, name, getattr(layers, name, None))(**{setting: math.inf}, **counts)
 
 
 def test_settings_whose_limit_is_another_loss():

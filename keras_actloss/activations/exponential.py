@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import non_negative, positive
+from keras_actloss.core.checks import finite_non_negative, finite_positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, rounded_once
@@ -27,7 +27,7 @@ def _exact_elu(alpha, scale=1.0):
     )
 
 
-@activation(alpha=non_negative)
+@activation(alpha=finite_non_negative)
 def elu(x: Any, alpha=1.0) -> Any:
     """Exponential linear unit: linear right of zero, saturating at `-alpha` left of it.
 
@@ -46,7 +46,7 @@ def elu(x: Any, alpha=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `alpha` is negative.
+        ValueError: If `alpha` is negative or infinite.
 
     Example:
 
@@ -112,7 +112,7 @@ class SELU(ActivationLayer, fn=selu):
         super().__init__(**kwargs)
 
 
-@activation(alpha=positive)
+@activation(alpha=finite_positive)
 def celu(x: Any, alpha=1.0) -> Any:
     """Continuously differentiable ELU: its slope at zero is 1 from both sides whatever `alpha`.
 
@@ -130,7 +130,7 @@ def celu(x: Any, alpha=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `alpha` is not positive.
+        ValueError: If `alpha` is not positive and finite.
 
     Example:
 

@@ -1,5 +1,6 @@
 """Shrinkage: activations that pull small inputs to zero and keep large ones."""
 
+import math
 from typing import Any, Unpack
 
 import keras
@@ -31,7 +32,7 @@ def _outside(lower, upper):
 
 def _is_native(lower, upper):
     """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
-    return runs_torch() and 0 <= upper == -lower
+    return runs_torch() and 0 <= upper == -lower < math.inf
 
 
 @activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import number, ordered, positive
+from keras_actloss.core.checks import finite_positive, number, ordered
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
@@ -189,7 +189,7 @@ class Softsign(ActivationLayer, fn=softsign):
         super().__init__(**kwargs)
 
 
-@activation(cap=positive)
+@activation(cap=finite_positive)
 def softcap(x: Any, cap: Any) -> Any:
     """Soft clipping: the identity near zero, bounded by `-cap` and `cap`.
 
@@ -208,7 +208,7 @@ def softcap(x: Any, cap: Any) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `cap` is not positive.
+        ValueError: If `cap` is not positive and finite.
 
     Example:
 
