@@ -9,6 +9,7 @@ import pytest
 
 import keras_actloss
 from keras_actloss import activations, layers, losses
+from keras_actloss.testing.backend import array
 
 ROWS = np.full((4, 3), 1 / 3, "float32")
 IDS = np.array([0, 1, 2, 1])
@@ -422,3 +423,16 @@ def test_an_axis_that_is_not_there(axis):
         activations.softmax(ROWS, axis=axis)
     with pytest.raises(ValueError, match="softmax: axis"):
         layers.Softmax(axis=axis)(ROWS)
+
+
+def test_an_axis_of_numpy():
+    axis = np.int64(0)
+    for loss in (losses.CategoricalFocalCrossentropy, losses.SoftF1):
+        np.testing.assert_array_equal(
+            array(loss(axis=axis)(ONE_HOT, ROWS)), array(loss(axis=0)(ONE_HOT, ROWS))
+        )
+    for function in (activations.softmax, activations.sparsemax, activations.glu):
+        np.testing.assert_array_equal(
+            array(function(ROWS, axis=axis)), array(function(ROWS, axis=0))
+        )
+    assert layers.Softmax(axis=axis).get_config()["axis"] == 0

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
@@ -23,10 +24,16 @@ def settings_of(fn):
     return {name: p for name, p in parameters.items() if name not in INPUTS}
 
 
+def checked(name, value, check):
+    """A setting that passed its check; an integer of NumPy as one of Python, as shapes take it."""
+    check(name, value)
+    return int(value) if isinstance(value, np.integer) else value
+
+
 def check_settings(name, checks, settings):
     for key, check in checks.items():
         if key in settings:
-            check(f"{name}: {key}", settings[key])
+            settings[key] = checked(f"{name}: {key}", settings[key], check)
 
 
 def loss_function(
