@@ -5,7 +5,7 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import finite_non_negative, finite_positive
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, by_kernel, by_width
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, rounded_once
 from keras_actloss.core.registry import register
@@ -189,8 +189,7 @@ def exponential(x: Any) -> Any:
     Reference:
         [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
     """
-    exact = rounded_once(ops.exp, lambda upstream, x: upstream * ops.exp(x))
-    return by_width(x, exact, ops.exp)
+    return by_kernel(x, ops.exp, lambda upstream, x: upstream * ops.exp(x))
 
 
 @register("layers")

@@ -12,7 +12,7 @@ from keras_actloss.core.checks import (
     number,
     or_none,
 )
-from keras_actloss.core.functions import activation, by_width, in_float32
+from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once
@@ -229,7 +229,7 @@ def _above(x, threshold, default_value):
     def gradient(upstream, x):
         return ops.where(x > threshold, upstream, 0.0)
 
-    return by_width(x, rounded_once(kept, gradient), kept)
+    return by_kernel(x, kept, gradient)
 
 
 @activation(threshold=number, default_value=number)

@@ -7,7 +7,7 @@ import keras
 from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, by_kernel
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once, tanh_slope
@@ -78,7 +78,7 @@ def hard_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
             return ops.hard_shrink(x, high)
         return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
 
-    return by_width(x, rounded_once(shrunk, _outside(low, high)), shrunk)
+    return by_kernel(x, shrunk, _outside(low, high))
 
 
 @register("layers")
@@ -134,8 +134,7 @@ def soft_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
     def shrunk(x):
         return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
 
-    exact = rounded_once(shrunk, _outside(low, high))
-    return by_width(x, exact, shrunk) if _is_native(low, high) else exact(x)
+    return by_kernel(x, shrunk, _outside(low, high), ("torch",) if _is_native(low, high) else ())
 
 
 @register("layers")
