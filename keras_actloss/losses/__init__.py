@@ -115,6 +115,12 @@ from keras_actloss.losses.focal import (
     categorical_focal_crossentropy,
     sparse_categorical_focal_crossentropy,
 )
+from keras_actloss.losses.geometry import (
+    Boundary,
+    CenterlineDice,
+    boundary,
+    centerline_dice,
+)
 from keras_actloss.losses.hardest import (
     TopKBinaryCrossentropy,
     TopKCategoricalCrossentropy,
@@ -278,12 +284,8 @@ from keras_actloss.losses.scores import (
     sparse_categorical_nll,
 )
 from keras_actloss.losses.segmentation import (
-    Boundary,
-    CenterlineDice,
     GeneralizedDice,
     MatthewsCorrelation,
-    boundary,
-    centerline_dice,
     generalized_dice,
     matthews_correlation,
 )
