@@ -6,6 +6,10 @@ Beside them: weights of classes, from how often each occurs.
 from keras_actloss.core.loss import (
     Loss,
 )
+from keras_actloss.losses.alignment import (
+    CTC,
+    ctc,
+)
 from keras_actloss.losses.boxes import (
     CIoU,
     DIoU,
@@ -290,10 +294,8 @@ from keras_actloss.losses.segmentation import (
     matthews_correlation,
 )
 from keras_actloss.losses.sequences import (
-    CTC,
     LinearChainCRF,
     SequenceCrossentropy,
-    ctc,
     linear_chain_crf,
     sequence_crossentropy,
 )
