@@ -26,10 +26,10 @@ def sequence_crossentropy(
     y_true: Any,
     y_pred: Any,
     from_logits=False,
-    label_smoothing=0.0,
-    axis=-1,
-    class_weights: Any = None,
     ignore_class: Any = None,
+    axis=-1,
+    label_smoothing=0.0,
+    class_weights: Any = None,
     average_across_timesteps=True,
     mask: Any = None,
 ) -> Any:
@@ -53,11 +53,11 @@ def sequence_crossentropy(
         y_true: Class ids, integers from 0.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
+        ignore_class: Id, often -1 or -100, whose steps are left out. Defaults to `None`.
+        axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        axis: The class axis. Defaults to `-1`.
-        class_weights: One weight a class, or `None` for 1. Defaults to `None`.
-        ignore_class: Id, often -1 or -100, whose steps are left out. Defaults to `None`.
+        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
         average_across_timesteps: Whether the value is the mean over the steps that count; if not,
             it is their sum, minus the logarithm of the sequence's probability. Defaults to `True`.
         mask: Boolean, `True` where a step counts; shape of `y_true`, or `(batch,)`. Defaults to
@@ -102,19 +102,19 @@ class SequenceCrossentropy(Loss, fn=sequence_crossentropy):
     def __init__(
         self,
         from_logits=False,
-        label_smoothing=0.0,
-        axis=-1,
-        class_weights=None,
         ignore_class=None,
+        axis=-1,
+        label_smoothing=0.0,
+        class_weights=None,
         average_across_timesteps=True,
         **kwargs: Unpack[LossArguments],
     ):
         super().__init__(**kwargs)
         self.from_logits = from_logits
-        self.label_smoothing = label_smoothing
-        self.axis = axis
-        self.class_weights = as_list(class_weights)
         self.ignore_class = ignore_class
+        self.axis = axis
+        self.label_smoothing = label_smoothing
+        self.class_weights = as_list(class_weights)
         self.average_across_timesteps = average_across_timesteps
 
 
