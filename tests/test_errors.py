@@ -41,6 +41,16 @@ SETTINGS = {
         "label_smoothing",
         "-0.1",
     ),
+    "temperature of one": (
+        lambda: losses.CategoricalBiTemperedLogistic(t1=1.0),
+        "t1",
+        "close to 1 is near the logarithm",
+    ),
+    "exponent of zero": (
+        lambda: losses.BinaryGeneralizedCrossEntropy(q=0.0),
+        "q",
+        "1 is the absolute error",
+    ),
     "from_logits is no flag": (
         lambda: losses.BinaryCrossentropy(from_logits="yes"),
         "from_logits",
