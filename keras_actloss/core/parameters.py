@@ -100,7 +100,7 @@ class LearnedActivation(ActivationLayer):
     ...                  scale_constraint=None, **kwargs):
     ...         super().__init__(**kwargs)
     ...         self.learn("scale", scale_initializer, scale_regularizer, scale_constraint)
-    >>> ScaledTanh(scale_initializer=2.0)(np.zeros((5, 7, 3))).shape
+    >>> tuple(ScaledTanh(scale_initializer=2.0)(np.zeros((5, 7, 3))).shape)
     (5, 7, 3)
     """
 
