@@ -209,7 +209,7 @@ def quick_gelu(x: Any) -> Any:
     """`gelu` with a logistic gate, as CLIP was trained with.
 
     Take it for weights that were trained with it. In a new network `gelu` is as good, and its
-    tanh form a hundred times closer to `gelu` than this is.
+    tanh form forty times closer to `gelu` than this is.
 
     Formula:
 
