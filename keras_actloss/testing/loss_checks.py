@@ -93,7 +93,7 @@ def check_finite(loss, y_true, y_pred):
 
 def check_gradient(loss, y_true, y_pred):
     """The gradient is that of the value: it matches differences in most random directions."""
-    if getattr(loss, "stops_gradient", False):
+    if loss.stops_gradient:
         raise NotApplicable("the class says that it stops a part of its gradient")
     _, gradient = _loss_and_gradient(loss, y_true, y_pred)
     low, high = loss.predictions
