@@ -1,6 +1,7 @@
 """What CONTRIBUTING.md says of the structure is true of the code."""
 
 import ast
+import inspect
 import os
 import subprocess
 import sys
@@ -73,6 +74,16 @@ def test_public_names_are_listed_in_order():
         assert len(names) == len(set(names))
         for name in names:
             assert hasattr(getattr(keras_actloss, module), name)
+
+
+@pytest.mark.parametrize("prefix", ["binary", "categorical", "sparse_categorical"])
+def test_arguments_stand_in_one_order(prefix):
+    model = CATALOGUE["losses"][f"{prefix}_crossentropy"]
+    order = list(inspect.signature(model).parameters)
+    for name, loss in CATALOGUE["losses"].items():
+        if inspect.isfunction(loss) and loss.labels == model.labels:
+            shared = [p for p in inspect.signature(loss).parameters if p in order]
+            assert shared == sorted(shared, key=order.index), name
 
 
 IMPORT = """

@@ -9,6 +9,7 @@ from catalogue import ACTIVATIONS, HEADS, LOSSES
 from keras_actloss import layers, losses, testing
 from keras_actloss.core.registry import CATALOGUE
 from keras_actloss.testing import oracle
+from keras_actloss.testing.__main__ import main
 
 pytestmark = pytest.mark.slow
 
@@ -82,3 +83,10 @@ def test_inputs_can_be_given():
     y = np.arange(12, dtype="float32").reshape(4, 3)
     assert not testing.check_loss(losses.MeanSquaredError(), y, y[::-1] * 0.3).failed
     assert not testing.check_activation(layers.Tanh(), y / 6 - 1).failed
+    with pytest.raises(ValueError, match="y_true and y_pred go together"):
+        testing.check_loss(losses.MeanSquaredError(), y_pred=y)
+
+
+def test_a_setting_without_a_name_is_refused():
+    with pytest.raises(SystemExit, match="name each setting"):
+        main(["Huber(2.0)"])

@@ -9,6 +9,7 @@ import pytest
 
 import keras_actloss
 from keras_actloss import activations, layers, losses
+from keras_actloss.testing.backend import array
 
 ROWS = np.full((4, 3), 1 / 3, "float32")
 IDS = np.array([0, 1, 2, 1])
@@ -39,6 +40,16 @@ SETTINGS = {
         lambda: losses.CategoricalCrossentropy(label_smoothing=-0.1),
         "label_smoothing",
         "-0.1",
+    ),
+    "temperature of one": (
+        lambda: losses.CategoricalBiTemperedLogistic(t1=1.0),
+        "t1",
+        "close to 1 is near the logarithm",
+    ),
+    "exponent of zero": (
+        lambda: losses.BinaryGeneralizedCrossEntropy(q=0.0),
+        "q",
+        "1 is the absolute error",
     ),
     "from_logits is no flag": (
         lambda: losses.BinaryCrossentropy(from_logits="yes"),
@@ -79,6 +90,8 @@ SETTINGS = {
     ),
     "negative width": (lambda: layers.HardShrink(threshold=-0.5), "threshold", "-0.5"),
     "bounds of hard_shrink": (lambda: layers.HardShrink(lower=0.75), "lower", "0.75 and 0.5"),
+    "range of two_hot": (lambda: losses.TwoHot(low=1.0, high=1.0), "TwoHot: low", "1.0 and 1.0"),
+    "range of hl_gauss": (lambda: losses.HLGauss(high=-20.0), "HLGauss: low", "-10.0 and -20.0"),
     "bounds of soft_shrink, function": (
         lambda: activations.soft_shrink(1.0, upper=-0.75),
         "upper",
@@ -103,8 +116,24 @@ def test_setting(call, argument, value):
     assert argument in str(error.value) and value in str(error.value)
 
 
-# Settings that leave nothing but NaN where they are infinite, by loss.
+# Settings that leave NaN or nothing but infinity where they are infinite, by loss or layer.
 FINITE = {
+    "CELU": ["alpha"],
+    "ClippedSwiGLU": ["alpha"],
+    "ELU": ["alpha"],
+    "LeakyReLU": ["negative_slope"],
+    "RReLU": ["upper"],
+    "ReLU": ["negative_slope"],
+    "Sine": ["frequency"],
+    "Snake": ["frequency"],
+    "SnakeBeta": ["frequency", "magnitude"],
+    "Softcap": ["cap"],
+    "Softplus": ["beta"],
+    "Squareplus": ["b"],
+    "StarReLU": ["scale", "bias"],
+    "XIELU": ["beta"],
+    "CategoricalWeightedKappa": ["log_epsilon"],
+    "SparseCategoricalWeightedKappa": ["log_epsilon"],
     "BinaryFocalCrossentropy": ["gamma"],
     "CategoricalFocalCrossentropy": ["gamma"],
     "SparseCategoricalFocalCrossentropy": ["gamma"],
@@ -141,7 +170,7 @@ COUNTS = {"LogitAdjusted": "class_prior", "DistributionAware": "class_counts"}
 def test_infinite_setting(name, setting):
     counts = {argument: [1, 2, 3] for word, argument in COUNTS.items() if word in name}
     with pytest.raises(ValueError, match=rf"{setting} must .*, got inf"):
-        getattr(losses, name)(**{setting: math.inf}, **counts)
+        getattr(losses, name, getattr(layers, name, None))(**{setting: math.inf}, **counts)
 
 
 def test_settings_whose_limit_is_another_loss():
@@ -406,3 +435,22 @@ def test_an_axis_that_is_not_there(axis):
         activations.softmax(ROWS, axis=axis)
     with pytest.raises(ValueError, match="softmax: axis"):
         layers.Softmax(axis=axis)(ROWS)
+
+
+def test_a_scalar_has_no_axis():
+    for function in (activations.softmax, activations.conditional_softmax, activations.glu):
+        with pytest.raises(ValueError, match=r"axis=-1 does not exist .*\(\); it has none"):
+            function(2.0)
+
+
+def test_an_axis_of_numpy():
+    axis = np.int64(0)
+    for loss in (losses.CategoricalFocalCrossentropy, losses.SoftF1):
+        np.testing.assert_array_equal(
+            array(loss(axis=axis)(ONE_HOT, ROWS)), array(loss(axis=0)(ONE_HOT, ROWS))
+        )
+    for function in (activations.softmax, activations.sparsemax, activations.glu):
+        np.testing.assert_array_equal(
+            array(function(ROWS, axis=axis)), array(function(ROWS, axis=0))
+        )
+    assert layers.Softmax(axis=axis).get_config()["axis"] == 0

@@ -32,6 +32,8 @@ def test_shape_of_a_weight(shared_axes, shape):
 def test_shared_axes_of_another_name_are_refused():
     with pytest.raises(ValueError, match="shared_axes must be None, axes or 'all', got 'last'"):
         layers.PReLU(shared_axes="last")
+    with pytest.raises(ValueError, match=r"PReLU: axis=3 does not exist .*\(None, 5, 3\)"):
+        layers.PReLU(shared_axes=[1, 3]).build((None, 5, 3))
 
 
 def test_scalar_weights():
@@ -68,8 +70,22 @@ def test_a_value_for_what_is_learned_is_refused():
 
 @pytest.mark.parametrize("alpha", [np.ones(2), np.ones((1, 1, 3)), np.ones((1, 3))])
 def test_a_parameter_does_not_widen_its_input(alpha):
-    with pytest.raises(ValueError, match="does not broadcast"):
-        activations.prelu(np.ones((1, 3) if alpha.ndim > 2 else (3,)), alpha.astype("float32"))
+    x = np.ones((1, 3) if alpha.ndim > 2 else (3,), "float32")
+    for function in (activations.prelu, activations.swish):
+        with pytest.raises(ValueError, match="does not broadcast"):
+            function(x, alpha.astype("float32"))
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3,), (2, 2, 1), (3, 1)])
+def test_alpha_of_entmax_is_one_a_row(shape):
+    with pytest.raises(ValueError, match=r"entmax: alpha of shape .* rows along axis=-1"):
+        activations.entmax(np.ones((2, 3), "float32"), np.full(shape, 1.5, "float32"))
+
+
+def test_a_slope_below_0():
+    x = np.float32([-2.0, 3.0])
+    for alpha in (-0.5, np.float32([-0.5])):
+        np.testing.assert_array_equal(array(activations.prelu(x, alpha)), [1, 3])
 
 
 @pytest.mark.parametrize("shared_axes", [[1, 2], [1]])
@@ -137,6 +153,13 @@ def test_xielu_overflows_no_earlier_than_its_result():
     """Its two slopes left of zero are farther from 0 than what they come to."""
     y = array(activations.xielu(np.float32([-1.5e38]), alpha_n=2.0))
     np.testing.assert_allclose(y, [1.5e38 * np.logaddexp(0, 2)], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_snake_of_frequency_zero_in_16_bit(dtype):
+    x = ops.cast(IMAGES.reshape(-1, 3), dtype)
+    frequency = ops.zeros(3, dtype)
+    np.testing.assert_array_equal(array(activations.snake(x, frequency)), array(x))
 
 
 @pytest.mark.parametrize("alpha", [1.2, 0.5])

@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import layers, losses
+from keras_actloss.testing import example_inputs, loss_checks
 from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
@@ -44,6 +45,14 @@ def test_each_part_is_as_if_it_were_alone(reduction, weight, masked):
         part = type(part).from_config({**part.get_config(), "reduction": reduction})
         expected += factor * float(part(IDS, y_pred, weight))
     assert float(loss(IDS, y_pred, weight)) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("wrap", [lambda part: losses.WeightedSum([part]), losses.AcrossReplicas])
+@pytest.mark.parametrize("part", [losses.BetaNLL(), losses.CenterlineDice()], ids=repr)
+def test_the_checks_know_what_the_parts_say_of_themselves(part, wrap):
+    loss = wrap(part)
+    assert loss.stops_gradient == isinstance(part, losses.BetaNLL)
+    loss_checks.check_values_per_sample(loss, *example_inputs(loss))
 
 
 def test_integer_labels_stay():

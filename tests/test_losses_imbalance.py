@@ -136,6 +136,11 @@ def test_hardest_labels_in_a_loop(fraction, axis):
     assert float(loss(ids, tensor)) == pytest.approx(sum(expected) / 2, rel=1e-5)
 
 
+def test_a_mask_of_the_hardest_hides_no_nan():
+    y, p, mask = np.ones((1, 4)), np.float32([[0.2, np.nan, 0.9, 0.5]]), [[True, True, True, False]]
+    assert np.isnan(_array(losses.top_k_binary_crossentropy(y, p, fraction=0.5, mask=mask)))
+
+
 def test_easy_entries_have_no_gradient():
     x = np.float32([[-4, -1, 0, 5]])
     _, gradient = value_and_gradient(

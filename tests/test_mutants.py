@@ -238,6 +238,15 @@ class ResultDtype(HealthyLoss):
 
 
 @registered
+class Overflow(HealthyLoss):
+    """Adds up in its own dtype."""
+
+    def _reduce(self, values, weight, kept):
+        weight = None if weight is None else ops.cast(weight, self.dtype)
+        return super()._reduce(ops.cast(values, self.dtype), weight, kept)
+
+
+@registered
 class SmallBatches(HealthyLoss):
     """Divides by the size of the batch."""
 
@@ -558,6 +567,11 @@ def test_only_its_check_catches_a_broken_loss(check, mutant):
         pytest.skip("this Keras does not compile here")
     report = testing.check_loss(mutant(), raise_on_failure=False)
     assert _failed(report) == {check} | ALSO_LOSS.get(check, set()), str(report)
+
+
+def test_a_sum_in_16_bit_is_caught():
+    report = testing.check_loss(Overflow(), raise_on_failure=False)
+    assert _failed(report) == {"check_result_dtype"}, str(report)
 
 
 @pytest.mark.parametrize(("check", "mutant"), _mutants(testing.ACTIVATION_CHECKS))

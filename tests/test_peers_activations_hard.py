@@ -100,3 +100,8 @@ if keras.backend.backend() != "torch":  # Its kernel multiplies minus infinity b
 def test_limits(name):
     function, expected = LIMITS[name]
     np.testing.assert_array_equal(array(function(np.array([-np.inf, np.inf], "float32"))), expected)
+
+
+@pytest.mark.parametrize("shrink", [activations.hard_shrink, activations.soft_shrink])
+def test_everything_is_shrunk_to_zero(shrink):
+    np.testing.assert_array_equal(array(shrink(np.float32([-2, 3]), np.inf)), 0)

@@ -4,8 +4,8 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import non_negative, positive
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.checks import finite_non_negative, finite_positive
+from keras_actloss.core.functions import activation, by_kernel, by_width
 from keras_actloss.core.kernels import at_most
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, is_power_of_two, log1p, rounded_once
@@ -26,7 +26,7 @@ def _exact_elu(alpha, scale=1.0):
     return rounded_once(lambda x: scale * (ops.relu(x) + alpha * expm1(at_most(x, 0))), gradient)
 
 
-@activation(alpha=non_negative)
+@activation(alpha=finite_non_negative)
 def elu(x: Any, alpha=1.0) -> Any:
     """Exponential linear unit: linear right of zero, saturating at `-alpha` left of it.
 
@@ -45,7 +45,7 @@ def elu(x: Any, alpha=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `alpha` is negative.
+        ValueError: If `alpha` is negative or infinite.
 
     Example:
 
@@ -111,7 +111,7 @@ class SELU(ActivationLayer, fn=selu):
         super().__init__(**kwargs)
 
 
-@activation(alpha=positive)
+@activation(alpha=finite_positive)
 def celu(x: Any, alpha=1.0) -> Any:
     """Continuously differentiable ELU: its slope at zero is 1 from both sides whatever `alpha`.
 
@@ -129,7 +129,7 @@ def celu(x: Any, alpha=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `alpha` is not positive.
+        ValueError: If `alpha` is not positive and finite.
 
     Example:
 
@@ -188,8 +188,7 @@ def exponential(x: Any) -> Any:
     Reference:
         [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
     """
-    exact = rounded_once(ops.exp, lambda upstream, x: upstream * ops.exp(x))
-    return by_width(x, exact, ops.exp)
+    return by_kernel(x, ops.exp, lambda upstream, x: upstream * ops.exp(x))
 
 
 @register("layers")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Unpack
 from keras import ops
 
 from keras_actloss.core import gates, tensors
-from keras_actloss.core.checks import flag, integer_axis, one_of, positive
+from keras_actloss.core.checks import finite_positive, flag, integer_axis, one_of, positive
 from keras_actloss.core.functions import activation
 from keras_actloss.core.gated import GatedLayer, ProjectionArguments, halved, halves, joined
 from keras_actloss.core.keras_fixes import recomputed
@@ -381,7 +381,7 @@ class ReGLU(GatedLayer, fn=reglu):
         super().__init__(units, axis, gate, **kwargs)
 
 
-@activation(**_ORDER, alpha=positive, limit=positive)
+@activation(**_ORDER, alpha=finite_positive, limit=positive)
 def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) -> Any:
     """SwiGLU with both halves bounded and 1 added to the linear one, as gpt-oss has it.
 
@@ -410,7 +410,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
     Raises:
         TypeError: If `axis` is not an integer.
         ValueError: If `gate` is unknown, `axis` does not exist or has an odd size, or `alpha` or
-            `limit` is not positive.
+            `limit` is not positive, or `alpha` infinite.
 
     Example:
 

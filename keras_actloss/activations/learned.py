@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_actloss.activations.rectifiers import leaky_relu
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import integer_axis, number, or_tensor, positive_integer
+from keras_actloss.core.checks import finite, integer_axis, or_tensor, positive_integer
 from keras_actloss.core.functions import activation
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import at_most, select
@@ -100,7 +100,7 @@ class Maxout(ActivationLayer, fn=maxout):
         return maxout(left_out, self.num_units, axis) == 0
 
 
-@activation(alpha=or_tensor(number))
+@activation(alpha=or_tensor(finite))
 def prelu(x: Any, alpha: Any) -> Any:
     """Rectifier whose slope left of zero is a parameter.
 
@@ -133,7 +133,7 @@ def prelu(x: Any, alpha: Any) -> Any:
         [He et al., 2015](https://arxiv.org/abs/1502.01852)
     """
     if isinstance(alpha, numbers.Real):
-        return leaky_relu(x, float(alpha))
+        return leaky_relu.prepared(x, negative_slope=float(alpha))
     return _prelu(x, alpha)
 
 
@@ -166,7 +166,7 @@ class PReLU(LearnedActivation, fn=prelu):
         self.learn("alpha", alpha_initializer, alpha_regularizer, alpha_constraint)
 
 
-@activation(tau=or_tensor(number), alpha=or_tensor(number))
+@activation(tau=or_tensor(finite), alpha=or_tensor(finite))
 def tlu(x: Any, tau: Any, alpha=0.0) -> Any:
     """Thresholded linear unit: a rectifier whose floor is a parameter.
 
@@ -244,7 +244,7 @@ class TLU(LearnedActivation, fn=tlu):
             self.alpha = 0.0
 
 
-@activation(scale=or_tensor(number), bias=or_tensor(number))
+@activation(scale=or_tensor(finite), bias=or_tensor(finite))
 def star_relu(x: Any, scale=0.8944, bias=-0.4472) -> Any:
     """Square of the rectifier, scaled and shifted.
 
@@ -323,7 +323,7 @@ class LearnedStarReLU(LearnedActivation, fn=star_relu):
         self.learn("bias", bias_initializer, bias_regularizer, bias_constraint, scalar=True)
 
 
-@activation(alpha=or_tensor(number), gamma=or_tensor(number), beta=or_tensor(number))
+@activation(alpha=or_tensor(finite), gamma=or_tensor(finite), beta=or_tensor(finite))
 def dynamic_tanh(x: Any, alpha=0.5, gamma=1.0, beta=0.0) -> Any:
     """Hyperbolic tangent with a learned width, gain and offset, in place of a normalization layer.
 
@@ -408,7 +408,7 @@ _ALPHA_P = math.log(math.expm1(0.8))
 _ALPHA_N = math.log(math.expm1(0.3))
 
 
-@activation(alpha_p=or_tensor(number), alpha_n=or_tensor(number), beta=or_tensor(number))
+@activation(alpha_p=or_tensor(finite), alpha_n=or_tensor(finite), beta=or_tensor(finite))
 def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
     """Expanded integral of ELU: quadratic right of zero, linear far left of it.
 

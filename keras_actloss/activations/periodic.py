@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import or_tensor, positive
+from keras_actloss.core.checks import finite_positive, or_tensor
 from keras_actloss.core.functions import activation
 from keras_actloss.core.kernels import clip, select, spent
 from keras_actloss.core.layer import (
@@ -118,7 +118,7 @@ _snake = parametric(
 )
 
 
-@activation(frequency=or_tensor(positive))
+@activation(frequency=or_tensor(finite_positive))
 def snake(x: Any, frequency=1.0) -> Any:
     """Snake: the identity with ripples, which never turns back.
 
@@ -138,7 +138,7 @@ def snake(x: Any, frequency=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `frequency` is a number not greater than 0.
+        ValueError: If `frequency` is a number that is not positive and finite.
 
     Example:
 
@@ -153,7 +153,8 @@ def snake(x: Any, frequency=1.0) -> Any:
     """
     if not isinstance(frequency, numbers.Real):
         frequency = tensors.float_tensor(frequency)
-        # Added, so that a weight of 0 keeps its gradient.
+        # Wide, for the small number not to be 0. Added, so that a weight of 0 keeps its gradient.
+        frequency = ops.cast(frequency, tensors.wide(tensors.dtype_of(frequency)))
         frequency = frequency + 2.0**-60 * ops.cast(frequency == 0, frequency.dtype)
     return _snake(x, frequency)
 
@@ -184,7 +185,7 @@ class LearnedSnake(LearnedActivation, fn=snake):
         self.learn("frequency", frequency_initializer, frequency_regularizer, frequency_constraint)
 
 
-@activation(frequency=or_tensor(positive), magnitude=or_tensor(positive))
+@activation(frequency=or_tensor(finite_positive), magnitude=or_tensor(finite_positive))
 def snake_beta(x: Any, frequency=1.0, magnitude=1.0) -> Any:
     """Snake with ripples whose height does not depend on their frequency.
 
@@ -206,7 +207,7 @@ def snake_beta(x: Any, frequency=1.0, magnitude=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `frequency` or `magnitude` is a number not greater than 0.
+        ValueError: If `frequency` or `magnitude` is a number that is not positive and finite.
 
     Example:
 
@@ -254,7 +255,7 @@ class LearnedSnakeBeta(LearnedActivation, fn=snake_beta):
         self.learn("magnitude", magnitude_initializer, magnitude_regularizer, magnitude_constraint)
 
 
-@activation(frequency=or_tensor(positive))
+@activation(frequency=or_tensor(finite_positive))
 def sine(x: Any, frequency=30.0) -> Any:
     """Sine of the input times a frequency.
 
@@ -274,7 +275,7 @@ def sine(x: Any, frequency=30.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `frequency` is a number not greater than 0.
+        ValueError: If `frequency` is a number that is not positive and finite.
 
     Example:
 

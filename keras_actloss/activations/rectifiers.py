@@ -5,8 +5,14 @@ from typing import Any, Unpack
 import keras
 from keras import ops
 
-from keras_actloss.core.checks import integer_axis, non_negative, number, or_none
-from keras_actloss.core.functions import activation, by_width, in_float32
+from keras_actloss.core.checks import (
+    finite_non_negative,
+    integer_axis,
+    non_negative,
+    number,
+    or_none,
+)
+from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once
@@ -51,7 +57,9 @@ class Linear(ActivationLayer, fn=linear):
         super().__init__(**kwargs)
 
 
-@activation(negative_slope=non_negative, max_value=or_none(non_negative), threshold=non_negative)
+@activation(
+    negative_slope=finite_non_negative, max_value=or_none(non_negative), threshold=non_negative
+)
 def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> Any:
     """Rectified linear unit: the positive part.
 
@@ -74,7 +82,7 @@ def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> An
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a setting is negative.
+        ValueError: If a setting is negative, or `negative_slope` infinite.
 
     Example:
 
@@ -160,7 +168,7 @@ class ReLU6(ActivationLayer, fn=relu6):
         super().__init__(**kwargs)
 
 
-@activation(negative_slope=non_negative)
+@activation(negative_slope=finite_non_negative)
 def leaky_relu(x: Any, negative_slope=0.3) -> Any:
     """Rectifier with a small slope left of zero, so that no unit is without gradient.
 
@@ -179,7 +187,7 @@ def leaky_relu(x: Any, negative_slope=0.3) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `negative_slope` is negative.
+        ValueError: If `negative_slope` is negative or infinite.
 
     Example:
 
@@ -221,7 +229,7 @@ def _above(x, threshold, default_value):
     def gradient(upstream, x):
         return ops.where(x > threshold, upstream, 0.0)
 
-    return by_width(x, rounded_once(kept, gradient), kept)
+    return by_kernel(x, kept, gradient)
 
 
 @activation(threshold=number, default_value=number)

@@ -20,7 +20,7 @@ from keras_actloss.core.layer import (
     Regularizer,
 )
 from keras_actloss.core.numerics import polynomial, rounded_once, tanh_slope
-from keras_actloss.core.parameters import LearnedActivation, parametric
+from keras_actloss.core.parameters import LearnedActivation, fitting, parametric
 from keras_actloss.core.registry import register
 
 # The slope of mish crosses zero, and its terms cancel there. Near it this minimax polynomial stands
@@ -159,7 +159,7 @@ def swish(x: Any, beta=1.0) -> Any:
 
     Raises:
         TypeError: If `beta` is neither a number nor a tensor.
-        ValueError: If `beta` is infinite or NaN.
+        ValueError: If `beta` is infinite or NaN, or a tensor does not broadcast to `x`.
 
     Example:
 
@@ -175,7 +175,7 @@ def swish(x: Any, beta=1.0) -> Any:
     if isinstance(beta, numbers.Real) and beta in (0, 1):
         return silu(x) if beta else x / 2
     if gates.left_to_kernels(tensors.dtype_of(x)):
-        return x * ops.sigmoid(ops.cast(ops.convert_to_tensor(beta), x.dtype) * x)
+        return x * ops.sigmoid(fitting(beta, x) * x)
     return _exact_swish(x, beta)
 
 
@@ -210,7 +210,7 @@ def quick_gelu(x: Any) -> Any:
     """`gelu` with a logistic gate, as CLIP was trained with.
 
     Take it for weights that were trained with it. In a new network `gelu` is as good, and its
-    tanh form a hundred times closer to `gelu` than this is.
+    tanh form forty times closer to `gelu` than this is.
 
     Formula:
 

@@ -1,12 +1,13 @@
 """Shrinkage: activations that pull small inputs to zero and keep large ones."""
 
+import math
 from typing import Any, Unpack
 
 import keras
 from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.functions import activation, by_kernel
 from keras_actloss.core.kernels import clip, runs_torch, select
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once, tanh_slope
@@ -31,7 +32,7 @@ def _outside(lower, upper):
 
 def _is_native(lower, upper):
     """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
-    return runs_torch() and 0 <= upper == -lower
+    return runs_torch() and 0 <= upper == -lower < math.inf
 
 
 @activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
@@ -77,7 +78,7 @@ def hard_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
             return ops.hard_shrink(x, high)
         return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
 
-    return by_width(x, rounded_once(shrunk, _outside(low, high)), shrunk)
+    return by_kernel(x, shrunk, _outside(low, high))
 
 
 @register("layers")
@@ -133,8 +134,7 @@ def soft_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
     def shrunk(x):
         return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
 
-    exact = rounded_once(shrunk, _outside(low, high))
-    return by_width(x, exact, shrunk) if _is_native(low, high) else exact(x)
+    return by_kernel(x, shrunk, _outside(low, high), ("torch",) if _is_native(low, high) else ())
 
 
 @register("layers")

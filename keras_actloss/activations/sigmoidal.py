@@ -4,8 +4,8 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import number, ordered, positive
-from keras_actloss.core.functions import activation, by_width
+from keras_actloss.core.checks import finite_positive, number, ordered
+from keras_actloss.core.functions import activation, by_kernel
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, rounded_once, tail, tanh_slope
@@ -50,8 +50,7 @@ def sigmoid(x: Any) -> Any:
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    y = by_width(x, rounded_once(ops.sigmoid, _sigmoid_gradient), ops.sigmoid)
-    return attach_logits(y, x)
+    return attach_logits(by_kernel(x, ops.sigmoid, _sigmoid_gradient), x)
 
 
 @register("layers")
@@ -89,7 +88,7 @@ def tanh(x: Any) -> Any:
     Reference:
         [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
     """
-    return by_width(x, rounded_once(ops.tanh, _tanh_gradient), ops.tanh)
+    return by_kernel(x, ops.tanh, _tanh_gradient)
 
 
 @register("layers")
@@ -134,8 +133,7 @@ def log_sigmoid(x: Any) -> Any:
         # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
         return -ops.softplus(-x)
 
-    exact = rounded_once(value, lambda upstream, x: upstream * ops.sigmoid(-x))
-    return by_width(x, exact, value)
+    return by_kernel(x, value, lambda upstream, x: upstream * ops.sigmoid(-x))
 
 
 @register("layers")
@@ -189,7 +187,7 @@ class Softsign(ActivationLayer, fn=softsign):
         super().__init__(**kwargs)
 
 
-@activation(cap=positive)
+@activation(cap=finite_positive)
 def softcap(x: Any, cap: Any) -> Any:
     """Soft clipping: the identity near zero, bounded by `-cap` and `cap`.
 
@@ -208,7 +206,7 @@ def softcap(x: Any, cap: Any) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `cap` is not positive.
+        ValueError: If `cap` is not positive and finite.
 
     Example:
 
@@ -284,7 +282,7 @@ def hard_tanh(x: Any, min_value=-1.0, max_value=1.0) -> Any:
         inside = ops.logical_and(min_value <= x, x <= max_value)
         return ops.where(inside, upstream, 0.0)
 
-    return by_width(x, rounded_once(clipped, gradient), clipped)
+    return by_kernel(x, clipped, gradient)
 
 
 @register("layers")
@@ -326,10 +324,11 @@ def hard_sigmoid(x: Any) -> Any:
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-    exact = rounded_once(
-        ops.hard_sigmoid, lambda upstream, x: ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
-    )
-    return by_width(x, exact, ops.hard_sigmoid)
+
+    def gradient(upstream, x):
+        return ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
+
+    return by_kernel(x, ops.hard_sigmoid, gradient)
 
 
 @register("layers")
@@ -372,11 +371,12 @@ def sparse_sigmoid(x: Any) -> Any:
     Reference:
         [Blondel et al., 2020](https://arxiv.org/abs/1901.02324)
     """
+
+    def gradient(upstream, x):
+        return ops.where(ops.abs(x) < 1, 0.5 * upstream, 0.0)
+
     # Torch keeps two masks of bytes for the line; JAX would keep two tensors more.
-    keeps_input = rounded_once(
-        _line, lambda upstream, x: ops.where(ops.abs(x) < 1, 0.5 * upstream, 0.0)
-    )
-    return by_width(x, keeps_input, _line, on=("torch",))
+    return by_kernel(x, _line, gradient, on=("torch",))
 
 
 @register("layers")

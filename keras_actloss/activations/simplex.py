@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, flag, integer_axis, positive
-from keras_actloss.core.functions import activation, by_width, in_float32
+from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import expm1, leader, rounded_once, tail, with_gradient
@@ -49,10 +49,6 @@ def _softmax_gradient(axis):
         return y * (relative - ops.sum(y * relative, axis=axis, keepdims=True))
 
     return gradient
-
-
-def _exact_softmax(axis):
-    return rounded_once(lambda x: ops.softmax(x, axis=axis), _softmax_gradient(axis))
 
 
 def _exact_log_softmax(axis):
@@ -114,7 +110,8 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
         x = ops.where(mask, x, ops.where(some, ops.full_like(x, -np.inf), ops.zeros_like(x)))
 
     def along(axis):
-        return lambda x: by_width(x, _exact_softmax(axis), lambda x: ops.softmax(x, axis=axis))
+        gradient = _softmax_gradient(axis)
+        return lambda x: by_kernel(x, lambda x: ops.softmax(x, axis=axis), gradient)
 
     axes = (axis,) if isinstance(axis, int) else tuple(axis)
     y = along(axes[0])(x) if len(axes) == 1 else _over_last_axis(along(-1), x, axes)

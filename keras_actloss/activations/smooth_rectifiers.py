@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import positive
+from keras_actloss.core.checks import finite_positive
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.kernels import at_least, at_most
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
@@ -12,7 +12,7 @@ from keras_actloss.core.numerics import exp_multiple, expm1, log1p, rounded_once
 from keras_actloss.core.registry import register
 
 
-@activation(beta=positive)
+@activation(beta=finite_positive)
 def softplus(x: Any, beta=1.0) -> Any:
     """Smooth rectifier: the positive part, off by less than `0.7 / beta`.
 
@@ -31,7 +31,7 @@ def softplus(x: Any, beta=1.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `beta` is not positive.
+        ValueError: If `beta` is not positive and finite.
 
     Example:
 
@@ -110,7 +110,7 @@ class ShiftedSoftplus(ActivationLayer, fn=shifted_softplus):
         super().__init__(**kwargs)
 
 
-@activation(b=positive)
+@activation(b=finite_positive)
 def squareplus(x: Any, b=4) -> Any:
     """Smooth rectifier of algebraic operations only, a branch of a hyperbola.
 
@@ -130,7 +130,7 @@ def squareplus(x: Any, b=4) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `b` is not positive.
+        ValueError: If `b` is not positive and finite.
 
     Example:
 

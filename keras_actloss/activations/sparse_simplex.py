@@ -3,6 +3,7 @@
 import numbers
 from typing import Any, Unpack
 
+import numpy as np
 from keras import ops
 
 from keras_actloss.core import simplex
@@ -18,6 +19,7 @@ from keras_actloss.core.layer import (
 )
 from keras_actloss.core.parameters import LearnedActivation
 from keras_actloss.core.registry import register
+from keras_actloss.core.tensors import broadcasts
 
 
 @activation(axis=integer_axis)
@@ -152,7 +154,8 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If the number `alpha` is not in (1, 100], or there are no entries along `axis`.
+        ValueError: If the number `alpha` is not in (1, 100], a tensor `alpha` does not fit, or
+            there are no entries along `axis`.
 
     Example:
 
@@ -175,6 +178,11 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
         # One a row, so that what broadcast has its gradient summed; 1 is subtracted from the number
         # itself, not from its rounding.
         rows = ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
+        if not broadcasts(np.shape(alpha), rows.shape):
+            raise ValueError(
+                f"entmax: alpha of shape {tuple(np.shape(alpha))} does not broadcast to the rows "
+                f"along axis={axis} of x, {tuple(rows.shape)}; give it one entry, or one a row"
+            )
         exponent = ops.cast(ops.convert_to_tensor(alpha - 1), z.dtype) + rows
         height = simplex.entmax_height(z, exponent, axis, convex=fixed and alpha < 2)
         return simplex.entmax_at(z, exponent, height, axis, fixed)

@@ -8,13 +8,13 @@ from keras import ops
 from keras_actloss.activations.learned import prelu
 from keras_actloss.activations.rectifiers import leaky_relu
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import non_negative, ordered
+from keras_actloss.core.checks import finite_non_negative, ordered
 from keras_actloss.core.functions import activation
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.registry import register
 
 
-@activation(lower=non_negative, upper=non_negative)
+@activation(lower=finite_non_negative, upper=finite_non_negative)
 def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) -> Any:
     """Rectifier with a random slope left of zero in training, the mean slope afterwards.
 
@@ -41,7 +41,7 @@ def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) ->
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If `lower` is negative or above `upper`.
+        ValueError: If `lower` is negative or above `upper`, or that infinite.
 
     Example:
 

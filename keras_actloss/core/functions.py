@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
+from keras_actloss.core.numerics import rounded_once
 from keras_actloss.core.registry import register
 
 # A decorated function keeps its signature in the eyes of type checkers.
@@ -23,10 +25,16 @@ def settings_of(fn):
     return {name: p for name, p in parameters.items() if name not in INPUTS}
 
 
+def checked(name, value, check):
+    """A setting that passed its check; an integer of NumPy as one of Python, as shapes take it."""
+    check(name, value)
+    return int(value) if isinstance(value, np.integer) else value
+
+
 def check_settings(name, checks, settings):
     for key, check in checks.items():
         if key in settings:
-            check(f"{name}: {key}", settings[key])
+            settings[key] = checked(f"{name}: {key}", settings[key], check)
 
 
 def loss_function(
@@ -125,12 +133,13 @@ def activation(**checks):
 
     def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
+        axis = signature.parameters.get("axis")
 
         def prepared(x, **settings):
             """The maths with settings that have been checked."""
             x = tensors.float_tensor(x)
-            if "axis" in settings:
-                tensors.check_axis(settings["axis"], x.shape, body.__name__)
+            if axis is not None:
+                tensors.check_axis(settings.get("axis", axis.default), x.shape, body.__name__)
             return body(x, **settings)
 
         @functools.wraps(body)
@@ -162,6 +171,11 @@ def by_width(x, exact, native, on=("jax", "tensorflow", "torch")):
     dtype = tensors.dtype_of(x)
     pays = tensors.wide(dtype) == dtype and keras.backend.backend() in on
     return native(x) if pays else exact(x)
+
+
+def by_kernel(x, value, gradient, on=("jax", "tensorflow", "torch")):
+    """`value(x)`, which is one kernel: with its own gradient where that pays, else with ours."""
+    return by_width(x, rounded_once(value, gradient), value, on)
 
 
 def in_float32(function, x):

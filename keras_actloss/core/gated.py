@@ -5,7 +5,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import flag, positive_integer_or_none
-from keras_actloss.core.functions import settings_of
+from keras_actloss.core.functions import checked, settings_of
 from keras_actloss.core.layer import (
     ActivationLayer,
     Constraint,
@@ -98,14 +98,12 @@ class GatedLayer(ActivationLayer):
     ):
         super().__init__(**kwargs)
         name = type(self).__name__
-        positive_integer_or_none(f"{name}: units", units)
+        units = checked(f"{name}: units", units, positive_integer_or_none)
         if units is not None and axis != -1:
             raise ValueError(
                 f"{name}: axis must be -1 with units, which projects the last axis, got {axis!r}; "
                 "leave units out to halve another axis"
             )
-        # Keras takes no integer of NumPy.
-        units = units if units is None else int(units)
         self.units = units
         self.axis = axis
         self.gate = gate

@@ -58,6 +58,8 @@ class Loss(Configured, keras.losses.Loss):
         weighs_entries: Whether `call` takes numbers for `mask`, what each entry of a sample weighs.
             It is then handed a `sample_weight` that has axes beside that of the samples. Defaults
             to `False`.
+        stops_gradient: Whether a part of the gradient is stopped, for the checks not to hold it
+            against differences of values. Defaults to `False`.
 
     Each of these may be a property, where it depends on a setting.
 
@@ -98,6 +100,7 @@ class Loss(Configured, keras.losses.Loss):
     rank = 1
     couples_samples: Any = property(lambda self: getattr(self, "per", None) == "batch")
     weighs_entries: Any = False
+    stops_gradient: Any = False
     # Whether it asks the other replicas where the engine leaves it to the loss.
     _waits = False
     own_checks = {"reduction": check_reduction}  # noqa: RUF012

@@ -13,7 +13,7 @@ from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import rounded_once
 
 
-def _fitting(parameter, x):
+def fitting(parameter, x):
     """A parameter as a tensor, as wide as the maths, that does not widen the shape of `x`."""
     parameter = ops.cast(ops.convert_to_tensor(parameter), tensors.wide(tensors.dtype_of(x)))
     shape, of_x = tuple(parameter.shape), tuple(x.shape)
@@ -46,7 +46,7 @@ def parametric(value, *slopes):
 
     def function(x, *parameters):
         is_number = [isinstance(p, numbers.Real) for p in parameters]
-        learned = [_fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
+        learned = [fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
 
         def all_of(learned):
             rest = iter(learned)
@@ -100,7 +100,7 @@ class LearnedActivation(ActivationLayer):
     ...                  scale_constraint=None, **kwargs):
     ...         super().__init__(**kwargs)
     ...         self.learn("scale", scale_initializer, scale_regularizer, scale_constraint)
-    >>> ScaledTanh(scale_initializer=2.0)(np.zeros((5, 7, 3))).shape
+    >>> tuple(ScaledTanh(scale_initializer=2.0)(np.zeros((5, 7, 3))).shape)
     (5, 7, 3)
     """
 
@@ -154,6 +154,7 @@ class LearnedActivation(ActivationLayer):
         if self.shared_axes is None:
             shape = input_shape[-1:]
         else:
+            tensors.check_axis(self.shared_axes, input_shape, type(self).__name__, "an input")
             shape = list(input_shape)
             for axis in np.atleast_1d(self.shared_axes).astype(int):
                 shape[axis] = 1

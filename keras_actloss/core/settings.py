@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from keras_actloss.core.functions import settings_of
+from keras_actloss.core.functions import checked, settings_of
 from keras_actloss.core.reading import restored_config
 
 
@@ -76,7 +76,7 @@ class Configured:
 
     def __setattr__(self, name, value):
         if name in self._checks:
-            self._checks[name](f"{type(self).__name__}: {name}", value)
+            value = checked(f"{type(self).__name__}: {name}", value, self._checks[name])
         super().__setattr__(name, value)
 
     def fn_settings(self):

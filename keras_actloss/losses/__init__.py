@@ -6,6 +6,10 @@ Beside them: weights of classes, from how often each occurs.
 from keras_actloss.core.loss import (
     Loss,
 )
+from keras_actloss.losses.alignment import (
+    CTC,
+    ctc,
+)
 from keras_actloss.losses.boxes import (
     CIoU,
     DIoU,
@@ -114,6 +118,12 @@ from keras_actloss.losses.focal import (
     binary_focal_crossentropy,
     categorical_focal_crossentropy,
     sparse_categorical_focal_crossentropy,
+)
+from keras_actloss.losses.geometry import (
+    Boundary,
+    CenterlineDice,
+    boundary,
+    centerline_dice,
 )
 from keras_actloss.losses.hardest import (
     TopKBinaryCrossentropy,
@@ -278,20 +288,14 @@ from keras_actloss.losses.scores import (
     sparse_categorical_nll,
 )
 from keras_actloss.losses.segmentation import (
-    Boundary,
-    CenterlineDice,
     GeneralizedDice,
     MatthewsCorrelation,
-    boundary,
-    centerline_dice,
     generalized_dice,
     matthews_correlation,
 )
 from keras_actloss.losses.sequences import (
-    CTC,
     LinearChainCRF,
     SequenceCrossentropy,
-    ctc,
     linear_chain_crf,
     sequence_crossentropy,
 )

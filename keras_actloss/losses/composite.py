@@ -147,12 +147,15 @@ class WeightedSum(Loss):
         return getattr(self.losses[0], "axis", -1)
 
     @property
-    def couples_samples(self):
-        return any(getattr(loss, "couples_samples", False) for loss in self.losses)
+    def rank(self):
+        return max(getattr(loss, "rank", 1) for loss in self.losses)
 
-    @property
-    def weighs_entries(self):
-        return any(getattr(loss, "weighs_entries", False) for loss in self.losses)
+    def _any(self, name):
+        return any(getattr(loss, name, False) for loss in self.losses)
+
+    couples_samples = property(lambda self: self._any("couples_samples"))
+    weighs_entries = property(lambda self: self._any("weighs_entries"))
+    stops_gradient = property(lambda self: self._any("stops_gradient"))
 
     def __call__(self, y_true, y_pred, sample_weight=None):
         y_true, y_pred = tensors.from_lists(y_true), tensors.from_lists(y_pred)
@@ -242,6 +245,7 @@ class AcrossReplicas(Loss):
     rank = _of_loss("rank")
     couples_samples = _of_loss("couples_samples")
     weighs_entries = _of_loss("weighs_entries")
+    stops_gradient = _of_loss("stops_gradient")
     ignore_class = property(lambda self: getattr(self.loss, "ignore_class", None))
     axis = property(lambda self: getattr(self.loss, "axis", -1))
 

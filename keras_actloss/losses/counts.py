@@ -302,17 +302,17 @@ def _negative_binomial_shared(y, log_mean, log_count):
     ratio = (y / mean) * ops.minimum(both / drawn, 1e38)
     far = ops.log(ops.maximum(ops.where(near, 1.0, ratio), special.SMALLEST))
     more = ops.where(near, ops.log1p(ops.where(near, tilt, 0.0)), far)
-    return y, mean, count, error, both, drawn, less, more, log_mean - x
+    return y, count, error, both, drawn, less, more, log_mean - x
 
 
-def _negative_binomial_value(y, mean, count, error, both, drawn, less, more, below):
+def _negative_binomial_value(y, count, error, both, drawn, less, more, below):
     stirling = special.binet(count) - special.binet(drawn)
     gap = 0.5 * ops.log1p(y / count) + stirling
     # A mean that is no float32 has its logarithm still.
     return (y * more + count * less) + gap + y * ops.relu(-below)
 
 
-def _negative_binomial_gradient(y, mean, count, error, both, drawn, less, more, below):
+def _negative_binomial_gradient(y, count, error, both, drawn, less, more, below):
     excess = special.relative_entropy(ops.ones_like(both), drawn / both, -error / both)
     gap = special.log_minus_digamma(count) - special.log_minus_digamma(drawn)
     return -error * (count / both), count * excess - count * gap

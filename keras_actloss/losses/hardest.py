@@ -38,7 +38,7 @@ def _mean_of_largest(values, fraction, mask):
     # No entry of a cross-entropy is below 0: what is left out comes last.
     largest, _ = ops.top_k(ops.where(keep, rows, -1.0), most)
     place = ops.cast(ops.arange(most), values.dtype)
-    wanted = ops.logical_and(place < count(kept), largest >= 0)
+    wanted = ops.logical_and(place < count(kept), largest != -1.0)
     return mean(largest, wanted)
 
 

@@ -104,8 +104,8 @@ def asymmetric_binary_crossentropy(
 
     Take it instead of `binary_crossentropy` where most labels of a sample are 0: negatives are
     focused more than positives, and those with a probability below `clip` cost nothing. timm and
-    the authors sum over the classes, which is this mean times their number; as in the code they
-    trained with, the gradient flows through the focusing factor.
+    the authors sum over the classes, which is this mean times their number. The gradient flows
+    through the focusing factor, as in timm; the authors train with that held constant.
 
     Formula:
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Unpack
 
-from keras_actloss.core.checks import finite_non_negative, positive_fraction
+from keras_actloss.core.checks import finite_non_negative, within
 from keras_actloss.core.crossentropy import OPTIONS, Curve, of_binary, of_categorical, of_sparse
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
@@ -10,7 +10,7 @@ from keras_actloss.core.numerics import expm1
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
-_GENERALIZED = {**OPTIONS, "q": positive_fraction}
+_GENERALIZED = {**OPTIONS, "q": within(0, 1, "(]", "; 1 is the absolute error")}
 _SYMMETRIC = {**OPTIONS, "alpha": finite_non_negative, "beta": finite_non_negative}
 
 

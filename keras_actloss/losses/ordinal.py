@@ -5,7 +5,7 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.checks import one_of, or_none, positive
+from keras_actloss.core.checks import finite_positive, one_of, or_none
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
@@ -252,7 +252,7 @@ def _probabilities(from_logits):
 _KAPPA = {
     **OPTIONS,
     "weighting": one_of("quadratic", "linear"),
-    "log_epsilon": or_none(positive),
+    "log_epsilon": or_none(finite_positive),
 }
 
 

@@ -4,7 +4,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.checks import above_one, smoothing
+from keras_actloss.core.checks import above_one, within
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
@@ -14,7 +14,11 @@ from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
 # The number of classes to the power t2 - 1 has to be a number of float32.
-_CHECKS = {**OPTIONS, "t1": smoothing, "t2": above_one(5)}
+_CHECKS = {
+    **OPTIONS,
+    "t1": within(0, 1, "[)", "; close to 1 is near the logarithm"),
+    "t2": above_one(5),
+}
 
 # Of Newton's method on a function that is almost linear; 1000 classes and t2 = 2 take five.
 _STEPS = 7

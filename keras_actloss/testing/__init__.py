@@ -73,6 +73,7 @@ def check_loss(
     Raises:
         AssertionError: With the report, if a check fails.
         TypeError: If `loss` is not a loss of this package's base class.
+        ValueError: If there are labels without predictions, or predictions without labels.
 
     Example:
 
@@ -87,7 +88,9 @@ def check_loss(
             f"check_loss: loss must be an instance of a keras_actloss.losses.Loss, got {loss!r}; "
             "hand a function to a class with `class MyLoss(Loss, fn=my_function)`"
         )
-    if y_true is None or y_pred is None:
+    if (y_true is None) != (y_pred is None):
+        raise ValueError("check_loss: y_true and y_pred go together; give both, or neither")
+    if y_true is None:
         y_true, y_pred = example_inputs(loss)
     inputs = (np.asarray(y_true), np.asarray(y_pred, dtype="float32"))
     return settle(run(repr(loss), LOSS_CHECKS, loss, *inputs), raise_on_failure)

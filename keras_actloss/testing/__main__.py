@@ -6,6 +6,7 @@ Settings may follow a name, `"Huber(delta=2.0)"`; a class that has no default fo
 import ast
 import inspect
 import sys
+from typing import Any
 
 import keras
 
@@ -21,8 +22,10 @@ def _needs_settings(cls):
 
 def _name_and_settings(text):
     name, bracket, arguments = text.partition("(")
-    call = ast.parse(f"dict({arguments if bracket else ')'}", mode="eval").body
-    return name, {k.arg: ast.literal_eval(k.value) for k in getattr(call, "keywords", ())}
+    call: Any = ast.parse(f"dict({arguments if bracket else ')'}", mode="eval").body
+    if call.args:
+        raise SystemExit(f'{text}: name each setting, as in "Huber(delta=2.0)"')
+    return name, {k.arg: ast.literal_eval(k.value) for k in call.keywords}
 
 
 def main(texts):
