@@ -266,10 +266,11 @@ def test_infinite_logits_are_the_limit_of_large_ones(cls, encoding):
     np.testing.assert_allclose(slope[0], slope[1], rtol=1e-5, atol=1e-9)
 
 
-def test_nan_spreads_through_a_softmax():
+@pytest.mark.parametrize("absent", ["count", "skip"])
+def test_nan_spreads_through_a_softmax(absent):
     x = np.zeros((2, 4, 3), "float32")
     x[1, 2, 0] = np.nan
-    loss = losses.Dice(from_logits=True, background=False, reduction="none")
+    loss = losses.Dice(from_logits=True, background=False, absent=absent, reduction="none")
     np.testing.assert_array_equal(np.isnan(_array(loss(np.eye(3)[[[0, 1, 2, 0]] * 2], x))), [0, 1])
 
 

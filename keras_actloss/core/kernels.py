@@ -33,9 +33,10 @@ def fused():
     """
     if keras.backend.backend() != "tensorflow":
         return keras.backend.backend() == "jax"
-    graph = sys.modules["tensorflow"].compat.v1.get_default_graph()
-    contexts = sys.modules["tensorflow.python.ops.control_flow_util"]
-    return contexts.GraphOrParentsInXlaContext(graph)
+    # Private to TensorFlow: without it all is right, and slower.
+    contexts = sys.modules.get("tensorflow.python.ops.control_flow_util")
+    told = getattr(contexts, "GraphOrParentsInXlaContext", lambda graph: False)
+    return told(sys.modules["tensorflow"].compat.v1.get_default_graph())
 
 
 def alone(number, x):

@@ -421,7 +421,8 @@ def weights_of_classes(size, y_pred, absent, background, class_weights, axis):
 
     But for `absent="skip"`, any tensor of that shape will do.
     """
-    weight = ops.cast(size > 0, size.dtype) if absent == "skip" else ops.ones_like(size)
+    # Not above 0: a size that is NaN makes the loss NaN.
+    weight = ops.cast(size != 0, size.dtype) if absent == "skip" else ops.ones_like(size)
     of_each = _weight_of_each(y_pred, background, class_weights, axis)
     if of_each is None:
         return weight
