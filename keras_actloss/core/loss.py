@@ -252,6 +252,11 @@ class Loss(Configured, keras.losses.Loss):
         return cls(**cls.restored(config))
 
 
+def width_of(loss):
+    """The size of the last axis that a loss needs, if any; `width` may be a setting, as a wing's."""
+    return None if "width" in getattr(loss, "_settings", ()) else getattr(loss, "width", None)
+
+
 def _weighed(sample_weight, mask):
     """Where `mask` is True, or None, and the weight is not 0."""
     weighed = sample_weight != 0

@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from keras_actloss.core.loss import width_of
 from keras_actloss.core.tensors import IDS, SEQUENCES, classes_of
 from keras_actloss.testing.report import NotApplicable
 
@@ -46,8 +47,7 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     axis = getattr(loss, "axis", -1)
     if not isinstance(axis, int):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
-    # Unless it is a setting, as the width of a wing.
-    classes = (not takes(loss, "width") and loss.width) or classes
+    classes = width_of(loss) or classes
     shape = (batch, classes) if axis == -1 and loss.rank < 3 else (batch, 3, classes)
     shape = {"sequence": (batch, 5, classes), "tags": (batch, 3, classes, classes)}.get(
         loss.labels, shape

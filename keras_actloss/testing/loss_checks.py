@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.loss import width_of
 from keras_actloss.core.tensors import IDS, SEQUENCES
 from keras_actloss.testing.backend import (
     array,
@@ -267,7 +268,7 @@ def check_ignore_class(loss, y_true, y_pred):
 
 def check_integer_labels(loss, y_true, y_pred):
     """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
-    if loss.labels not in IDS or getattr(loss, "class_weights", None) or loss.width:
+    if loss.labels not in IDS or getattr(loss, "class_weights", None) or width_of(loss):
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
     axis = getattr(loss, "axis", -1)
@@ -294,7 +295,7 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 def check_flat_labels(loss, y_true, y_pred):
     """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
-    if loss.labels not in ("values", "binary") or loss.width not in (None, 1) or loss.rank > 2:
+    if loss.labels not in ("values", "binary") or width_of(loss) not in (None, 1) or loss.rank > 2:
         raise NotApplicable("labels and predictions do not have the same shape of any width")
     if takes(loss, "class_weights"):
         loss = rebuilt(loss, class_weights=None)
