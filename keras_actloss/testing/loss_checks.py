@@ -17,7 +17,7 @@ from keras_actloss.testing.backend import (
     off_differences,
     value_and_gradient,
 )
-from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
+from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes, within
 from keras_actloss.testing.report import NotApplicable, ensure
 
 
@@ -90,6 +90,23 @@ def check_finite(loss, y_true, y_pred):
         value, gradient = _loss_and_gradient(loss, y_true, flipped)
         ensure(np.isfinite(value), f"the loss of predictions {low} and {high} is {value}")
         ensure(np.all(np.isfinite(gradient)), f"its gradient at {low} and {high} is not finite")
+
+
+def check_finite_when_exact(loss, y_true, y_pred):
+    """Value and gradient stay finite for exact predictions, and for ones that are all alike."""
+    low, high = loss.predictions
+    cases = {"that are all alike": within(loss.predictions, np.zeros_like(y_pred))}
+    if loss.labels == "values" and y_true.shape == y_pred.shape:
+        if np.all((low < y_true) & (y_true < high)):
+            cases["that are the labels"] = y_true.astype("float32")
+    for what, predictions in cases.items():
+        value, gradient = _loss_and_gradient(loss, y_true, predictions)
+        ensure(
+            np.isfinite(value) and np.all(np.isfinite(gradient)),
+            f"of predictions {what} the loss is {value} and its gradient "
+            f"{gradient.flatten()[:3]}; sqrt, norm and quotients have no slope at 0: add a small "
+            "number to what they are taken of",
+        )
 
 
 def check_gradient(loss, y_true, y_pred):
@@ -375,6 +392,7 @@ LOSS_CHECKS = (
     check_gradient,
     check_differentiable,
     check_finite,
+    check_finite_when_exact,
     check_sample_weight,
     check_weight_zero_removes,
     check_nothing_left,
