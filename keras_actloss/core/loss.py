@@ -275,7 +275,7 @@ def _left_of(weight, mask, axis):
 
 
 def _prediction(y_pred, dtype):
-    return tensors.map_prediction(lambda x: ops.convert_to_tensor(x, dtype=dtype), y_pred)
+    return tensors.map_prediction(lambda x: tensors.tensor(x, dtype), y_pred)
 
 
 def _snake_case(name):
