@@ -206,3 +206,8 @@ def test_the_width_of_a_wing_is_none_of_the_predictions(wrap):
     loss = wrap(losses.Wing(width=3.0))
     assert loss.width is None
     assert not check_loss(loss).failed
+
+
+def test_parts_that_ignore_other_classes_pass_the_checks():
+    parts = [losses.SparseCategoricalCrossentropy(ignore_class=i) for i in (0, 2)]
+    assert not check_loss(losses.WeightedSum(parts)).failed

@@ -55,7 +55,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     scores = rng.normal(size=shape).astype("float32")
     num_classes = classes_of(loss.labels, classes)
     blank = getattr(loss, "blank", None)
-    left_out = (getattr(loss, "ignore_class", None), None if blank is None else blank % classes)
+    left_out = [getattr(part, "ignore_class", None) for part in getattr(loss, "losses", [loss])]
+    left_out.append(None if blank is None else blank % classes)
     labels = [c for c in range(num_classes) if c not in left_out]
     of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
     ids = rng.choice(labels, size=of_labels).astype("int32")
