@@ -125,12 +125,13 @@ def activation(**checks):
 
     def decorate(body: Function) -> Function:
         signature = inspect.signature(body)
+        axis = signature.parameters.get("axis")
 
         def prepared(x, **settings):
             """The maths with settings that have been checked."""
             x = tensors.float_tensor(x)
-            if "axis" in settings:
-                tensors.check_axis(settings["axis"], x.shape, body.__name__)
+            if axis is not None:
+                tensors.check_axis(settings.get("axis", axis.default), x.shape, body.__name__)
             return body(x, **settings)
 
         @functools.wraps(body)

@@ -237,6 +237,10 @@ def broadcasts(shape, onto):
 def check_axis(axis, shape, name, what="x"):
     """Refuse an axis, or one of several, that a tensor does not have."""
     rank = len(shape)
+    if not rank:
+        raise ValueError(
+            f"{name}: {what} of shape () has no axis={axis}; give it one with {what}[None]"
+        )
     for each in axis if isinstance(axis, (tuple, list)) else [axis]:
         if not -rank <= each < rank:
             raise ValueError(
