@@ -253,7 +253,7 @@ class Loss(Configured, keras.losses.Loss):
 
 
 def width_of(loss):
-    """The size of the last axis that a loss needs, if any; `width` may be a setting, as a wing's."""
+    """The size of the last axis that a loss needs, if any; `width` may be a setting, as of Wing."""
     return None if "width" in getattr(loss, "_settings", ()) else getattr(loss, "width", None)
 
 

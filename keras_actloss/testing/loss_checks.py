@@ -96,9 +96,9 @@ def check_finite_when_exact(loss, y_true, y_pred):
     """Value and gradient stay finite for exact predictions, and for ones that are all alike."""
     low, high = loss.predictions
     cases = {"that are all alike": within(loss.predictions, np.zeros_like(y_pred))}
-    if loss.labels == "values" and y_true.shape == y_pred.shape:
-        if np.all((low < y_true) & (y_true < high)):
-            cases["that are the labels"] = y_true.astype("float32")
+    exact = loss.labels == "values" and y_true.shape == y_pred.shape
+    if exact and np.all((low < y_true) & (y_true < high)):
+        cases["that are the labels"] = y_true.astype("float32")
     for what, predictions in cases.items():
         value, gradient = _loss_and_gradient(loss, y_true, predictions)
         ensure(
