@@ -429,6 +429,12 @@ def test_labels_that_are_left_out_may_be_anything():
     assert np.isfinite(float(loss([[np.nextafter(np.float32(1), 2)]], [[0.5]]))), "a rounding"
 
 
+@pytest.mark.parametrize("function", [activations.softmax, activations.glu, layers.Softmax()])
+def test_a_number_has_no_axis(function):
+    with pytest.raises(ValueError, match=r"x of shape \(\) has no axis=-1; .* x\[None\]"):
+        function(np.float32(3))
+
+
 @pytest.mark.parametrize("axis", [5, -3, (0, 2)])
 def test_an_axis_that_is_not_there(axis):
     with pytest.raises(ValueError, match=r"axis=(5|-3|2) .* shape \(4, 3\); its axes are -2 to 1"):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from keras import ops
 
+from keras_actloss import activations, losses
 from keras_actloss.core import keras_fixes, tensors
 
 BACKEND = keras.backend.backend()
@@ -232,3 +233,35 @@ def test_keras_takes_no_axis_of_one_hot_from_the_end():
         return
     with pytest.raises(Exception, match="Expected axis"):
         ops.one_hot([[0, 1, 1]], 2, axis=-2)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="other backends take its value")
+def test_keras_hands_on_a_variable():
+    variable = keras.Variable(np.zeros(3))
+    assert ops.convert_to_tensor(variable) is variable
+    assert ops.convert_to_tensor(variable.value) is variable.value
+
+
+@pytest.mark.parametrize("unpacked", [False, True], ids=["of Keras", "of the backend"])
+def test_variables_are_inputs_as_any_other(unpacked):
+    numbers = np.array([[0.5, -2.0], [1.0, 3.0]], "float32")
+    variable = keras.Variable(numbers)
+    x = variable.value if unpacked else variable
+    loss = losses.BinaryCrossentropy(from_logits=True)
+    for function in (
+        activations.mish,
+        lambda x: loss([[0, 1], [1, 1]], x),
+        lambda x: losses.coral([0, 2], x),
+    ):
+        expected = ops.convert_to_numpy(function(numbers))
+        np.testing.assert_allclose(ops.convert_to_numpy(function(x)), expected, rtol=1e-6)
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="of the tape")
+def test_a_variable_has_a_gradient():
+    import tensorflow as tf
+
+    variable = keras.Variable([[0.5, -2.0]])
+    with tf.GradientTape() as tape:
+        loss = losses.BinaryCrossentropy(from_logits=True)([[1, 0]], variable)
+    assert np.all(tape.gradient(loss, variable.value) != 0)

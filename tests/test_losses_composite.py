@@ -8,7 +8,7 @@ import pytest
 from keras import ops
 
 from keras_actloss import layers, losses
-from keras_actloss.testing import example_inputs, loss_checks
+from keras_actloss.testing import check_loss, example_inputs, loss_checks
 from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
@@ -207,3 +207,15 @@ def test_a_metric_counts_batches_as_keras_counts_the_loss():
 def test_the_name_of_the_metric_is_frozen():
     name = keras.saving.get_registered_name(losses.LossMetric)
     assert name == "keras_actloss>LossMetric"
+
+
+@pytest.mark.parametrize("wrap", [losses.AcrossReplicas, lambda wing: losses.WeightedSum([wing])])
+def test_the_width_of_a_wing_is_none_of_the_predictions(wrap):
+    loss = wrap(losses.Wing(width=3.0))
+    assert loss.width is None
+    assert not check_loss(loss).failed
+
+
+def test_parts_that_ignore_other_classes_pass_the_checks():
+    parts = [losses.SparseCategoricalCrossentropy(ignore_class=i) for i in (0, 2)]
+    assert not check_loss(losses.WeightedSum(parts)).failed

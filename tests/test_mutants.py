@@ -104,6 +104,17 @@ class Finite(HealthyLoss):
 
 
 @registered
+class FiniteWhenExact(HealthyLoss):
+    """The root of a mean square has no slope at 0.
+
+    No formula.
+    """
+
+    def call(self, y_true, y_pred):
+        return self.scale * ops.sqrt(_squared(y_true, y_pred))
+
+
+@registered
 class SampleWeight(HealthyLoss):
     """Only asks whether a weight is 0."""
 

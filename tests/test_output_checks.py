@@ -456,3 +456,11 @@ def test_a_slice_of_a_softmax_is_no_softmax_of_one():
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)[:, :1])
     assert not check_outputs(model, BCE(), X, BINARY).failed
     assert not check_outputs(model, BCE()).failed
+
+
+def test_what_only_the_loss_itself_refuses():
+    model = _functional(*dense(1)())
+    y = np.zeros((40, 1), "float32")
+    message = "the log-variance, so its size is 2; got y_pred of shape (40, 1)"
+    assert message in _failure(model, losses.GaussianNLL(), X, y)
+    assert not check_outputs(_functional(*dense(2)()), losses.GaussianNLL(), X, y).failed

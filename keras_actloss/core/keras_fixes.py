@@ -53,6 +53,18 @@ def builds_for_replicas():
     return tf.inside_function() and tf.distribute.in_cross_replica_context()
 
 
+def tensor(x, dtype=None):
+    """`keras.ops.convert_to_tensor`, of a variable its value.
+
+    On TensorFlow Keras hands on the variable itself, which has no `ndim`, and which a function with
+    a gradient of its own takes for a weight of its own.
+    """
+    if keras.backend.backend() == "tensorflow":
+        x = x.value if isinstance(x, keras.Variable) else x
+        x = x.read_value() if hasattr(x, "read_value") else x
+    return ops.convert_to_tensor(x, dtype=dtype)
+
+
 def amax(x, axis, keepdims=False):
     """Maximum over an axis, of an empty batch too.
 

@@ -255,6 +255,11 @@ class Loss(Configured, keras.losses.Loss):
         return cls(**cls.restored(config))
 
 
+def width_of(loss):
+    """The size of the last axis that a loss needs, if any; `width` may be a setting, as of Wing."""
+    return None if "width" in getattr(loss, "_settings", ()) else getattr(loss, "width", None)
+
+
 def _weighed(sample_weight, mask):
     """Where `mask` is True, or None, and the weight is not 0."""
     weighed = sample_weight != 0
@@ -273,7 +278,7 @@ def _left_of(weight, mask, axis):
 
 
 def _prediction(y_pred, dtype):
-    return tensors.map_prediction(lambda x: ops.convert_to_tensor(x, dtype=dtype), y_pred)
+    return tensors.map_prediction(lambda x: tensors.tensor(x, dtype), y_pred)
 
 
 def _snake_case(name):

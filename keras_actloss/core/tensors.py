@@ -11,6 +11,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import keras_fixes
+from keras_actloss.core.keras_fixes import tensor
 from keras_actloss.core.registry import CATALOGUE
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
@@ -33,7 +34,7 @@ def wide(dtype):
 
 def float_tensor(x):
     """`x` as a tensor of a float dtype; integers and booleans become Keras's `floatx`."""
-    x = ops.convert_to_tensor(x)
+    x = tensor(x)
     return x if is_float(dtype_of(x)) else ops.cast(x, keras.config.floatx())
 
 
@@ -154,7 +155,7 @@ def _labels_tensor(y_true, name):
                 f"{name}: y_true has the class id {far[0]}, which is no int32; number the classes "
                 "from 0"
             )
-    return ops.convert_to_tensor(y_true)
+    return tensor(y_true)
 
 
 def _class_ids(y_true, name, from_keras):
@@ -236,6 +237,10 @@ def broadcasts(shape, onto):
 def check_axis(axis, shape, name, what="x"):
     """Refuse an axis, or one of several, that a tensor does not have."""
     rank = len(shape)
+    if not rank:
+        raise ValueError(
+            f"{name}: {what} of shape () has no axis={axis}; give it one with {what}[None]"
+        )
     for each in axis if isinstance(axis, (tuple, list)) else [axis]:
         if not -rank <= each < rank:
             raise ValueError(
@@ -298,17 +303,17 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             else "give a row of class ids for each sample"
         )
     elif labels == "memberships":
-        y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
+        y_true = ops.cast(tensor(y_true), dtype_of(y_pred))
         expected = (pred_shape[0], *y_true.shape[-1:])
         remedy = "give a row of 0 and 1 for each sample"
     elif labels == "target":
-        y_true = ops.cast(ops.convert_to_tensor(y_true), dtype_of(y_pred))
+        y_true = ops.cast(tensor(y_true), dtype_of(y_pred))
         if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:
             y_true = ops.squeeze(y_true, -1)
         expected = pred_shape[:-1]
         remedy = "the last axis of y_pred holds what is predicted of one number in y_true"
     else:
-        y_true = ops.convert_to_tensor(y_true)
+        y_true = tensor(y_true)
         # Of class labels some narrow integers cannot hold the one to ignore, nor a boolean.
         whole = labels == "binary" and not is_float(dtype_of(y_true))
         y_true = ops.cast(y_true, "int32" if whole else dtype_of(y_pred))

@@ -10,7 +10,7 @@ from keras import ops
 
 from keras_actloss.core import replicas, tensors
 from keras_actloss.core.checks import finite
-from keras_actloss.core.loss import Loss, LossArguments
+from keras_actloss.core.loss import Loss, LossArguments, width_of
 from keras_actloss.core.reading import restored_config
 from keras_actloss.core.registry import PACKAGE, register
 
@@ -139,7 +139,7 @@ class WeightedSum(Loss):
 
     @property
     def width(self):
-        widths = (getattr(loss, "width", None) for loss in self.losses)
+        widths = map(width_of, self.losses)
         return next((width for width in widths if width is not None), None)
 
     @property
@@ -241,7 +241,7 @@ class AcrossReplicas(Loss):
     labels = _of_loss("labels")
     targets = _of_loss("targets")
     predictions = _of_loss("predictions")
-    width = _of_loss("width")
+    width = property(lambda self: width_of(self.loss))
     rank = _of_loss("rank")
     couples_samples = _of_loss("couples_samples")
     weighs_entries = _of_loss("weighs_entries")

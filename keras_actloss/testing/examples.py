@@ -5,6 +5,7 @@ import inspect
 
 import numpy as np
 
+from keras_actloss.core.loss import width_of
 from keras_actloss.core.tensors import IDS, SEQUENCES, classes_of
 from keras_actloss.testing.report import NotApplicable
 
@@ -46,8 +47,7 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     axis = getattr(loss, "axis", -1)
     if not isinstance(axis, int):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
-    # Unless it is a setting, as the width of a wing.
-    classes = (not takes(loss, "width") and loss.width) or classes
+    classes = width_of(loss) or classes
     shape = (batch, classes) if axis == -1 and loss.rank < 3 else (batch, 3, classes)
     shape = {"sequence": (batch, 5, classes), "tags": (batch, 3, classes, classes)}.get(
         loss.labels, shape
@@ -55,7 +55,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     scores = rng.normal(size=shape).astype("float32")
     num_classes = classes_of(loss.labels, classes)
     blank = getattr(loss, "blank", None)
-    left_out = (getattr(loss, "ignore_class", None), None if blank is None else blank % classes)
+    left_out = [getattr(part, "ignore_class", None) for part in getattr(loss, "losses", [loss])]
+    left_out.append(None if blank is None else blank % classes)
     labels = [c for c in range(num_classes) if c not in left_out]
     of_labels = {"sequence": (batch, 2), "tags": shape[:-2]}.get(loss.labels, shape[:-1])
     ids = rng.choice(labels, size=of_labels).astype("int32")

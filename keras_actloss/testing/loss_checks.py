@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.loss import width_of
 from keras_actloss.core.tensors import IDS, SEQUENCES
 from keras_actloss.testing.backend import (
     array,
@@ -16,7 +17,7 @@ from keras_actloss.testing.backend import (
     off_differences,
     value_and_gradient,
 )
-from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes
+from keras_actloss.testing.examples import labeled_predictions, rebuilt, takes, within
 from keras_actloss.testing.report import NotApplicable, ensure
 
 
@@ -89,6 +90,23 @@ def check_finite(loss, y_true, y_pred):
         value, gradient = _loss_and_gradient(loss, y_true, flipped)
         ensure(np.isfinite(value), f"the loss of predictions {low} and {high} is {value}")
         ensure(np.all(np.isfinite(gradient)), f"its gradient at {low} and {high} is not finite")
+
+
+def check_finite_when_exact(loss, y_true, y_pred):
+    """Value and gradient stay finite for exact predictions, and for ones that are all alike."""
+    low, high = loss.predictions
+    cases = {"that are all alike": within(loss.predictions, np.zeros_like(y_pred))}
+    exact = loss.labels == "values" and y_true.shape == y_pred.shape
+    if exact and np.all((low < y_true) & (y_true < high)):
+        cases["that are the labels"] = y_true.astype("float32")
+    for what, predictions in cases.items():
+        value, gradient = _loss_and_gradient(loss, y_true, predictions)
+        ensure(
+            np.isfinite(value) and np.all(np.isfinite(gradient)),
+            f"of predictions {what} the loss is {value} and its gradient "
+            f"{gradient.flatten()[:3]}; sqrt, norm and quotients have no slope at 0: add a small "
+            "number to what they are taken of",
+        )
 
 
 def check_gradient(loss, y_true, y_pred):
@@ -267,7 +285,7 @@ def check_ignore_class(loss, y_true, y_pred):
 
 def check_integer_labels(loss, y_true, y_pred):
     """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
-    if loss.labels not in IDS or getattr(loss, "class_weights", None) or loss.width:
+    if loss.labels not in IDS or getattr(loss, "class_weights", None) or width_of(loss):
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
     axis = getattr(loss, "axis", -1)
@@ -294,7 +312,7 @@ def check_shape_mismatch(loss, y_true, y_pred):
 
 def check_flat_labels(loss, y_true, y_pred):
     """Labels of shape (batch,) beside predictions of shape (batch, 1) are a column."""
-    if loss.labels not in ("values", "binary") or loss.width not in (None, 1) or loss.rank > 2:
+    if loss.labels not in ("values", "binary") or width_of(loss) not in (None, 1) or loss.rank > 2:
         raise NotApplicable("labels and predictions do not have the same shape of any width")
     if takes(loss, "class_weights"):
         loss = rebuilt(loss, class_weights=None)
@@ -372,6 +390,7 @@ LOSS_CHECKS = (
     check_gradient,
     check_differentiable,
     check_finite,
+    check_finite_when_exact,
     check_sample_weight,
     check_weight_zero_removes,
     check_nothing_left,

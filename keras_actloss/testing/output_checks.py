@@ -387,6 +387,12 @@ def check_labels_fit(output, expected):
     y, shape = np.asarray(output.labels), output.shape
     check = {"onehot": _check_one_hot, "binary": _check_binary} | dict.fromkeys(IDS, _check_ids)
     check.get(expected.labels, _check_values)(y, shape, expected)
+    if isinstance(output.loss, Loss) and output.predicted is not None:
+        # What it refuses besides, as one output where it takes a mean and a variance.
+        try:
+            output.loss(y[:_SAMPLES], output.predicted)
+        except (TypeError, ValueError) as error:
+            raise AssertionError(str(error)) from error
 
 
 def _check_ids(y, shape, expected):
