@@ -443,12 +443,6 @@ def test_an_axis_that_is_not_there(axis):
         layers.Softmax(axis=axis)(ROWS)
 
 
-def test_a_scalar_has_no_axis():
-    for function in (activations.softmax, activations.conditional_softmax, activations.glu):
-        with pytest.raises(ValueError, match=r"axis=-1 does not exist .*\(\); it has none"):
-            function(2.0)
-
-
 def test_an_axis_of_numpy():
     axis = np.int64(0)
     for loss in (losses.CategoricalFocalCrossentropy, losses.SoftF1):

@@ -245,7 +245,7 @@ def check_axis(axis, shape, name, what="x"):
         if not -rank <= each < rank:
             raise ValueError(
                 f"{name}: axis={each} does not exist in {what} of shape {tuple(shape)}; "
-                + (f"its axes are {-rank} to {rank - 1}" if rank else "it has none")
+                f"its axes are {-rank} to {rank - 1}"
             )
 
 
