@@ -265,3 +265,26 @@ def test_a_variable_has_a_gradient():
     with tf.GradientTape() as tape:
         loss = losses.BinaryCrossentropy(from_logits=True)([[1, 0]], variable)
     assert np.all(tape.gradient(loss, variable.value) != 0)
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of the transforms of torch.func")
+@pytest.mark.parametrize(
+    ("function", "reason"),
+    [
+        (ops.custom_gradient(lambda x: (x, lambda *_, upstream: upstream)), "setup_context"),
+        (lambda x: ops.moveaxis(x, 0, -1), "Batching rule not implemented"),
+    ],
+    ids=["gradient", "moveaxis"],
+)
+def test_torch_cannot_map(function, reason):
+    with pytest.raises(RuntimeError, match=reason):
+        ops.vectorized_map(function, ops.ones((2, 3, 2)))
+
+
+@pytest.mark.skipif(BACKEND != "torch", reason="of the transforms of torch.func")
+def test_torch_cannot_map_a_gradient_beside_one_hot_labels():
+    import torch
+
+    gradient = torch.func.grad(lambda x, i: ops.sum(x * ops.one_hot(i, 3)))
+    with pytest.raises(RuntimeError, match="data-dependent"):
+        torch.func.vmap(gradient)(ops.ones((2, 3)), ops.zeros(2, "int32"))

@@ -35,6 +35,7 @@ from keras_actloss.core.kernels import (
     same,
     select,
     spent,
+    transformed_by_torch,
 )
 from keras_actloss.core.numerics import (
     SMALLEST,
@@ -499,6 +500,8 @@ def is_label(ids, x, axis):
 
 def one_hot(ids, x, axis):
     """Rows of the labels `ids`, of the shape and dtype of `x`."""
+    if transformed_by_torch():  # Torch's own looks at the values.
+        return ops.cast(is_label(ids, x, axis), x.dtype)
     # Counted from the front, for Keras takes an axis from the end on JAX only, but the last.
     return ops.one_hot(ids, x.shape[axis], axis=axis % len(x.shape), dtype=x.dtype)
 

@@ -84,6 +84,13 @@ def add(x, y):
     return x + y
 
 
+def moved(x, source, destination):
+    """`keras.ops.moveaxis`, for which the transforms of `torch.func` have no rule."""
+    order = list(range(len(x.shape)))
+    order.insert(destination % len(order), order.pop(source % len(order)))
+    return x if order == sorted(order) else ops.transpose(x, order)
+
+
 def over_axes(op, x, axes):
     """`op(x, axis)` of one axis after the other, counted from 0, the last one first.
 
@@ -129,6 +136,36 @@ def custom_gradient(function):
         return ops.custom_gradient(function)(*tensors)
 
     return call
+
+
+def _transformable():
+    """`(value, gradient, *tensors)` -> `value(*tensors)`, for the transforms of `torch.func`.
+
+    They take no function that keeps anything between its passes but its tensors, as Keras's does.
+    """
+    import torch
+
+    class Transformable(torch.autograd.Function):
+        generate_vmap_rule = True
+
+        @staticmethod
+        def forward(value, gradient, *tensors):
+            return value(*tensors)
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            _, ctx.gradient, *tensors = inputs
+            ctx.save_for_backward(*tensors)
+
+        @staticmethod
+        def backward(ctx, *upstream):
+            slopes = ctx.gradient(*upstream, *ctx.saved_tensors)
+            return None, None, *(slopes if isinstance(slopes, tuple) else (slopes,))
+
+    return Transformable.apply
+
+
+transformable: Any = _transformable() if keras.backend.backend() == "torch" else None
 
 
 def recomputed(*tensors):

@@ -21,9 +21,23 @@ def traced_by_torch():
     return _torch is not None and _torch.jit.is_tracing()
 
 
+def transformed_by_torch():
+    """Whether `torch.func` transforms what is called, to map it over a batch for one."""
+    if _torch is None or _torch.compiler.is_compiling():
+        return False
+    # Private to torch: without it there is no transform that one can tell.
+    transform = getattr(_torch._C._functorch, "peek_interpreter_stack", lambda: None)
+    return transform() is not None
+
+
 def runs_torch():
-    """Whether torch runs what is called, and so its kernels serve; not where it records them."""
-    return _torch is not None and not _torch.jit.is_tracing()
+    """Whether torch runs what is called as it is, and so its kernels serve and may overwrite."""
+    return _torch is not None and not _torch.jit.is_tracing() and not transformed_by_torch()
+
+
+def hides_values():
+    """Whether torch records or transforms what is called, so that no value can decide anything."""
+    return _torch is not None and (_torch.compiler.is_compiling() or not runs_torch())
 
 
 def fused():

@@ -10,17 +10,19 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed
+from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed, transformable
 from keras_actloss.core.kernels import (
     at_least,
     at_most,
     clip,
     fused,
+    hides_values,
     in_float64,
     runs_torch,
     select,
     spent,
     traced_by_torch,
+    transformed_by_torch,
 )
 from keras_actloss.core.tensors import dtype_of, wide
 
@@ -52,12 +54,18 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
 
         return value(*kept, *tensors), backward
 
-    def exportable(*tensors):
+    def anywhere(*tensors):
         if traced_by_torch():
             return value(*prepared(tensors), *tensors)
+        if transformed_by_torch():
+            return transformable(
+                lambda *tensors: value(*prepared(tensors), *tensors),
+                lambda upstream, *tensors: gradient(upstream, *prepared(tensors), *tensors),
+                *tensors,
+            )
         return function(*tensors)
 
-    return exportable
+    return anywhere
 
 
 def rounded_once(value, gradient) -> Callable[..., Any]:
@@ -92,16 +100,15 @@ def rounded_once(value, gradient) -> Callable[..., Any]:
 def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
-    A graph of torch or OpenVINO cannot end on a value: there it takes the `most` steps of any
-    input. Keras's loop for torch leaves the states to the garbage collector.
+    A graph or transform of torch, or a graph of OpenVINO, cannot end on a value: there it takes the
+    `most` steps of any input. Keras's loop for torch leaves the states to the garbage collector.
     """
-    torch = keras.backend.backend() == "torch" and sys.modules["torch"]
-    traced = torch and (torch.compiler.is_compiling() or traced_by_torch())
-    if not torch and keras.backend.backend() != "openvino":
+    if keras.backend.backend() not in ("torch", "openvino"):
         return ops.while_loop(lambda *state: state[-1], step, state)
+    may_end = keras.backend.backend() == "torch" and not hides_values()
     for _ in range(most):
         state = step(*state)
-        if torch and not traced and not state[-1]:
+        if may_end and not state[-1]:
             break
     return state
 

@@ -18,7 +18,7 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.crossentropy import along, is_label
 from keras_actloss.core.functions import Function, loss_function
-from keras_actloss.core.keras_fixes import amax, over_axes
+from keras_actloss.core.keras_fixes import amax, moved, over_axes
 from keras_actloss.core.kernels import between, runs_torch, spent
 from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
@@ -172,7 +172,7 @@ def _classes_first(x, axis):
 def _flat(x, axis):
     """`(batch, pixels, classes)`, or `(batch, classes, pixels)` where classes come first."""
     first = _classes_first(x, axis)
-    x = ops.moveaxis(x, axis, 1 if first else -1)
+    x = moved(x, axis, 1 if first else -1)
     others = x.shape[2:] if first else x.shape[1:-1]
     pixels = -1 if None in others else math.prod(others)
     shape = (x.shape[1], pixels) if first else (pixels, x.shape[-1])
@@ -193,9 +193,9 @@ def _products(a, b, axis):
 def _in_place(flat, x, axis):
     """`x` again, of which `_flat` had made `flat`, but for the number of classes."""
     at = 1 if _classes_first(x, axis) else -1
-    shape = list(ops.shape(ops.moveaxis(x, axis, at)))
+    shape = list(ops.shape(moved(x, axis, at)))
     shape[at] = flat.shape[at]
-    return ops.moveaxis(ops.reshape(flat, shape), at, axis)
+    return moved(ops.reshape(flat, shape), at, axis)
 
 
 def _spread(matrix, y, axis):

@@ -132,11 +132,11 @@ def entmax15_at(z, height, axis):
     def follow(z, height):
         """The height as a function of `z`, for the derivative of the gradient."""
 
-        def slope(upstream, z):
+        def slope(upstream, z, height):
             r = ops.relu(z + follow(z, height))
-            return -upstream * r / _sum(r, axis)
+            return -upstream * r / _sum(r, axis), None
 
-        return with_gradient(lambda z: height + 0, slope)(z)
+        return with_gradient(lambda z, height: height + 0, slope)(z, height)
 
     return with_gradient(value, gradient)(z, height)
 
@@ -210,13 +210,13 @@ def entmax_at(z, exponent, height, axis, fixed):
     def follow(z, exponent, height):
         """The height as a function of the others, for the derivative of the gradient."""
 
-        def slope_of(upstream, z, exponent):
+        def slope_of(upstream, z, exponent, height):
             y, log_y, slope, scale = parts(z, exponent, follow(z, exponent, height))
             share = -upstream / _sum(slope, axis)
             tilt = ops.where(slope > 0, slope * z - y / scale * log_y, 0.0)
-            return share * exponent * slope, share * _sum(tilt, axis)
+            return share * exponent * slope, share * _sum(tilt, axis), None
 
-        return with_gradient(lambda z, exponent: height + 0, slope_of)(z, exponent)
+        return with_gradient(lambda z, exponent, height: height + 0, slope_of)(z, exponent, height)
 
     return with_gradient(value, gradient)(z, exponent, height)
 

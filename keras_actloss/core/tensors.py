@@ -3,7 +3,6 @@
 import contextlib
 import inspect
 import re
-import sys
 from typing import Any
 
 import keras
@@ -12,6 +11,7 @@ from keras import ops
 
 from keras_actloss.core import keras_fixes
 from keras_actloss.core.keras_fixes import tensor
+from keras_actloss.core.kernels import hides_values
 from keras_actloss.core.registry import CATALOGUE
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
@@ -86,7 +86,7 @@ def made_of_logits(y_pred, logits, axis, exclusive):
 
 def either(flag, first, x, second, y):
     """`first(x)` if `flag`, else `second(y)`; both where a branch would break torch's graph."""
-    if keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling():
+    if hides_values():
         x, y = ops.where(flag, x, 0.5), ops.where(flag, 0.5, y)
         return ops.where(flag, first(x), second(y))
     return ops.cond(flag, lambda: first(x), lambda: second(y))
@@ -129,7 +129,7 @@ def get_mask(y_pred):
 
 def known_values(x):
     """`x` as a NumPy array, or None while a graph is traced or a part of `x` is not at hand."""
-    if keras.backend.backend() == "torch" and sys.modules["torch"].compiler.is_compiling():
+    if hides_values():
         return None
     try:
         # An array of JAX may lie with other processes.

@@ -8,6 +8,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.checks import class_id, flag
+from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, over_axes, scan
 from keras_actloss.core.kernels import runs_torch
@@ -171,10 +172,9 @@ def _alignments(blank) -> Callable[..., Any]:
     def gradient(upstream, shared, labels, length, x, *keep):
         _, through, leads, others, rest = shared
         through = ops.transpose(through, (1, 0, 2))
-        classes = x.shape[-1]
-        target = ops.matmul(through[:, :, 1::2], ops.one_hot(labels, classes, dtype=x.dtype))
+        target = ops.matmul(through[:, :, 1::2], one_hot(labels, x, -1))
         blanks = ops.sum(through[:, :, ::2], axis=-1, keepdims=True)
-        target = target + blanks * ops.one_hot(blank, classes, dtype=x.dtype)
+        target = target + blanks * ops.one_hot(blank, x.shape[-1], dtype=x.dtype)
         # Of a leader by what the others weigh, which its own two weights would cancel.
         beside = ops.sum(ops.where(leads, 0.0, target), axis=-1, keepdims=True)
         slope = ops.where(

@@ -9,7 +9,7 @@ from keras import ops
 
 from keras_actloss.core.checks import one_of
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import SMALLEST, with_gradient
 from keras_actloss.core.registry import register
@@ -21,7 +21,7 @@ _SCALED = ("rel_xyxy", "rel_yxyx", "rel_xywh", "rel_center_xywh")
 
 def _corners(boxes, bounding_box_format):
     """Two opposite corners, `(1, 4, ...)`: the axes of one, then those of the other."""
-    boxes = ops.moveaxis(boxes, -1, 0)[None]
+    boxes = moved(boxes, -1, 0)[None]
     if bounding_box_format.endswith(("xyxy", "yxyx")):
         return boxes
     first, second = boxes[:, :2], boxes[:, 2:]

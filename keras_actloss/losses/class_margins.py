@@ -8,7 +8,7 @@ from keras import ops
 from keras_actloss.core.checks import finite, one_of
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.kernels import asked_of_number, rectified, row_max, row_sum, same, spent
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
@@ -390,12 +390,12 @@ def multilabel_margin(
             f"multilabel_margin: y_true must hold 0 or 1 for each class, got {wrong[0]!s}; make "
             "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
         )
-    y, x = (ops.moveaxis(v, axis, -1) for v in (y_true, y_pred))
+    y, x = (moved(v, axis, -1) for v in (y_true, y_pred))
     short = rectified(1 + (ops.expand_dims(x, -2) - ops.expand_dims(x, -1)))
     pair = ops.expand_dims(y, -1) > ops.expand_dims(y, -2)
     count = x.shape[-1]
     if mask is not None and len(mask.shape) == len(y_pred.shape):
-        mask = ops.moveaxis(mask, axis, -1)
+        mask = moved(mask, axis, -1)
         pair = ops.logical_and(pair, ops.expand_dims(mask, -2))
         count = ops.maximum(ops.sum(ops.cast(mask, x.dtype), axis=-1), 1)
     return ops.sum(ops.where(pair, short, 0.0), axis=(-2, -1)) / count

@@ -7,6 +7,7 @@ from keras import ops
 from keras_actloss.core.checks import class_weights_or_none
 from keras_actloss.core.crossentropy import OPTIONS, along, logistic
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.keras_fixes import moved
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
@@ -14,7 +15,7 @@ from keras_actloss.core.settings import as_list
 
 def _of_levels(loss, ids, x, axis, class_weights):
     """Sum of `loss(ids, levels, x)` over the levels on the last axis, weighed as the class is."""
-    x = ops.moveaxis(x, axis, -1)
+    x = moved(x, axis, -1)
     count, weight = x.shape[-1], None
     if class_weights is not None:
         if len(class_weights) != count + 1:

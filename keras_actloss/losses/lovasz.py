@@ -8,7 +8,7 @@ from keras import ops
 
 from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.kernels import add_at, look_up, row_sums, top_k, totals
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import SMALLEST, leader, over, with_gradient
@@ -380,8 +380,8 @@ def lovasz_softmax(
     def by_class(x):
         """`(images, classes, pixels)`; a batch is one image."""
         if per == "image":
-            return _rows(ops.moveaxis(x, axis, 1), 2)
-        return _rows(ops.moveaxis(x, axis, 0), 1)[None]
+            return _rows(moved(x, axis, 1), 2)
+        return _rows(moved(x, axis, 0), 1)[None]
 
     sets = by_class(positive)
     size = ops.sum(sets, axis=-1)

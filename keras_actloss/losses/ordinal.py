@@ -8,7 +8,7 @@ from keras import ops
 from keras_actloss.core.checks import finite_positive, one_of, or_none
 from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import SMALLEST, leader, with_gradient
 from keras_actloss.core.registry import register
@@ -121,7 +121,7 @@ def categorical_squared_emd(
     """
 
     def loss(y, x):
-        return _squared_emd(from_logits)(*(ops.moveaxis(v, axis, -1) for v in (y, x)))
+        return _squared_emd(from_logits)(*(moved(v, axis, -1) for v in (y, x)))
 
     return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
@@ -324,7 +324,7 @@ def categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    y, x = (ops.moveaxis(v, axis, -1) for v in (ops.stop_gradient(y_true), y_pred))
+    y, x = (moved(v, axis, -1) for v in (ops.stop_gradient(y_true), y_pred))
     p = _probabilities(from_logits)(x)
     if mask is not None:
         mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])
@@ -484,5 +484,5 @@ def median_class(probabilities: Any, axis=-1) -> Any:
     >>> int(keras_actloss.losses.median_class(p)[0])
     2
     """
-    _, above = _sides(ops.moveaxis(float_tensor(probabilities), axis, -1))
+    _, above = _sides(moved(float_tensor(probabilities), axis, -1))
     return ops.sum(ops.cast(above > 0.5, "int32"), axis=-1)

@@ -80,7 +80,7 @@ def _root(g, keep, focus):
     """Square root of the mean square of `g` less `focus` of the squared mean, where `keep`."""
     axes = tuple(range(1, len(g.shape)))
 
-    def moments(g):
+    def moments(g, keep):
         count = ops.sum(ops.cast(keep, g.dtype), axis=axes, keepdims=True)
         count = ops.maximum(count, 1)
         center = ops.sum(ops.where(keep, g, 0.0), axis=axes, keepdims=True) / count
@@ -89,16 +89,16 @@ def _root(g, keep, focus):
         spread = ops.sum(ops.square(around), axis=axes, keepdims=True) / count
         return count, center, around, ops.sqrt(spread + (1 - focus) * ops.square(center))
 
-    def value(kept, g):
+    def value(kept, g, keep):
         return ops.squeeze(kept[-1], axes)
 
-    def gradient(upstream, kept, g):
+    def gradient(upstream, kept, g, keep):
         count, center, around, root = kept
         upstream = ops.reshape(upstream, ops.shape(root)) / count
         slope = over(1.0, root)
-        return ops.where(keep, upstream * slope * (around + (1 - focus) * center), 0.0)
+        return ops.where(keep, upstream * slope * (around + (1 - focus) * center), 0.0), None
 
-    return with_gradient(value, gradient, moments)(g)
+    return with_gradient(value, gradient, moments)(g, keep)
 
 
 @loss_function()
