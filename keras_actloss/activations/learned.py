@@ -460,17 +460,22 @@ def _softplus(parameter):
 _CURVATURE = (0.5, 0.16666603, 0.041659255, 0.0083011705, 0.001324818, 0.00013742418)
 
 
+def _near(x):
+    """`expm1(x) - x` between -1 and 0, of which a difference would leave nothing near 0."""
+    return polynomial(_CURVATURE, x) * ops.square(x)
+
+
 def _expm1_less_x(x):
-    """`expm1(x) - x` for `x <= 0`, of which a difference would leave nothing near 0."""
-    return select(x > -1, polynomial(_CURVATURE, x) * ops.square(x), expm1(x) - x)
+    """`expm1(x) - x` for `x <= 0`."""
+    return select(x > -1, _near(x), expm1(x) - x)
 
 
 def _xielu_value(x, right, slope, beta):
     low = at_most(x, 0)
     # Far out the linear terms are one, which does not overflow before their sum does.
-    near = x > -1
-    curve = select(near, polynomial(_CURVATURE, low) * ops.square(low), expm1(low))
-    left = (beta + slope) * curve + select(near, beta * low, -slope * low)
+    is_near = x > -1
+    curve = select(is_near, _near(low), expm1(low))
+    left = (beta + slope) * curve + select(is_near, beta * low, -slope * low)
     return select(x > 0, right * x * x + beta * x, left)
 
 
