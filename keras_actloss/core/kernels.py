@@ -5,6 +5,7 @@ says what it spares, which `benchmarks/` measures.
 """
 
 import sys
+from typing import Any
 
 import keras
 import numpy as np
@@ -13,7 +14,7 @@ from keras import ops
 from keras_actloss.core.keras_fixes import add, amax, recomputed
 
 # Asked for in each op, of which a small batch consists.
-_torch = sys.modules["torch"] if keras.backend.backend() == "torch" else None
+_torch: Any = sys.modules["torch"] if keras.backend.backend() == "torch" else None
 
 
 def traced_by_torch():
@@ -135,7 +136,7 @@ def select(mask, x, y):
     seven times as long for few numbers, for it looks at each argument.
     """
     if runs_torch():
-        return _torch.where(mask, x, y)  # pyright: ignore[reportOptionalMemberAccess]
+        return _torch.where(mask, x, y)
     if keras.backend.backend() != "tensorflow":
         return ops.where(mask, x, y)
     x = ops.broadcast_to(ops.cast(x, y.dtype), ops.shape(y))
