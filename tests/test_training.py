@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from catalogue import ACTIVATIONS, LOSSES
+from catalogue import ACTIVATIONS, LOSSES, of_each_class
 
 from keras_actloss import activations, layers, losses, testing
 from keras_actloss.testing.backend import compiles
@@ -30,11 +30,6 @@ def _mode(name, *values, sampled=True):
     """A row of `values` and a mode of `compile`, which torch leaves to the night if it is slow."""
     marks = [pytest.mark.nightly] if IS_TORCH and name == "jit" and not sampled else []
     return pytest.param(*values, name, marks=marks)
-
-
-def _of_each_class(things):
-    """One object of each class: with settings other than the defaults, as the last one is."""
-    return {type(thing): thing for thing in things}.values()
 
 
 def _one_logit(output, logit):
@@ -139,7 +134,7 @@ def test_every_loss_trains():
         (-np.inf, 0.0): layers.LogSoftmax,
         (0.0, np.inf): layers.Exponential,
     }
-    for i, loss in enumerate(_of_each_class(LOSSES)):
+    for i, loss in enumerate(of_each_class(LOSSES)):
         name = f"output_{i}"
         y[name], x[name] = testing.example_inputs(loss)
         features[name] = keras.Input(x[name].shape[1:], name=name)
@@ -159,7 +154,7 @@ def test_every_loss_trains():
 
 def test_unknown_batch_and_spatial_sizes():
     # Other tests may have built these layers for other channels.
-    own = {repr(layer): rebuilt(layer) for layer in _of_each_class(ACTIVATIONS)}
+    own = {repr(layer): rebuilt(layer) for layer in of_each_class(ACTIVATIONS)}
 
     def model(shape):
         inputs = keras.Input(batch_shape=shape)

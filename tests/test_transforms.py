@@ -6,7 +6,7 @@ JAX has them for any function; TensorFlow has none.
 import keras
 import numpy as np
 import pytest
-from catalogue import ACTIVATIONS, LOSSES
+from catalogue import ACTIVATIONS, LOSSES, of_each_class
 from keras import ops
 
 from keras_actloss import testing
@@ -18,10 +18,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def _of_each_class(things):
-    return [*{type(thing): thing for thing in things}.values()]
-
-
 def _gradients(function, *arguments):
     """The gradient of `function` by the first argument, of each entry of the batch by itself."""
     import torch
@@ -31,7 +27,7 @@ def _gradients(function, *arguments):
 
 
 @pytest.mark.parametrize(
-    "loss", [loss for loss in _of_each_class(LOSSES) if not loss.couples_samples], ids=repr
+    "loss", [loss for loss in of_each_class(LOSSES) if not loss.couples_samples], ids=repr
 )
 def test_of_losses(loss):
     y_true, y_pred = testing.example_inputs(loss)
@@ -41,7 +37,7 @@ def test_of_losses(loss):
     np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-6)
 
 
-@pytest.mark.parametrize("layer", _of_each_class(ACTIVATIONS), ids=repr)
+@pytest.mark.parametrize("layer", of_each_class(ACTIVATIONS), ids=repr)
 def test_of_activations(layer):
     x = testing.example_inputs(layer)[0]
     layer = rebuilt(layer)
