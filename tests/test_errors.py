@@ -92,6 +92,12 @@ SETTINGS = {
     "bounds of hard_shrink": (lambda: layers.HardShrink(lower=0.75), "lower", "0.75 and 0.5"),
     "range of two_hot": (lambda: losses.TwoHot(low=1.0, high=1.0), "TwoHot: low", "1.0 and 1.0"),
     "range of hl_gauss": (lambda: losses.HLGauss(high=-20.0), "HLGauss: low", "-10.0 and -20.0"),
+    "end of a range is no number": (lambda: losses.HLGauss(high=None), "high", "None"),
+    "bound of hard_tanh is no number": (
+        lambda: layers.HardTanh(max_value=None),
+        "HardTanh: max_value",
+        "None",
+    ),
     "bounds of soft_shrink, function": (
         lambda: activations.soft_shrink(1.0, upper=-0.75),
         "upper",

@@ -291,9 +291,9 @@ class HardTanh(ActivationLayer, fn=hard_tanh):
 
     def __init__(self, min_value=-1.0, max_value=1.0, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
-        ordered("HardTanh", min_value=min_value, max_value=max_value)
         self.min_value = min_value
         self.max_value = max_value
+        ordered("HardTanh", min_value=min_value, max_value=max_value)
 
 
 @activation()

@@ -248,9 +248,9 @@ class TwoHot(Loss, fn=two_hot):
 
     def __init__(self, low=-10.0, high=10.0, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        _below("TwoHot", low, high)
         self.low = low
         self.high = high
+        _below("TwoHot", low, high)
 
 
 @loss_function("target")
@@ -371,7 +371,7 @@ class HLGauss(Loss, fn=hl_gauss):
 
     def __init__(self, low=-10.0, high=10.0, sigma_ratio=0.75, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        _below("HLGauss", low, high)
         self.low = low
         self.high = high
+        _below("HLGauss", low, high)
         self.sigma_ratio = sigma_ratio
