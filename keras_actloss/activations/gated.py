@@ -431,10 +431,9 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
         return (ops.sigmoid(alpha * x), x) if by_kernels else gates.silu(x, alpha)
 
     def slope(x):
-        if by_kernels:
-            a, b = gates.fast_silu_slope(x, alpha)
-        else:
-            a, b = gates.silu_slope(x, alpha)
+        curve = gates.fast_silu_slope if by_kernels else gates.silu_slope
+        # Of the same input as the value, which XLA then shares an exponential with.
+        a, b = curve(at_most(x, limit), alpha)
         return ops.where(x > limit, 0.0, a), b
 
     def shifted(x):

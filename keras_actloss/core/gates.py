@@ -5,6 +5,8 @@ whose product is the curve: `(y * a) * b` is right wherever it is a normal numbe
 neither far out nor around the zero of a slope. Made for float32.
 """
 
+import numbers
+
 import keras
 import numpy as np
 from keras import ops
@@ -15,9 +17,9 @@ from keras_actloss.core.numerics import exact_multiple, polynomial, with_gradien
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
 # distance from it what the slope holds beside a factor that cannot cancel.
 #
-# SiLU: 1 + x + exp(x) = d - (1 + flat) * (exp(d) - 1), the latter as a series for |d| < 1/2.
+# SiLU: 1 + x + exp(x) = d - (1 + flat) * (exp(d) - 1), the latter as a series for |d| < 1/4.
 _SILU_FLAT = (-1.2784645557403564, 1.29792826e-08)
-_EXPM1 = (1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040)
+_EXPM1 = (1, 1 / 2, 1 / 6, 1 / 24, 1 / 120, 1 / 720)
 
 # GELU: polynomials in z = (t - 4) / (t + 4) with t = |x|, to 3e-8, of (t + 4) * m and of
 # (m - t / sqrt(2 * pi)) / (t0 - t), where m = exp(t**2 / 2) * cdf(-t) and t0 is the zero.
@@ -75,37 +77,43 @@ def _distance_times(d, flat, series):
     return d * series - flat[1] * series
 
 
-def _in_halves(x, right, left, rest, divisor=1):
-    """`right` for positive x, else `left` with the second factor `rest`, both by `divisor`."""
-    return ops.where(x > 0, right, left) / divisor, ops.where(x > 0, 1.0, rest)
-
-
 def _sum(large, small):
     """The sum of two floats, and what its rounding drops."""
     total = large + small
     return total, (large - total) + small
 
 
-def _decay(x, low=None):
-    """`|x|` and `exp(-|x + low|)` as two factors: far out as its root, twice."""
-    # At an infinity 0 times infinity would be NaN; here the exponential is 0 long before.
-    m = at_most(ops.abs(x), 2000.0)
-    deep = m > 80
-    e = ops.exp(-ops.where(deep, m / 2, m))
-    rest = ops.where(deep, e, 1.0)
-    # Not e plus a product with e, which would be flushed to zero long before e is.
-    return m, (e if low is None else e * (1 - ops.sign(x) * low)), rest
+def _root(size, low=None):
+    """`exp(-(size + low) / 2)`: where its square underflows, a float times both need not.
+
+    It is the one function here that XLA keeps for all that is computed of it: a quotient that stood
+    twice would take a pass over memory of its own.
+    """
+    root = ops.exp(-0.5 * size)
+    # XLA would make the square of an exponential another one.
+    return at_most(root, 1.0) if low is None else root * (1 - 0.5 * low)
 
 
-def sigmoid(x, low=None):
-    """Of `x`, or of the sum `x + low` of two floats."""
-    _, e, rest = _decay(x, low)
-    return _in_halves(x, 1.0, e, rest, 1 + e)
+def _size(x, factor=1.0):
+    """`|factor * x|` of a number or a tensor, as a sum of two floats."""
+    # At an infinity 0 times infinity would be NaN; the root is 0 long before.
+    return exact_multiple(ops.abs(x), abs(factor), 300)
 
 
-def sigmoid_slope(x, low=None):
-    _, e, rest = _decay(x, low)
-    return e / ((1 + e) * (1 + e)), rest
+def _in_halves(t, right, left, root):
+    """The two factors of `right` for positive `t`, else of `left * root`."""
+    return ops.where(t > 0, right, left), ops.where(t > 0, 1.0, root)
+
+
+def sigmoid(x, factor=1.0):
+    root = _root(*_size(x, factor))
+    a, b = _in_halves(factor * x, 1.0, root, root)
+    return a / (1 + ops.square(root)), b
+
+
+def sigmoid_slope(x, factor=1.0):
+    root = _root(*_size(x, factor))
+    return root / ops.square(1 + ops.square(root)), root
 
 
 def _until_shut(x, t):
@@ -114,23 +122,35 @@ def _until_shut(x, t):
 
 
 def silu(x, factor=1.0):
-    """`x * sigmoid(factor * x)`, for a number or a tensor."""
-    t, low = exact_multiple(x, factor, 300)
-    a, b = sigmoid(t, low)
+    """`x * sigmoid(factor * x)`."""
+    a, b = sigmoid(x, factor)
     # Half of a tiny x is no normal number: x belongs to the factor that comes last.
-    return a, _until_shut(x, t) * b
+    return a, _until_shut(x, factor * x) * b
+
+
+def _from_silu_flat(x, size, low, factor):
+    """The distance of `factor * x` from the zero, as what a sum of two floats is short of, scaled.
+
+    That of `x` itself where the zero is a number, for a product is rounded.
+    """
+    if not isinstance(factor, numbers.Real):
+        distance = -size - _SILU_FLAT[0]
+        return distance if low is None else distance - low, _SILU_FLAT, 1.0
+    flat = sum(_SILU_FLAT) / abs(factor)
+    rounded = float(np.float32(flat))
+    return -ops.abs(x) - rounded, (rounded, flat - rounded), abs(factor)
 
 
 def silu_slope(x, factor=1.0):
-    t, low = exact_multiple(x, factor, 300)
-    m, e, rest = _decay(t, low)
-    d = t - _SILU_FLAT[0]
-    d = d if low is None else d + low
-    series = 1 - (1 + sum(_SILU_FLAT)) * polynomial(_EXPM1, d)
-    near = _distance_times(d, _SILU_FLAT, series)
-    left = e * ops.where(ops.abs(d) < 0.5, near, (1 - m) + e)
-    right = 1 + e * (1 + m)
-    return _in_halves(t, right, left, rest, (1 + e) * (1 + e))
+    size, low = _size(x, factor)
+    root = _root(size, low)
+    e = ops.square(root)
+    distance, flat, scale = _from_silu_flat(x, size, low, factor)
+    d = scale * distance
+    series = scale - scale * (1 + sum(_SILU_FLAT)) * polynomial(_EXPM1, d)
+    left = ops.where(ops.abs(d) < 0.25, _distance_times(distance, flat, series), (1 - size) + e)
+    a, b = _in_halves(factor * x, 1 + e * (1 + size), root * left, root)
+    return a / ops.square(1 + e), b
 
 
 def fast_silu_slope(x, factor):
@@ -145,45 +165,41 @@ def fast_silu_slope(x, factor):
 
 
 def silu_slope_by_factor(x, factor):
-    t, low = exact_multiple(x, factor, 300)
-    a, b = sigmoid_slope(t, low)
-    x = _until_shut(x, -ops.abs(t))
+    a, b = sigmoid_slope(x, factor)
+    x = _until_shut(x, -ops.abs(factor * x))
     return x * a, x * b
 
 
 def _gaussian(x):
-    """`|x|`, its place in the polynomials, and `exp(-x**2 / 2)` as two factors."""
+    """`|x|`, its place in the polynomials, and the root of `exp(-x**2 / 2)`."""
     t = at_most(ops.abs(x), 30.0)
     lead = ops.round(t * 64) / 64
-    deep = t > 12
-    scale = ops.where(deep, -0.25, -0.5)
-    exponent, low = _sum(scale * (lead * lead), scale * ((t - lead) * (t + lead)))
-    e = ops.exp(exponent) * (1 + low)
-    return t, (t - 4) / (t + 4), e, ops.where(deep, e, 1.0)
+    exponent, low = _sum(-0.25 * (lead * lead), -0.25 * ((t - lead) * (t + lead)))
+    return t, (t - 4) / (t + 4), ops.exp(exponent) * (1 + low)
 
 
 def _normal_tail(x):
-    t, z, e, rest = _gaussian(x)
-    return e * (polynomial(_MILLS, z) / (t + 4)), rest
+    t, z, root = _gaussian(x)
+    return root * (polynomial(_MILLS, z) / (t + 4)), root
 
 
 def normal_tail(x):
     """What a normal distribution has beyond `|x|`."""
-    tail, rest = _normal_tail(x)
-    return tail * rest
+    tail, root = _normal_tail(x)
+    return tail * root
 
 
 def gelu(x):
-    tail, rest = _normal_tail(x)
-    a, b = _in_halves(x, 1 - tail, tail, rest)
+    tail, root = _normal_tail(x)
+    a, b = _in_halves(x, 1 - tail * root, tail, root)
     return a, at_least(x, -30.0) * b
 
 
 def gelu_slope(x):
-    t, z, e, rest = _gaussian(x)
+    t, z, root = _gaussian(x)
     series = polynomial(_MILLS_SLOPE, z)
-    tail = -e * _distance_times(t - _GELU_FLAT[0], _GELU_FLAT, series)
-    return _in_halves(x, 1 - tail, tail, rest)
+    tail = -root * _distance_times(t - _GELU_FLAT[0], _GELU_FLAT, series)
+    return _in_halves(x, 1 - tail * root, tail, root)
 
 
 def _cubic(x):
@@ -200,19 +216,21 @@ def _cubic(x):
 
 
 def gelu_tanh(x):
-    _, e, rest = _decay(*_cubic(x)[1:])
-    a, b = _in_halves(x, 1.0, e, rest, 1 + e)
-    return a, at_least(x, -14.0) * b
+    root = _root(*_cubic(x)[1:])
+    a, b = _in_halves(x, 1.0, root, root)
+    return a / (1 + ops.square(root)), at_least(x, -14.0) * b
 
 
 def gelu_tanh_slope(x):
     t, *exponent = _cubic(x)
-    _, e, rest = _decay(*exponent)
+    root = _root(*exponent)
+    e = ops.square(root)
     d = x - _TANH_FLAT[0]
     near = _distance_times(d, _TANH_FLAT, polynomial(_TANH_SLOPE, d))
     turn = t * (sum(_LINEAR) + 3 * sum(_CUBIC) * (t * t)) / (1 + e)
     left = ops.where(ops.abs(d) < 0.3, near, 1 - turn)
-    return _in_halves(x, 1 + e * turn, e * left, rest, 1 + e)
+    a, b = _in_halves(x, 1 + e * turn, root * left, root)
+    return a / (1 + e), b
 
 
 def _fast_gelu_tanh_parts(x):

@@ -309,17 +309,11 @@ def _halves(x):
     return high, x - high
 
 
-def _two_product(a, b):
-    """`a * b` of float32 tensors with finite halves, and what its rounding dropped (Dekker)."""
+def product(a, b):
+    """`a * b` of float32 tensors and what its rounding dropped (Dekker), 0 if a half overflows."""
     rounded = a * b
     (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
     dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
-    return rounded, dropped
-
-
-def product(a, b):
-    """`a * b` of float32 tensors and what its rounding dropped, 0 where a half overflows."""
-    rounded, dropped = _two_product(a, b)
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
 
 
@@ -332,22 +326,29 @@ def exact_multiple(x, factor, most):
     Args:
         x: Tensor of float32 or wider.
         factor: A number, which may have more digits than a float32, or a tensor.
-        most: What a number's product is clipped to, unless it is exact.
+        most: What the product is clipped to; up to 1024 it is taken for an exponent.
     """
     number = float(factor) if isinstance(factor, numbers.Real) else None
     if number is not None and is_power_of_two(abs(number)):
-        return number * x, None
+        return clip(number * x, -most, most), None
     x = in_float64(x)
     if dtype_of(x) == "float64":
-        return factor * x, None
+        return clip(factor * x, -most, most), None
     if number is None:
-        return product(factor, x)
+        rounded, dropped = product(factor, x)
+        return clip(rounded, -most, most), dropped
     limit = min(most / abs(number), 3e38)
     x = clip(x, -limit, limit)
-    rounded = np.float32(number)
-    times = _two_product if limit < 2.0**110 else product
-    t, low = times(ops.convert_to_tensor(rounded), x)
-    return t, low + (number - float(rounded)) * x
+    if most > 2**10 or limit > 2.0**110:
+        rounded = np.float32(number)
+        t, low = product(ops.convert_to_tensor(rounded), x)
+        return t, low + (number - float(rounded)) * x
+    # What 12 bits of both make is exact; for an exponent the rest may be rounded.
+    fraction, exponent = math.frexp(number)
+    leading = math.ldexp(round(math.ldexp(fraction, 12)), exponent - 12)
+    t = number * x
+    high, low = _halves(x)
+    return t, (leading * high - t) + (leading * low + (number - leading) * x)
 
 
 def difference(x, y):
