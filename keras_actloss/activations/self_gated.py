@@ -10,7 +10,7 @@ from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.kernels import at_least, at_most, choose, clip, spent
+from keras_actloss.core.kernels import at_least, at_most, clip, select, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -23,13 +23,10 @@ from keras_actloss.core.numerics import polynomial, rounded_once, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, fitting, parametric
 from keras_actloss.core.registry import register
 
-# The slope of mish crosses zero, and its terms cancel there. Near it this minimax polynomial stands
-# in, in the distance from the float next to the zero, constant term first.
+# The slope of mish crosses zero, and its terms cancel there. Within 1/8 of it this minimax
+# polynomial stands in, in the distance from the float next to the zero, constant term first.
 _MISH_ZERO = -1.1924312114715576
-_MISH_SLOPE = (
-    *(8.12572793e-10, 0.266947914, 0.204731274, 0.0419080898, -0.0202723425),
-    *(-0.0158293345, -0.00335349102, 0.00117282998, 0.000955548246),
-)
+_MISH_SLOPE = (8.12573e-10, 0.266947914, 0.204731519, 0.0419077373, -0.0203371592, -0.0157997132)
 
 
 def _of_factors(curve, slope):
@@ -65,27 +62,35 @@ _exact_swish = parametric(
 
 
 def _mish_parts(x):
-    # tanh(log1p(e)) = e * (e + 2) / (e * (e + 2) + 2), which is 1 at 20. With e = h * h, where e
-    # underflows its product with x need not.
-    h = ops.exp(0.5 * at_most(x, 20.0))
-    e = h * h
-    return h, e, e * (e + 2) + 2
+    """`h = exp(x / 2)`, `e = h**2` and what divides `e * (e + 2)` to be `tanh(log1p(e))`.
+
+    Where `e` underflows, the product of `h` with `x` need not.
+    """
+    h = spent("exp", spent("multiply", at_most(x, 20.0), 0.5))
+    # XLA would make the square of an exponential another one.
+    h = at_most(h, 2.0**15, spare=True)
+    e = ops.square(h)
+    return h, e, spent("add", spent("multiply", e + 2, e), 2)
 
 
 def _mish_value(x):
     h, e, denominator = _mish_parts(x)
-    return (at_least(x, -1000.0) * (h * ((e + 2) / denominator))) * h
+    gate = spent("multiply", spent("divide", spent("add", e, 2), denominator), h)
+    return spent("multiply", spent("multiply", gate, at_least(x, -1000.0)), h)
 
 
 def _mish_gradient(upstream, x):
     upstream, x = recomputed(upstream, x)
     h, e, denominator = _mish_parts(x)
-    bounded = clip(x, -1000.0, 20.0)
-    share = h / denominator
-    slope = ((4 * (1 + bounded) * (1 + e) + e * (2 + e * (4 + e))) * share) * share
-    distance = spent("clip", x - _MISH_ZERO, -1, 1)
-    near = polynomial(_MISH_SLOPE, distance)
-    return upstream * choose(0.4 - ops.abs(distance), near, slope)
+    share = spent("divide", h, denominator)
+    slope = spent("multiply", spent("add", spent("multiply", e + 4, e), 2), e)
+    turned = spent("add", clip(x, -1000.0, 20.0), 1)
+    turned = spent("multiply", spent("multiply", turned, spent("add", e, 1)), 4)
+    slope = spent("multiply", spent("add", slope, turned), share)
+    slope = spent("multiply", slope, share)
+    distance = x - _MISH_ZERO
+    near = ops.abs(distance) < 0.125
+    return upstream * select(near, polynomial(_MISH_SLOPE, distance), slope)
 
 
 _exact_mish = rounded_once(_mish_value, _mish_gradient)
