@@ -1,16 +1,16 @@
 """Shrinkage: activations that pull small inputs to zero and keep large ones."""
 
+import itertools
 import math
 from typing import Any, Unpack
 
-import keras
 from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_kernel
-from keras_actloss.core.kernels import clip, runs_torch, select
+from keras_actloss.core.kernels import at_most, runs_torch, select, spent
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import rounded_once, tanh_slope
+from keras_actloss.core.numerics import polynomial, rounded_once
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -153,32 +153,48 @@ class SoftShrink(ActivationLayer, fn=soft_shrink):
 _NEAR = 1.5
 
 
-def _near_zero(x):
-    """`y, p, q` with `y - tanh(y) = y * p / (p + q)` and `tanh(y) = y * q / (p + q)`; `y` is `x`.
+def _lambert(last):
+    """The fraction of `tanh(x) / x = 1 / (1 + z / (3 + z / (5 + ...)))` with `z = x**2`, cut off.
 
-    Lambert's `tanh(y) = y / (1 + y**2 / (3 + y**2 / (5 + ...)))`, cut off and evaluated from the
-    end: all terms are positive, so nothing cancels. Beyond `_NEAR`, `y` stays there.
+    Returns:
+        Polynomials `p` and `q` such that it is `q / (z * p + q)`: all coefficients are positive, so
+        nothing cancels.
     """
-    y = clip(x, -_NEAR, _NEAR)
-    square = ops.square(y)
-    p, q = 0, 1
-    for odd in range(19 if dtype_of(x) == "float64" else 11, 1, -2):
-        p, q = square * q, odd * q + p
-    return y, p, q
+    p, q = [0], [1]
+    for odd in range(last, 1, -2):
+        p, q = q, [odd * a + b for a, b in itertools.zip_longest(q, [0, *p], fillvalue=0)]
+    return p, q
+
+
+_LAMBERT = {"float32": _lambert(11), "float64": _lambert(19)}
+
+
+def _tanh_parts(x):
+    """`|x|`, `exp(-2 |x|)`, whether `x` is near 0, and what the fraction there is made of.
+
+    XLA keeps the exponential for all that is computed of it.
+    """
+    size = ops.abs(x)
+    square = at_most(ops.square(x), _NEAR**2)
+    p, q = (polynomial(part, square) for part in _LAMBERT[dtype_of(x)])
+    return size, ops.exp(-2 * size), size < _NEAR, spent("multiply", p, square), q
 
 
 def _tanh_shrink_value(x):
-    y, p, q = _near_zero(x)
-    return select(ops.abs(x) < _NEAR, y * (p / (p + q)), x - ops.tanh(x))
+    size, e, near, p, q = _tanh_parts(x)
+    denominator = select(near, spent("add", q, p), 1 + e)
+    # size - tanh(size) over 1 + e, as a sum of terms of one sign.
+    far = spent("add", spent("multiply", e, size + 1), size - 1)
+    rest = select(near, spent("multiply", p, size), far)
+    return spent("multiply", spent("divide", rest, denominator), ops.sign(x))
 
 
 def _tanh_shrink_gradient(upstream, x):
-    if keras.backend.backend() == "torch":  # Its tanh is right to half a unit.
+    if runs_torch():  # Its tanh is right to half a unit.
         return upstream * ops.square(ops.tanh(x))
-    y, p, q = _near_zero(x)
-    # tanh(x)^2, by a sigmoid where it is large: the other backends' tanh is off by 5 units there.
-    far = 1 - tanh_slope(x)
-    return upstream * ops.where(ops.abs(x) < _NEAR, ops.square(y * (q / (p + q))), far)
+    size, e, near, p, q = _tanh_parts(x)
+    tanh = select(near, size * q, 1 - e) / select(near, p + q, 1 + e)
+    return upstream * ops.square(tanh)
 
 
 @activation()
