@@ -4,11 +4,11 @@ The tests in `tests/test_keras_fixes.py` fail when a fix is no longer needed.
 """
 
 import functools
+import sys
 import weakref
 from typing import Any
 
 import keras
-import numpy as np
 from keras import ops
 
 
@@ -72,7 +72,8 @@ def amax(x, axis, keepdims=False):
     even if the axis to reduce has some.
     """
     if keras.backend.backend() == "tensorflow":
-        return ops.max(x, axis=axis, keepdims=keepdims, initial=-np.inf)
+        # Not `ops.max` with an initial value: that is another maximum of each result.
+        return sys.modules["tensorflow"].reduce_max(x, axis=axis, keepdims=keepdims)
     return ops.amax(x, axis=axis, keepdims=keepdims)
 
 
