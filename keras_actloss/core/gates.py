@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.kernels import at_least, at_most, clip
+from keras_actloss.core.kernels import at_least, at_most, clip, spent
 from keras_actloss.core.numerics import exact_multiple, polynomial, with_gradient
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
@@ -234,22 +234,23 @@ def gelu_tanh_slope(x):
 
 
 def _fast_gelu_tanh_parts(x):
-    """`x` as far as its gate is neither 0 nor 1, and what it is times in the sigmoid, as a sum."""
+    """`x` as far as its gate is neither 0 nor 1, `cubic * x**2` and the gate."""
     inside = clip(x, -14, 14)
-    return inside, sum(_LINEAR), sum(_CUBIC) * ops.square(inside)
+    cubic = spent("multiply", ops.square(inside), sum(_CUBIC))
+    return inside, cubic, spent("sigmoid", spent("multiply", cubic + sum(_LINEAR), inside))
 
 
 def _fast_gelu_tanh_value(x):
     if keras.backend.backend() == "torch":
         return ops.gelu(x, approximate=True)
-    inside, linear, cubic = _fast_gelu_tanh_parts(x)
-    return at_least(x, -14) * ops.sigmoid(inside * (linear + cubic))
+    return at_least(x, -14) * _fast_gelu_tanh_parts(x)[-1]
 
 
 def _fast_gelu_tanh_gradient(upstream, x):
-    inside, linear, cubic = _fast_gelu_tanh_parts(x)
-    gate = ops.sigmoid(inside * (linear + cubic))
-    return upstream * (gate + gate * (1 - gate) * (inside * (linear + 3 * cubic)))
+    inside, cubic, gate = _fast_gelu_tanh_parts(x)
+    turn = spent("multiply", spent("add", spent("multiply", cubic, 3), sum(_LINEAR)), inside)
+    slope = spent("multiply", spent("add", spent("multiply", turn, 1 - gate), 1), gate)
+    return spent("multiply", slope, upstream)
 
 
 # As fast as the backends' own, and right where their squares overflow, which makes their slope NaN,
