@@ -277,30 +277,6 @@ def is_power_of_two(factor):
     return math.frexp(factor)[0] == 0.5
 
 
-def exp_multiple(x, factor):
-    """`exp(factor * x)` for `x` at most 0, the rounding of the product made good.
-
-    At -60 half a unit in the last place of the product is 32 units of its exponential. The product
-    of the leading 12 bits of both is exact, and what they leave is a small exponent of its own.
-    """
-    dtype = dtype_of(x)
-    if is_power_of_two(factor):
-        return ops.exp(factor * x)
-    x = in_float64(x)
-    if dtype_of(x) == "float64":
-        return ops.cast(spent("exp", factor * x), dtype)
-    # A step of x times the factor is between 1/32 and 1/16; where there are more than 4096 of them
-    # the result is 0.
-    step = 2.0 ** -(math.frexp(factor)[1] + 4)
-    leading = math.ldexp(round(math.ldexp(factor * step, 16)), -16)
-    x = at_least(x, -128 / factor)
-    steps = ops.round(x * (1 / step))
-    rest = (factor * step - leading) * steps + factor * (x - step * steps)
-    e = ops.exp(leading * steps)
-    # A series, since XLA would merge two exponentials into one of the sum.
-    return e + e * rest * (1 + rest * (1 / 2 + rest * (1 / 6 + rest * (1 / 24))))
-
-
 def _halves(x):
     """`x` of float32 as a sum of two floats with half of the digits each."""
     # A power of two, so that a fused multiply-add of a compiler changes nothing.
@@ -349,6 +325,13 @@ def exact_multiple(x, factor, most):
     t = number * x
     high, low = _halves(x)
     return t, (leading * high - t) + (leading * low + (number - leading) * x)
+
+
+def exp_multiple(x, factor):
+    """`exp(factor * x)` of a number and `x` at most 0, the rounding of the product made good."""
+    t, low = exact_multiple(x, factor, 800.0)
+    e = ops.cast(spent("exp", t), dtype_of(x))
+    return e if low is None else e + e * low
 
 
 def difference(x, y):
