@@ -105,6 +105,11 @@ SETTINGS = {
     ),
     "bound is no number": (lambda: layers.SoftShrink(lower="low"), "lower", "'low'"),
     "softmax axis": (lambda: layers.Softmax(axis="last"), "axis", "'last'"),
+    "softmax axis, twice": (
+        lambda: activations.softmax(np.ones((2, 3)), axis=(0, -2)),
+        "softmax: axis=(0, -2)",
+        "twice",
+    ),
     "unknown name": (lambda: keras_actloss.get("losses", "Hubert"), "Hubert", "did you mean Huber"),
     "unknown kind": (lambda: keras_actloss.get("loss", "Huber"), "kind", "'loss'"),
     "settings for a function": (

@@ -241,12 +241,18 @@ def check_axis(axis, shape, name, what="x"):
         raise ValueError(
             f"{name}: {what} of shape () has no axis={axis}; give it one with {what}[None]"
         )
-    for each in axis if isinstance(axis, (tuple, list)) else [axis]:
+    axes = axis if isinstance(axis, (tuple, list)) else [axis]
+    for each in axes:
         if not -rank <= each < rank:
             raise ValueError(
                 f"{name}: axis={each} does not exist in {what} of shape {tuple(shape)}; "
                 f"its axes are {-rank} to {rank - 1}"
             )
+    if len({each % rank for each in axes}) < len(axes):
+        raise ValueError(
+            f"{name}: axis={axis} has an axis of {what} of shape {tuple(shape)} twice; name each "
+            "one once"
+        )
 
 
 def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
