@@ -263,11 +263,6 @@ def between(start, end, weight, end_leads=False):
     return (alone(1, weight) - weight) * start + weight * end
 
 
-def row_sums(x):
-    """`sum(x, axis=-1)` of a matrix; of one row as of a vector, a tenth of the time with XLA."""
-    return ops.sum(x, axis=-1) if x.shape[0] != 1 else ops.reshape(ops.sum(x[0]), (1,))
-
-
 def totals(x, places, size):
     """What the entries of `x` at each of `size` places amount to.
 

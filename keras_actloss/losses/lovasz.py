@@ -9,7 +9,7 @@ from keras import ops
 from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, moved
-from keras_actloss.core.kernels import add_at, look_up, row_sums, top_k, totals
+from keras_actloss.core.kernels import add_at, look_up, top_k, totals
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import SMALLEST, leader, over, with_gradient
 from keras_actloss.core.regions import (
@@ -124,7 +124,10 @@ def _by_bins(errors, order, yes, weight):
     of_first = ops.reshape(ops.where(largest > edge, of_first, 0.0), (-1,))
     ranks = ops.reshape(ops.cast(ranks, "int32") + entries * row, (-1,))
     steps = ops.reshape(add_at(look_up(of_bins, bins), ranks, of_first), (rows, entries))
-    return ops.reshape(row_sums(errors * steps), sets)
+    # The sum of one row as that of a vector: with XLA that takes a tenth of the time.
+    terms = errors * steps
+    sums = ops.sum(terms[0]) if rows == 1 else ops.sum(terms, axis=-1)
+    return ops.reshape(sums, sets)
 
 
 def _extension(errors, positive, weight):
