@@ -183,8 +183,8 @@ def _tanh_parts(x):
 def _tanh_shrink_value(x):
     size, e, near, p, q = _tanh_parts(x)
     denominator = select(near, spent("add", q, p), 1 + e)
-    # size - tanh(size) over 1 + e, as a sum of terms of one sign.
-    far = spent("add", spent("multiply", e, size + 1), size - 1)
+    # Over 1 + e, as a sum of terms of one sign; at 100 the first one is 0, of infinity too.
+    far = spent("add", spent("multiply", e, at_most(size, 100.0) + 1), size - 1)
     rest = select(near, spent("multiply", p, size), far)
     return spent("multiply", spent("divide", rest, denominator), ops.sign(x))
 
