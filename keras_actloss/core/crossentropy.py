@@ -41,7 +41,6 @@ from keras_actloss.core.numerics import (
     SMALLEST,
     above_zero,
     difference,
-    exp_difference,
     exp_multiple,
     exp_near,
     log1m,
@@ -337,7 +336,7 @@ def _of_logits(target, x, axis, curve, low):
 
     def shared(target, x, *low):
         top, leads, ties = _leaders(x, axis)
-        e, scale = exp_near(x, top)
+        scale, e = exp_near(top, x)
         if low:
             e = e + e * behind(leads, *low)
         e = _put(e, leads, 0.0, axis, spare=True)
@@ -408,7 +407,7 @@ def _against_logits(label, own, x, axis, low=None):
         and `factor * of_others` elsewhere; `described()` is the `Label`.
     """
     top = amax(x, axis=axis, keepdims=True)
-    e, scale = exp_near(x, top)
+    scale, e, own_e = exp_near(top, x, own)
     if low is not None:
         e = e + e * low
     e = _put(e, label, 0.0, axis, spare=True)
@@ -416,7 +415,7 @@ def _against_logits(label, own, x, axis, low=None):
     # Relative to the leader, one of the two weights is at least 1.
     weight = total * scale
     leads = own == top
-    own_weight = select(leads, 1.0, exp_difference(own, top))
+    own_weight = select(leads, 1.0, own_e * scale)
     distance, near = select(leads, 0.0, top - own), ops.log1p(weight + (own_weight - 1))
     q = weight / (weight + own_weight)
 

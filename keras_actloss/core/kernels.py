@@ -15,6 +15,8 @@ from keras_actloss.core.keras_fixes import add, amax, recomputed
 
 # Asked for in each op, of which a small batch consists.
 _torch: Any = sys.modules["torch"] if keras.backend.backend() == "torch" else None
+# Private to torch: without it there is no transform that one can tell.
+_transform: Any = getattr(_torch and _torch._C._functorch, "peek_interpreter_stack", None)
 
 
 def traced_by_torch():
@@ -24,11 +26,7 @@ def traced_by_torch():
 
 def transformed_by_torch():
     """Whether `torch.func` transforms what is called, to map it over a batch for one."""
-    if _torch is None or _torch.compiler.is_compiling():
-        return False
-    # Private to torch: without it there is no transform that one can tell.
-    transform = getattr(_torch._C._functorch, "peek_interpreter_stack", lambda: None)
-    return transform() is not None
+    return _transform and not _torch.compiler.is_compiling() and _transform() is not None
 
 
 def runs_torch():

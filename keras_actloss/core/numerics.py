@@ -341,36 +341,23 @@ def difference(x, y):
     return rounded, (x - (rounded - back)) - (y + back)
 
 
-def exp_difference(x, top):
-    """`exp(x - top)`, the rounding of the difference made good.
-
-    At a distance of 60 half a unit in the last place of the difference is 16 units of its
-    exponential. What the subtraction drops is added to first order.
-    """
-    rounded, dropped = difference(x, top)
-    e = ops.exp(rounded)
-    # Where the exponential is 0 the difference may be infinite and what was dropped NaN.
-    return select(e == 0, e, e + e * dropped)
-
-
-def exp_near(x, top):
-    """`exp(x - top)` as a product, such that what is near `top` neither over- nor underflows.
+def exp_near(top, *xs):
+    """`exp(x - top)` of each `x` as a product that neither over- nor underflows near `top`.
 
     The exponential of a rounded difference is off by 16 units in the last place at a distance of
-    60. Here nothing is subtracted where `top` is from 0 to 64, and else a whole number that leaves
+    60. Here nothing is subtracted where `top` is from 0 to 63, and else a whole number that leaves
     what counts exact: everything down to `top - 86` stays a normal float, and a sum of a billion
     terms finite. Beside infinity all else is 0.
 
     Returns:
-        `(e, scale)`: what to sum, and what to multiply it with.
+        `(scale, *es)`: what to multiply with, and what to sum of each `x`.
     """
-    limit = float(np.finfo(keras.backend.standardize_dtype(x.dtype)).max)
-    shift = spent("round", ops.relu(top - 64) - ops.relu(-top))
-    # A number that large is whole, and its last digit may be more than the 64.
-    shift = select(ops.abs(top) < 2.0**23, shift, clip(top, -limit, limit))
+    limit = float(np.finfo(keras.backend.standardize_dtype(top.dtype)).max)
+    # From where the last digit is more than the 63 on, the difference is the number itself.
+    shift = clip(spent("round", top - clip(top, 0, 63)), -limit, limit)
     most = 2.0**100
     scale = spent("clip", spent("exp", shift - top), 1 / most, most)
-    return at_most(spent("exp", x - shift), most, spare=True), scale
+    return scale, *(at_most(spent("exp", x - shift), most, spare=True) for x in xs)
 
 
 def scale(top):
@@ -428,7 +415,7 @@ def leader(x, axis):
     # A row of -inf has no leader to subtract: its entries stay -inf and their exponentials 0.
     top = ops.where(top == -np.inf, 0.0, top)
     leads = x == top
-    e, scale = exp_near(ops.where(leads, -np.inf, x), top)
+    scale, e = exp_near(top, ops.where(leads, -np.inf, x))
     others = e * scale
     ties = ops.sum(ops.cast(leads, x.dtype), axis=axis, keepdims=True)
     rest = ops.sum(others, axis=axis, keepdims=True) + ops.maximum(ties - 1, 0)

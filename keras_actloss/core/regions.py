@@ -104,7 +104,7 @@ def _sigmoid(x):
 
 
 def _softmax(x, axis):
-    e, _ = exp_near(x, amax(x, axis=axis, keepdims=True))
+    _, e = exp_near(amax(x, axis=axis, keepdims=True), x)
     return e / ops.sum(e, axis=axis, keepdims=True)
 
 

@@ -15,9 +15,8 @@ from keras_actloss.core import special
 from keras_actloss.core.checks import all_of, finite_non_negative, flag, positive, within
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, POSITIVE, of_parameters
-from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import exp_difference, with_gradient
+from keras_actloss.core.numerics import leader, with_gradient
 from keras_actloss.core.registry import register
 
 _LOG_2PI = 2 * special.HALF_LOG_2PI
@@ -341,11 +340,7 @@ class StudentTNLL(Loss, fn=student_t_nll):
 
 def _log_sum_exp(x):
     """Leader of the last axis, `log(sum(exp(x)))` beside it, and the softmax."""
-    top = amax(x, axis=-1, keepdims=True)
-    leads = x == top
-    others = ops.where(leads, 0.0, exp_difference(x, top))
-    ties = ops.sum(ops.cast(leads, x.dtype), axis=-1, keepdims=True)
-    rest = ops.sum(others, axis=-1, keepdims=True) + ops.maximum(ties - 1, 0)
+    top, leads, others, rest = leader(x, -1)
     return top[..., 0], ops.log1p(rest[..., 0]), ops.where(leads, 1.0, others) / (1 + rest)
 
 
