@@ -214,6 +214,13 @@ def _labels(ids, x, axis):
     return ops.cast(ops.expand_dims(ids, axis), "int64") if runs_torch() else is_label(ids, x, axis)
 
 
+def _own(x, ids, label, axis):
+    """The entry of each row at its label, whose id is also told as `_labels` has it."""
+    if not _is_mask(label):
+        return entry(x, label, axis)
+    return ops.take_along_axis(x, ops.expand_dims(ids, axis), axis)
+
+
 def _leaders(x, axis):
     """The largest of each row, where it is, and how many more there are of the same size."""
     if indexes(x, axis):
@@ -450,10 +457,9 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
         ids = select(ids < 0, x.shape[axis], ids)
         label = _labels(ids, x, axis)
-        ids = label if runs_torch() else ops.expand_dims(ids, axis)
-        own = ops.take_along_axis(x, ids, axis)
+        own = _own(x, ids, label, axis)
         against = _against_logits if from_logits else _against_probabilities
-        low = [low - ops.take_along_axis(low, ids, axis) for low in low]
+        low = [low - _own(low, ids, label, axis) for low in low]
         loss, of_label, factor, of_others, described = against(label, own, x, axis, *low)
         if curve is not None:
             described = described()
