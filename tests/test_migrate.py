@@ -14,7 +14,7 @@ import pytest
 
 import keras_actloss
 from keras_actloss import layers, losses, migrate
-from keras_actloss.migrate import names
+from keras_actloss.migrate import keras2, names
 from keras_actloss.migrate.__main__ import main
 
 pytestmark = pytest.mark.slow
@@ -270,6 +270,50 @@ def test_activations_as_strings_and_an_unknown_one(tmp_path):
 
     with pytest.raises(ValueError, match="has no activation relish"):
         migrate.load_model(_edited("act_lisht", tmp_path, spoil))
+
+
+KERNEL = {"kernel_initializer": None, "kernel_regularizer": None, "kernel_constraint": None}
+# What Keras 2 wrote beside what Keras 3 takes.
+GONE = [
+    (keras.layers.BatchNormalization(), {"axis": [3]}),
+    (keras.layers.Conv2D(4, 2, groups=2), {"batch_input_shape": [None, 4, 4, 2]}),
+    (keras.layers.Conv2DTranspose(3, 2), {"groups": 1}),
+    (keras.layers.DepthwiseConv2D(2), {"groups": 1}),
+    (keras.layers.GroupNormalization(groups=1), {}),
+    (keras.layers.RandomFlip(), {"rng_type": "stateful"}),
+    (keras.layers.SeparableConv2D(3, 2), {"groups": 1, **KERNEL}),
+    (keras.layers.SpatialDropout2D(0.5), {"noise_shape": None, "trainable": True}),
+]
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize(("layer", "gone"), GONE, ids=lambda part: getattr(part, "name", ""))
+def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 2)), type(layer).from_config(layer.get_config())])
+    if functional:
+        model = keras.Model(model.inputs[0], model.outputs[0])
+    model.save(tmp_path / "new.keras")
+    old = tmp_path / "old.keras"
+    with zipfile.ZipFile(tmp_path / "new.keras") as source, zipfile.ZipFile(old, "w") as target:
+        for name in source.namelist():
+            text = source.read(name)
+            if name == "config.json":
+                config = json.loads(text)
+                config["config"]["layers"][1]["config"].update(gone)
+                text = json.dumps(config)
+            target.writestr(name, text)
+    again = migrate.load_model(old)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(again(x, training=False)),
+        keras.ops.convert_to_numpy(model(x, training=False)),
+    )
+
+
+def test_the_score_of_an_attention_is_no_layer():
+    """Keras takes the name in an HDF5 file for that of its function `dot`."""
+    node = {"class_name": "Attention", "config": {"score_mode": "dot", "dropout": 0.1}}
+    assert keras2.layer(node)["config"] == {"dropout": 0.1}
 
 
 def test_what_keras_cannot_read_leaves_the_model(tmp_path):

@@ -1,9 +1,20 @@
 """Configs that Keras 2 wrote, in the words of Keras 3; Keras 2 reads what comes out as well."""
 
+import re
+
 # Names in files, not imports: where releases of Keras 2 say that a functional model is from.
 _FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
-# Arguments that are gone, with the value that they have in any file.
-_GONE = {"time_major": False}
+# Arguments with a value that says nothing, and that Keras 3 does not take or, of HDF5, misreads.
+_SILENT = {"time_major": False, "score_mode": "dot"}
+# Arguments that are gone and said nothing whatever they were, of the layers that had them.
+_GONE = re.compile(
+    r"(Depthwise|Separable)Conv.D\.groups|Conv.DTranspose\.groups"
+    r"|SeparableConv.D\.kernel_(initializer|regularizer|constraint)"
+    r"|MultiHeadAttention\.((query|key|value)_shape|softmax_robust_masking)"
+    r"|Random\w+\.rng_type"
+    r"|SpatialDropout.D\.(noise_shape|trainable)"
+    r"|Discretization\.trainable"
+)
 _PARTS = ("initializer", "regularizer", "constraint")
 _GONE_OF_OPTIMIZERS = ("jit_compile", "is_legacy_optimizer", "decay")
 # A metric that Keras made of the name of a function.
@@ -12,16 +23,35 @@ _OF_FUNCTION = "MeanMetricWrapper"
 
 def layer(node):
     """The config of a layer or a model, without regard to those inside."""
-    config = {k: v for k, v in node["config"].items() if k not in _GONE or v != _GONE[k]}
+    name = node.get("registered_name") or node["class_name"]
+    config = {
+        key: value
+        for key, value in node["config"].items()
+        if (key, value) not in _SILENT.items() and not _GONE.fullmatch(f"{name}.{key}")
+    }
+    axis = config.get("axis")
+    if isinstance(axis, list) and len(axis) == 1:
+        (config["axis"],) = axis
     dtype = config.get("dtype")
     if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
         config["dtype"] = dtype["config"]["name"]
-    if isinstance(config.get("layers"), list) and "output_layers" in config:
+    layers = config.get("layers")
+    if layers and layers[0]["class_name"] == "InputLayer":
+        config["layers"] = [_without_input_shape(layer) for layer in layers]
+    if isinstance(layers, list) and "output_layers" in config:
         config = graph(config)
     node = node | {"config": config}
     if node.get("module") in _FUNCTIONAL:
         node |= {"module": "keras", "class_name": "Model", "registered_name": None}
     return node
+
+
+def _without_input_shape(node):
+    """A layer of a model that has an input of its own, without what it was given for one."""
+    if node["class_name"] == "InputLayer":
+        return node
+    config = {k: v for k, v in node["config"].items() if k != "batch_input_shape"}
+    return node | {"config": config}
 
 
 def graph(config):
