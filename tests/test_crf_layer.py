@@ -149,6 +149,16 @@ def test_shapes_are_known_and_wrong_ones_refused():
         layers.CRF(use_boundary="yes")
 
 
+@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2)])
+def test_nothing_to_tag(shape):
+    assert tuple(layers.CRF()(np.zeros(shape)).shape) == (*shape, 2)
+
+
+def test_numbers_that_are_integers():
+    x = np.arange(6).reshape(1, 3, 2)
+    np.testing.assert_array_equal(array(layers.CRF()(x)), array(layers.CRF()(x.astype("float32"))))
+
+
 @pytest.mark.parametrize(
     "layer",
     [layers.Viterbi(), layers.CRF(), _layer(use_boundary=False, name="tags", dtype="float64")],

@@ -115,13 +115,14 @@ class CRF(ActivationLayer):
 
     def call(self, inputs, mask=None):
         # A sum over many steps: in 16 bit it would lose the last of them.
-        x = ops.cast(inputs, wide(dtype_of(inputs)))
+        x = float_tensor(inputs)
+        x = ops.cast(x, wide(dtype_of(x)))
         count = ops.cumsum(ops.cast(_every(inputs, mask), "int32"), axis=1)
         before = ops.pad(count, [(0, 0), (1, 0)])[:, :-1]
         counts = count > before
         is_first = ops.logical_and(counts, before == 0)[:, :, None, None]
         is_last = ops.logical_and(counts, count == count[:, -1:])[:, :, None]
-        first, transitions = ops.zeros_like(x[0, 0]), ops.cast(self.transitions, x.dtype)
+        first, transitions = 0.0, ops.cast(self.transitions, x.dtype)
         if self.use_boundary:
             first = ops.cast(self.first, x.dtype)
             x = x + ops.where(is_last, ops.cast(self.last, x.dtype), 0.0)
