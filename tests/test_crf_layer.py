@@ -149,6 +149,15 @@ def test_shapes_are_known_and_wrong_ones_refused():
         layers.CRF(use_boundary="yes")
 
 
+def test_potentials_of_other_axes_are_refused():
+    for shape in ((2, 3, 4), (2, 3, 4, 5)):
+        for call in (layers.viterbi, layers.Viterbi()):
+            with pytest.raises(ValueError, match=r"viterbi: potentials .* put a CRF layer before"):
+                call(np.zeros(shape))
+        with pytest.raises(ValueError, match=r"viterbi: potentials of shape \(None, 3, 4"):
+            layers.Viterbi()(keras.Input(shape[1:]))
+
+
 @pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2)])
 def test_nothing_to_tag(shape):
     assert tuple(layers.CRF()(np.zeros(shape)).shape) == (*shape, 2)

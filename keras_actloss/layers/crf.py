@@ -132,6 +132,14 @@ class CRF(ActivationLayer):
         return (*input_shape, self._tags(input_shape))
 
 
+def _check_potentials(shape):
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ValueError(
+            f"viterbi: potentials of shape {tuple(shape)} need the axes (batch, steps, tags, tags);"
+            " put a CRF layer before it"
+        )
+
+
 def viterbi(potentials: Any, mask: Any = None) -> Any:
     """The tags of the path with the largest sum of scores, and that sum.
 
@@ -144,6 +152,9 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
         `(tags, score)`: tags as integers, `(batch, steps)`, -1 where `mask` is `False`; and the
         score of each sequence, `(batch,)`.
 
+    Raises:
+        ValueError: If `potentials` has other axes.
+
     Example:
 
     >>> scores = np.array([[[[1.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]]]])
@@ -152,6 +163,7 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
     ([[0, 1]], 3.0)
     """
     x = float_tensor(potentials)
+    _check_potentials(x.shape)
     dtype = dtype_of(x)
     keep = _every(x, mask)
     same = ops.arange(x.shape[-1], dtype="int32")
@@ -197,4 +209,5 @@ class Viterbi(ActivationLayer):
         return viterbi(inputs, mask)[0]
 
     def compute_output_shape(self, input_shape):
+        _check_potentials(input_shape)
         return input_shape[:2]
