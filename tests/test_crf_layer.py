@@ -168,6 +168,17 @@ def test_numbers_that_are_integers():
     np.testing.assert_array_equal(array(layers.CRF()(x)), array(layers.CRF()(x.astype("float32"))))
 
 
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "bfloat16"])
+def test_dtypes_are_known_and_scores_are_not_rounded(policy):
+    scores, tags = layers.CRF(dtype=policy), layers.Viterbi(dtype=policy)
+    x, known = np.zeros((1, 3, 2)), keras.Input((3, 2))
+    for layer in (scores, tags):
+        x, known = layer(x), layer(known)
+        assert keras.backend.standardize_dtype(x.dtype) == known.dtype
+    close = np.float32([[[[1000, 1000.1], [0, 0]]]])
+    np.testing.assert_array_equal(array(tags(close)), [[1]])
+
+
 @pytest.mark.parametrize(
     "layer",
     [layers.Viterbi(), layers.CRF(), _layer(use_boundary=False, name="tags", dtype="float64")],

@@ -131,6 +131,10 @@ class CRF(ActivationLayer):
     def compute_output_shape(self, input_shape):
         return (*input_shape, self._tags(input_shape))
 
+    def compute_output_spec(self, inputs, mask=None):
+        shape = self.compute_output_shape(inputs.shape)
+        return keras.KerasTensor(shape, wide(self.compute_dtype))
+
 
 def _check_potentials(shape):
     if len(shape) != 4 or shape[2] != shape[3]:
@@ -205,9 +209,16 @@ class Viterbi(ActivationLayer):
     [[0]]
     """
 
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.autocast = False  # A policy of 16 bit would round the scores, which are float32.
+
     def call(self, inputs, mask=None):
         return viterbi(inputs, mask)[0]
 
     def compute_output_shape(self, input_shape):
         _check_potentials(input_shape)
         return input_shape[:2]
+
+    def compute_output_spec(self, inputs, mask=None):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "int32")
