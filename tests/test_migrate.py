@@ -202,6 +202,17 @@ def test_another_optimizer_and_what_is_left_of_the_metrics(format):
     np.testing.assert_allclose(found["loss"], recorded["loss"], rtol=1e-5)
 
 
+def test_an_optimizer_as_an_object():
+    schedule = keras.optimizers.schedules.CosineDecay(0.5, 10)
+    optimizer = keras.optimizers.SGD(schedule, momentum=0.5, weight_decay=0.1)
+    model, _ = _load("more_compiled", optimizer=optimizer)
+    assert model.optimizer.get_config() == optimizer.get_config()
+    recorded = _recorded("more_compiled")
+    model.fit(recorded["x"], recorded["y"], verbose=0)
+    with pytest.raises(ValueError, match="optimizer identifier: adamm"):
+        _load("more_compiled", optimizer="adamm")
+
+
 def test_the_learning_rate_is_that_of_the_file():
     for format in FORMATS:
         model, _ = _load("more_boxes_giou", format)
