@@ -125,6 +125,86 @@ def test_a_model_in_a_model_with_two_losses(format):
     }
 
 
+# How Keras 2 wrote what a model is compiled with.
+
+
+def _compiled(config, path, outputs=1):
+    """A model whose file has that compile config."""
+    inputs = keras.Input((3,))
+    ends = [keras.layers.Dense(2, name=name)(inputs) for name in "ab"[:outputs]]
+    keras.Model(inputs, ends if outputs > 1 else ends[0]).save(path)
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    parts["config.json"] = json.dumps(json.loads(parts["config.json"]) | {"compile_config": config})
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in parts.items():
+            file.writestr(name, text)
+    model, report = migrate.load_model(path, return_report=True)
+    assert not report.changes
+    return model
+
+
+X, Y = np.ones((4, 3)), np.full((4, 2), 0.5)
+
+
+def test_a_schedule_without_a_name(tmp_path):
+    config = {"initial_learning_rate": 0.5, "decay_steps": 10, "decay_rate": 0.9, "name": None}
+    schedule = {
+        "module": "keras.optimizers.schedules",
+        "class_name": "ExponentialDecay",
+        "config": config,
+        "registered_name": None,
+    }
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": schedule, "name": "SGD"}}
+    model = _compiled({"optimizer": optimizer, "loss": "mse"}, tmp_path / "model.keras")
+    model.fit(X, Y, verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.5 * 0.9**0.1)
+
+
+def test_an_optimizer_that_scales_the_loss(tmp_path):
+    scaled = {
+        "module": "keras.src.mixed_precision.loss_scale_optimizer",
+        "class_name": "LossScaleOptimizerV3",
+        "config": {
+            "inner_optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.25}},
+            "dynamic": True,
+            "initial_scale": 32768.0,
+            "dynamic_growth_steps": 2000,
+        },
+        "registered_name": "LossScaleOptimizerV3",
+    }
+    model = _compiled({"optimizer": scaled, "loss": "mse"}, tmp_path / "model.keras")
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert float(model.optimizer.learning_rate) == 0.25
+    ours = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    config = keras.optimizers.serialize(ours)
+    assert keras2.unscaled(config) == config
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("kullback_leibler_divergence", keras.losses.kl_divergence),
+        ("logcosh", keras.losses.log_cosh),
+        ("huber_loss", keras.losses.huber),
+    ],
+)
+def test_old_names_of_losses(old, new, tmp_path):
+    model = _compiled({"optimizer": "sgd", "loss": old}, tmp_path / "model.keras")
+    expected = np.mean(keras.ops.convert_to_numpy(new(Y, model(X))))
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_outputs_without_a_loss_and_metrics_of_every_output(tmp_path):
+    config = {"optimizer": "sgd", "loss": {"b": "mse"}, "metrics": ["mae"]}
+    model = _compiled(config, tmp_path / "model.keras", outputs=2)
+    found = model.evaluate(X, [Y, Y], verbose=0, return_dict=True)
+    of_a, of_b = _outputs(model, X)
+    assert found["loss"] == pytest.approx(np.mean((of_b - Y) ** 2), rel=1e-5)
+    assert found["a_mae"] == pytest.approx(np.mean(abs(of_a - Y)), rel=1e-5)
+    assert found["b_mae"] == pytest.approx(np.mean(abs(of_b - Y)), rel=1e-5)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("name", NOT_COMPILED)
 def test_what_cannot_be_compiled_says_why(name, format):

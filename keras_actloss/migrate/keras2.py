@@ -17,6 +17,12 @@ _GONE = re.compile(
 )
 _PARTS = ("initializer", "regularizer", "constraint")
 _GONE_OF_OPTIMIZERS = ("jit_compile", "is_legacy_optimizer", "decay")
+# Names of functions that Keras 3 does not know, Keras 2 knows both.
+_RENAMED = {
+    "huber_loss": "huber",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+}
 # A metric that Keras made of the name of a function.
 _OF_FUNCTION = "MeanMetricWrapper"
 
@@ -121,9 +127,13 @@ def _is_object(node):
     return isinstance(node, dict) and isinstance(node.get("config"), dict)
 
 
+def _renamed(node):
+    return _RENAMED.get(node, node) if isinstance(node, str) else node
+
+
 def loss(node):
     if not _is_object(node):
-        return node
+        return _renamed(node)
     config = {k: v for k, v in node["config"].items() if (k, v) != ("reduction", "auto")}
     config.pop("fn", None)
     return _in_module(node | {"config": config}, "keras.losses")
@@ -131,16 +141,32 @@ def loss(node):
 
 def metric(node):
     if not _is_object(node):
-        return node
+        return _renamed(node)
     if node["class_name"] == _OF_FUNCTION and isinstance(node["config"].get("fn"), str):
         return node["config"]["fn"]
     return _in_module(node, "keras.metrics")
+
+
+def unscaled(node):
+    """An optimizer without the scaling of its loss, which Keras adds where the policy wants it."""
+    scaled = _is_object(node) and node["class_name"].startswith("LossScaleOptimizer")
+    # Not that of Keras 3, which always is dynamic.
+    return node["config"]["inner_optimizer"] if scaled and "dynamic" in node["config"] else node
+
+
+def _named(node):
+    """A schedule, which cannot be called without a name, with its own."""
+    if not _is_object(node):
+        return node
+    return node | {"config": {k: v for k, v in node["config"].items() if (k, v) != ("name", None)}}
 
 
 def optimizer(node):
     if not _is_object(node):
         return node
     config = {k: v for k, v in node["config"].items() if k not in _GONE_OF_OPTIMIZERS}
+    if "learning_rate" in config:
+        config["learning_rate"] = _named(config["learning_rate"])
     name = node["class_name"].removeprefix("Custom>")
     node = _in_module(node | {"class_name": name, "config": config}, "keras.optimizers")
     if node["module"].startswith("keras.optimizers."):  # As `experimental`.

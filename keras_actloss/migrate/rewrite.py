@@ -157,6 +157,8 @@ class Rewriter:
     def _by_output(self, node, rule, where, outputs):
         """Losses or metrics: one for all outputs, or by their names, or in their order."""
         if isinstance(node, dict) and "class_name" not in node:
+            if rule == self._loss and set(node) < set(outputs):
+                node = dict.fromkeys(outputs) | node  # Outputs without a loss.
             return {
                 name: self._by_output(value, rule, f"{where} of {name}", {name: outputs.get(name)})
                 for name, value in node.items()
@@ -169,7 +171,10 @@ class Rewriter:
                 named = self._by_output(dict(zip(names, node, strict=True)), rule, where, outputs)
                 return list(named.values())
             found = [self._by_output(value, rule, where, outputs) for value in node]
-            return [item for item in found if item is not None]
+            found = [item for item in found if item is not None]
+            # Keras 3 takes a flat list for one of each output, Keras 2 took all of it for each.
+            every = len(outputs) > 1 and len(found) != len(outputs)
+            return dict.fromkeys(outputs, found) if every else found
         return node if node is None else rule(node, where, outputs)
 
     def _loss(self, node, where, outputs):
@@ -204,6 +209,7 @@ class Rewriter:
         return None
 
     def _optimizer(self, node):
+        node = keras2.unscaled(node)
         where, name = "compile, optimizer", _name_in(node)
         if name is None or self._given(where, name):
             return keras2.optimizer(node)
