@@ -401,6 +401,27 @@ def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
     )
 
 
+def test_the_steeper_hard_sigmoid_of_keras_2(tmp_path):
+    @keras.saving.register_keras_serializable("mine")
+    def steeper(x):
+        return keras.ops.hard_sigmoid(1.2 * x)
+
+    def edit(parts):
+        parts[1]["config"]["activation"] = "hard_sigmoid"
+
+    path = _edited("act_lisht", tmp_path, edit)
+    given = {"hard_sigmoid": steeper}
+    with pytest.raises(ValueError, match=r"was steeper in Keras 2.*custom_objects=\{'hard_sig"):
+        migrate.load_model(path)
+    model, report = migrate.load_model(path, custom_objects=given, return_report=True)
+    assert model.layers[0].activation is steeper
+    assert report.changes[0].new == "of custom_objects"
+    again = keras.Sequential([keras.Input((2,)), keras.layers.Activation("hard_sigmoid")])
+    again.save(tmp_path / "new.keras")
+    _, report = migrate.load_model(tmp_path / "new.keras", return_report=True)
+    assert not report.changes
+
+
 def test_the_score_of_an_attention_is_no_layer():
     """Keras takes the name in an HDF5 file for that of its function `dot`."""
     node = {"class_name": "Attention", "config": {"score_mode": "dot", "dropout": 0.1}}

@@ -77,7 +77,8 @@ def load_model(
     if optimizer is not None:
         optimizer = keras.optimizers.serialize(keras.optimizers.get(optimizer))
     saved, report = files.read(path), Report()
-    rewriter = Rewriter(report, gelu, custom_objects, for_keras_3=not tf_keras)
+    steep = not tf_keras and saved.version.startswith(("1.", "2."))
+    rewriter = Rewriter(report, gelu, custom_objects, for_keras_3=not tf_keras, steep=steep)
     config = rewriter.model(saved.model)
     if report.missing:
         raise ValueError(f"{path} has layers that have no counterpart here.\n{report}")

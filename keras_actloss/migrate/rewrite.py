@@ -70,11 +70,13 @@ class Rewriter:
         gelu: What a bare `"gelu"` was, `"tanh"` or `"exact"`.
         custom_objects: Names that the user has classes for.
         for_keras_3: Whether Keras 3 will read what comes out, or Keras 2.
+        steep: Whether `"hard_sigmoid"` was that of Keras 2 and will be that of Keras 3.
     """
 
-    def __init__(self, report, gelu="tanh", custom_objects=(), for_keras_3=True):
+    def __init__(self, report, gelu="tanh", custom_objects=(), for_keras_3=True, steep=False):
         self.report = report
         self.for_keras_3 = for_keras_3
+        self.steep = steep
         self.gelu = gelu
         self.custom_objects = custom_objects
 
@@ -108,6 +110,8 @@ class Rewriter:
         if bare == "gelu" and self.gelu == "tanh":
             note = "taken for TFA's, the tanh form; if it was Keras's own, load with gelu=\"exact\""
             return self._activation(value, "gelu", where, bare, note)
+        if bare == "hard_sigmoid" and self.steep:
+            return self._hard_sigmoid(value, where)
         if name is None or (isinstance(value, dict) and not _is_function(value)):
             return self.model(value, where)
         return self._activation(value, name, where, ADDONS + name)
@@ -121,6 +125,19 @@ class Rewriter:
             return node
         self.report.add(where, old, found, note)
         return _entry(found)
+
+    def _hard_sigmoid(self, node, where):
+        name = "hard_sigmoid"
+        if name not in self.custom_objects:
+            reason = (
+                "it was steeper in Keras 2, hard_sigmoid(1.2 * x) of today; pass a function of "
+                f"that, custom_objects={{'{name}': ...}}"
+            )
+            self.report.add(where, name, None, reason)
+            return node
+        self.report.add(where, name, "of custom_objects")
+        # By the name alone Keras would take its own.
+        return {"class_name": "function", "config": name, "module": None, "registered_name": name}
 
     def _layer(self, node, name, where):
         if name not in LAYERS:
