@@ -377,12 +377,8 @@ GONE = [
 ]
 
 
-@pytest.mark.parametrize("functional", [False, True])
-@pytest.mark.parametrize(("layer", "gone"), GONE, ids=lambda part: getattr(part, "name", ""))
-def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
-    model = keras.Sequential([keras.Input((4, 4, 2)), type(layer).from_config(layer.get_config())])
-    if functional:
-        model = keras.Model(model.inputs[0], model.outputs[0])
+def _of_keras_2(model, tmp_path, edit):
+    """The model again, from a file in whose config `edit` has put what Keras 2 wrote."""
     model.save(tmp_path / "new.keras")
     old = tmp_path / "old.keras"
     with zipfile.ZipFile(tmp_path / "new.keras") as source, zipfile.ZipFile(old, "w") as target:
@@ -390,15 +386,53 @@ def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
             text = source.read(name)
             if name == "config.json":
                 config = json.loads(text)
-                config["config"]["layers"][1]["config"].update(gone)
+                edit(config)
                 text = json.dumps(config)
             target.writestr(name, text)
-    again = migrate.load_model(old)
+    return migrate.load_model(old)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize(("layer", "gone"), GONE, ids=lambda part: getattr(part, "name", ""))
+def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 2)), type(layer).from_config(layer.get_config())])
+    if functional:
+        model = keras.Model(model.inputs[0], model.outputs[0])
+
+    def edit(config):
+        config["config"]["layers"][1]["config"].update(gone)
+
+    again = _of_keras_2(model, tmp_path, edit)
     x = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
     np.testing.assert_array_equal(
         keras.ops.convert_to_numpy(again(x, training=False)),
         keras.ops.convert_to_numpy(model(x, training=False)),
     )
+
+
+def test_an_attention_with_a_tensor_by_name(tmp_path):
+    x, y = keras.Input((4, 6), name="x"), keras.Input((5, 6), name="y")
+    model = keras.Model([x, y], keras.layers.MultiHeadAttention(2, 3, name="attention")(x, value=y))
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["inbound_nodes"] = [[["x", 0, 0, {"value": ["y", 0, 0]}]]]
+        layer["build_config"] = {"input_shape": [None, 4, 6]}
+        layer["config"].update(query_shape=[None, 4, 6], softmax_robust_masking=False)
+
+    again = _of_keras_2(model, tmp_path, edit)
+    inputs = [np.random.default_rng(0).normal(size=(2, steps, 6)) for steps in (4, 5)]
+    np.testing.assert_array_equal(_outputs(again, inputs)[0], _outputs(model, inputs)[0])
+
+
+def test_several_inputs_and_a_tensor_by_name():
+    node = [["x", 0, 0, {"mask": ["m", 0, 1], "flag": True}], ["y", 0, 0, {}]]
+    call = keras2._call(node)
+    ((x, y),), kwargs = call["args"], call["kwargs"]
+    histories = [tensor["config"]["keras_history"] for tensor in (x, y, kwargs["mask"])]
+    assert histories == [["x", 0, 0], ["y", 0, 0], ["m", 0, 1]] and kwargs["flag"]
+    for same in ([], [["x", 0, 0, {"names": ["a", "b", "c"]}]], [["x", 0, 0]]):
+        assert keras2._call(same) == same
 
 
 def test_the_steeper_hard_sigmoid_of_keras_2(tmp_path):

@@ -47,6 +47,8 @@ def layer(node):
     if isinstance(layers, list) and "output_layers" in config:
         config = graph(config)
     node = node | {"config": config}
+    if name == "MultiHeadAttention" and "input_shape" in (node.get("build_config") or ()):
+        del node["build_config"]  # It has the shape of one input of two.
     if node.get("module") in _FUNCTIONAL:
         node |= {"module": "keras", "class_name": "Model", "registered_name": None}
     return node
@@ -76,7 +78,8 @@ def graph(config):
     # Others, as a sequential model without an input, have no node of their own.
     inner = {name for name in inner if last[name] == calls[name]}
     layers = [
-        layer | {"inbound_nodes": _less_one(layer["inbound_nodes"], inner)} for layer in layers
+        layer | {"inbound_nodes": list(map(_call, _less_one(layer["inbound_nodes"], inner)))}
+        for layer in layers
     ]
     ends = {
         "input_layers": config["input_layers"],
@@ -87,7 +90,8 @@ def graph(config):
 
 
 def _is_reference(node):
-    return isinstance(node, list) and len(node) > 2 and isinstance(node[0], str)
+    is_long = isinstance(node, list) and len(node) > 2
+    return is_long and isinstance(node[0], str) and isinstance(node[1], int)
 
 
 def _references(node, name):
@@ -108,6 +112,28 @@ def _less_one(node, names):
     if isinstance(node, dict):
         return {key: _less_one(value, names) for key, value in node.items()}
     return [_less_one(item, names) for item in node] if isinstance(node, list) else node
+
+
+def _call(node):
+    """A call of a layer; in Keras 3's own form if it has tensors beside its first argument."""
+    if not node or not all(map(_is_reference, node)):
+        return node
+    more = dict(*node[0][3:])
+    found = _tensors(more)
+    if found == more:
+        return node
+    first = [_tensors(reference[:3]) for reference in node]
+    return {"args": first if len(first) == 1 else [first], "kwargs": found}
+
+
+def _tensors(node):
+    """`node` with a tensor of Keras 3 for each reference, whose shape is read from elsewhere."""
+    if _is_reference(node):
+        config = {"shape": [], "dtype": "float32", "keras_history": node[:3]}
+        return {"class_name": "__keras_tensor__", "config": config}
+    if isinstance(node, dict):
+        return {key: _tensors(value) for key, value in node.items()}
+    return [_tensors(item) for item in node] if isinstance(node, list) else node
 
 
 def parts(config):
