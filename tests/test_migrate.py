@@ -425,14 +425,31 @@ def test_an_attention_with_a_tensor_by_name(tmp_path):
     np.testing.assert_array_equal(_outputs(again, inputs)[0], _outputs(model, inputs)[0])
 
 
+def test_the_first_state_of_a_recurrent_layer(tmp_path):
+    x, h, c = (
+        keras.Input(shape, name=name) for shape, name in (((4, 6), "x"), ((3,), "h"), ((3,), "c"))
+    )
+    y = keras.layers.LSTM(3, name="lstm")(x, initial_state=[h, c])
+    model = keras.Model([x, h, c], y)
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["inbound_nodes"] = [[["x", 0, 0, {}], ["h", 0, 0, {}], ["c", 0, 0, {}]]]
+        layer["build_config"] = {"input_shape": [[None, 4, 6], [None, 3], [None, 3]]}
+
+    again = _of_keras_2(model, tmp_path, edit)
+    inputs = [np.random.default_rng(0).normal(size=(2, *shape)) for shape in ((4, 6), (3,), (3,))]
+    np.testing.assert_array_equal(_outputs(again, inputs)[0], _outputs(model, inputs)[0])
+
+
 def test_several_inputs_and_a_tensor_by_name():
     node = [["x", 0, 0, {"mask": ["m", 0, 1], "flag": True}], ["y", 0, 0, {}]]
-    call = keras2._call(node)
+    call = keras2._call(node, "Attention")
     ((x, y),), kwargs = call["args"], call["kwargs"]
     histories = [tensor["config"]["keras_history"] for tensor in (x, y, kwargs["mask"])]
     assert histories == [["x", 0, 0], ["y", 0, 0], ["m", 0, 1]] and kwargs["flag"]
     for same in ([], [["x", 0, 0, {"names": ["a", "b", "c"]}]], [["x", 0, 0]]):
-        assert keras2._call(same) == same
+        assert keras2._call(same, "Dense") == same
 
 
 def test_the_steeper_hard_sigmoid_of_keras_2(tmp_path):

@@ -15,6 +15,8 @@ _GONE = re.compile(
     r"|SpatialDropout.D\.(noise_shape|trainable)"
     r"|Discretization\.trainable"
 )
+# Layers whose first state Keras 2 put behind their input.
+_RECURRENT = re.compile(r"Bidirectional|ConvLSTM.D|GRU|LSTM|(Simple)?RNN")
 _PARTS = ("initializer", "regularizer", "constraint")
 _GONE_OF_OPTIMIZERS = ("jit_compile", "is_legacy_optimizer", "decay")
 # Names of functions that Keras 3 does not know, Keras 2 knows both.
@@ -47,8 +49,10 @@ def layer(node):
     if isinstance(layers, list) and "output_layers" in config:
         config = graph(config)
     node = node | {"config": config}
-    if name == "MultiHeadAttention" and "input_shape" in (node.get("build_config") or ()):
-        del node["build_config"]  # It has the shape of one input of two.
+    shape = (node.get("build_config") or {}).get("input_shape")
+    of_several = shape and isinstance(shape[0], list) and _RECURRENT.fullmatch(name)
+    if of_several or (shape and name == "MultiHeadAttention"):
+        del node["build_config"]  # Keras 3 wants the shape of one input, or that of each by name.
     if node.get("module") in _FUNCTIONAL:
         node |= {"module": "keras", "class_name": "Model", "registered_name": None}
     return node
@@ -78,8 +82,9 @@ def graph(config):
     # Others, as a sequential model without an input, have no node of their own.
     inner = {name for name in inner if last[name] == calls[name]}
     layers = [
-        layer | {"inbound_nodes": list(map(_call, _less_one(layer["inbound_nodes"], inner)))}
+        layer | {"inbound_nodes": [_call(node, layer["class_name"]) for node in nodes]}
         for layer in layers
+        for nodes in [_less_one(layer["inbound_nodes"], inner)]
     ]
     ends = {
         "input_layers": config["input_layers"],
@@ -114,11 +119,13 @@ def _less_one(node, names):
     return [_less_one(item, names) for item in node] if isinstance(node, list) else node
 
 
-def _call(node):
-    """A call of a layer; in Keras 3's own form if it has tensors beside its first argument."""
+def _call(node, name):
+    """A call of a layer of class `name`; in Keras 3's form if it has tensors beside the first."""
     if not node or not all(map(_is_reference, node)):
         return node
     more = dict(*node[0][3:])
+    if len(node) > 1 and _RECURRENT.fullmatch(name):
+        more["initial_state"], node = node[1:], node[:1]
     found = _tensors(more)
     if found == more:
         return node
