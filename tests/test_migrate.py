@@ -473,6 +473,21 @@ def test_the_steeper_hard_sigmoid_of_keras_2(tmp_path):
     assert not report.changes
 
 
+def test_a_layer_that_keras_3_has_no_more(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.ReLU(name="rectifier")])
+
+    def edit(config):
+        theirs = {"class_name": "ThresholdedReLU", "config": {"name": "rectifier", "theta": 0.3}}
+        config["config"]["layers"][1].update(theirs)
+
+    again = _of_keras_2(model, tmp_path, edit)
+    x = np.float32([[-1, 0.2, 0.4, 2]])
+    np.testing.assert_array_equal(_outputs(again, x)[0], np.where(x > 0.3, x, 0))
+    again.save(tmp_path / "ours.keras")
+    _, report = migrate.load_model(tmp_path / "ours.keras", return_report=True)
+    assert not report.changes
+
+
 def test_the_score_of_an_attention_is_no_layer():
     """Keras takes the name in an HDF5 file for that of its function `dot`."""
     node = {"class_name": "Attention", "config": {"score_mode": "dot", "dropout": 0.1}}

@@ -5,6 +5,7 @@ from keras_actloss.migrate import keras2
 from keras_actloss.migrate.names import (
     ACTIVATIONS,
     LAYERS,
+    LAYERS_OF_KERAS_2,
     LOSS_FUNCTIONS,
     LOSSES,
     OF_A_BATCH,
@@ -100,6 +101,9 @@ class Rewriter:
             where = _below(where, node["config"], name)
             if name is not None and not self._given(where, name):
                 return self._layer(node, name, where)
+            cls = node.get("registered_name") or node["class_name"]
+            if self.for_keras_3 and cls in LAYERS_OF_KERAS_2 and cls not in self.custom_objects:
+                return self._replaced(node, cls, LAYERS_OF_KERAS_2[cls], where)
         return {key: self._member(key, value, where) for key, value in node.items()}
 
     def _member(self, key, value, where):
@@ -148,10 +152,13 @@ class Rewriter:
             )
             self.report.add(where, ADDONS + name, None, reason)
             return node
-        rule, config = LAYERS[name], keras2.parts(node["config"])
+        return self._replaced(node, ADDONS + name, LAYERS[name], where)
+
+    def _replaced(self, node, old, rule, where):
+        config = keras2.parts(node["config"])
         config.pop("batch_input_shape", None)
         own = {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype")}
-        self.report.add(where, ADDONS + name, Found(rule.name, own | rule.settings), rule.note)
+        self.report.add(where, old, Found(rule.name, own | rule.settings), rule.note)
         kept = {key: value for key, value in node.items() if key != "module"}
         return kept | _entry(Found(rule.name, config | rule.settings))
 
