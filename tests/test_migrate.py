@@ -410,6 +410,12 @@ def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
     )
 
 
+@pytest.mark.parametrize("value", [[], [8, 4], 2, ["a"]])
+def test_a_setting_of_a_user_that_is_named_layers(value):
+    node = {"class_name": "Mine", "registered_name": "my>Mine", "config": {"layers": value}}
+    assert keras2.layer(node) == node
+
+
 def test_an_attention_with_a_tensor_by_name(tmp_path):
     x, y = keras.Input((4, 6), name="x"), keras.Input((5, 6), name="y")
     model = keras.Model([x, y], keras.layers.MultiHeadAttention(2, 3, name="attention")(x, value=y))

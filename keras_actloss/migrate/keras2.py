@@ -44,7 +44,7 @@ def layer(node):
     if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
         config["dtype"] = dtype["config"]["name"]
     layers = config.get("layers")
-    if layers and layers[0]["class_name"] == "InputLayer":
+    if isinstance(layers, list) and _is_input(*layers[:1]):
         config["layers"] = [_without_input_shape(layer) for layer in layers]
     if isinstance(layers, list) and "output_layers" in config:
         config = graph(config)
@@ -58,9 +58,13 @@ def layer(node):
     return node
 
 
+def _is_input(node=None):
+    return isinstance(node, dict) and node.get("class_name") == "InputLayer"
+
+
 def _without_input_shape(node):
     """A layer of a model that has an input of its own, without what it was given for one."""
-    if node["class_name"] == "InputLayer":
+    if _is_input(node):
         return node
     config = {k: v for k, v in node["config"].items() if k != "batch_input_shape"}
     return node | {"config": config}
