@@ -416,6 +416,12 @@ def test_a_setting_of_a_user_that_is_named_layers(value):
     assert keras2.layer(node) == node
 
 
+def test_the_shapes_of_inputs_by_name_are_kept():
+    shapes = {"input_shape": {"a": [None, 2], "b": [None, 3]}}
+    node = {"class_name": "Mine", "config": {}, "build_config": shapes}
+    assert keras2.layer(node) == node
+
+
 def test_an_attention_with_a_tensor_by_name(tmp_path):
     x, y = keras.Input((4, 6), name="x"), keras.Input((5, 6), name="y")
     model = keras.Model([x, y], keras.layers.MultiHeadAttention(2, 3, name="attention")(x, value=y))

@@ -50,7 +50,7 @@ def layer(node):
         config = graph(config)
     node = node | {"config": config}
     shape = (node.get("build_config") or {}).get("input_shape")
-    of_several = shape and isinstance(shape[0], list) and _RECURRENT.fullmatch(name)
+    of_several = _RECURRENT.fullmatch(name) and shape and isinstance(shape[0], list)
     if of_several or (shape and name == "MultiHeadAttention"):
         del node["build_config"]  # Keras 3 wants the shape of one input, or that of each by name.
     if node.get("module") in _FUNCTIONAL:
