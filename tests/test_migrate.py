@@ -416,6 +416,15 @@ def test_a_setting_of_a_user_that_is_named_layers(value):
     assert keras2.layer(node) == node
 
 
+def test_settings_of_a_users_layer_are_kept():
+    config = {"axis": [1], "score_mode": "dot", "groups": 1, "rng_type": "mine"}
+    for name in ("MyAttention", "Attention", "Conv2DTranspose", "RandomThing"):
+        node = {"class_name": name, "registered_name": f"my>{name}", "config": config}
+        assert keras2.layer(node) == node
+    node = {"class_name": "MyAttention", "config": config}
+    assert keras2.layer(node) == node | {"config": config | {"axis": 1}}
+
+
 def test_the_shapes_of_inputs_by_name_are_kept():
     shapes = {"input_shape": {"a": [None, 2], "b": [None, 3]}}
     node = {"class_name": "Mine", "config": {}, "build_config": shapes}

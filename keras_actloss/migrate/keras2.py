@@ -4,8 +4,8 @@ import re
 
 # Names in files, not imports: where releases of Keras 2 say that a functional model is from.
 _FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
-# Arguments with a value that says nothing, and that Keras 3 does not take or, of HDF5, misreads.
-_SILENT = {"time_major": False, "score_mode": "dot"}
+# Arguments with the value that says nothing: the first is gone, the other misread in HDF5.
+_SILENT = ("time_major", False), ("Attention.score_mode", "dot")
 # Arguments that are gone and said nothing whatever they were, of the layers that had them.
 _GONE = re.compile(
     r"(Depthwise|Separable)Conv.D\.groups|Conv.DTranspose\.groups"
@@ -35,10 +35,12 @@ def layer(node):
     config = {
         key: value
         for key, value in node["config"].items()
-        if (key, value) not in _SILENT.items() and not _GONE.fullmatch(f"{name}.{key}")
+        if (key, value) not in _SILENT
+        and (f"{name}.{key}", value) not in _SILENT
+        and not _GONE.fullmatch(f"{name}.{key}")
     }
     axis = config.get("axis")
-    if isinstance(axis, list) and len(axis) == 1:
+    if isinstance(axis, list) and len(axis) == 1 and not node.get("registered_name"):
         (config["axis"],) = axis
     dtype = config.get("dtype")
     if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
