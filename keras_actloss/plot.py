@@ -2,6 +2,7 @@
 
 import inspect
 import textwrap
+from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
 
@@ -189,7 +190,7 @@ def plot_activations(names=None, theme="light", columns=8, path=None, figure=Non
 
     Raises:
         ImportError: If matplotlib is not installed.
-        TypeError: If `names` holds a class or what cannot be called.
+        TypeError: If `names` holds a class or what cannot be called, or `figure` is none.
         ValueError: If a name or a theme is unknown, or an activation cannot be drawn.
 
     Example:
@@ -207,8 +208,14 @@ def plot_activations(names=None, theme="light", columns=8, path=None, figure=Non
         ) from error
     one_of(*THEMES)("plot_activations: theme", theme)
     positive_integer("plot_activations: columns", columns)
+    if figure is not None and not hasattr(figure, "subfigures"):
+        raise TypeError(
+            "plot_activations: figure must be a matplotlib Figure or SubFigure or None, got "
+            f"{figure!r}; the figure of axes is axes.figure"
+        )
     names = CATALOGUE["activations"] if names is None else names
-    names = [names] if isinstance(names, str) or callable(names) else list(names)
+    is_one = isinstance(names, str) or not isinstance(names, Iterable)
+    names = [names] if is_one else list(names)
     if not names:
         raise ValueError("plot_activations: names is empty; leave it out to draw all")
     x = np.linspace(*X_LIMITS, _POINTS, dtype="float32")

@@ -149,6 +149,36 @@ def test_shapes_are_known_and_wrong_ones_refused():
         layers.CRF(use_boundary="yes")
 
 
+def test_potentials_of_other_axes_are_refused():
+    for shape in ((2, 3, 4), (2, 3, 4, 5)):
+        for call in (layers.viterbi, layers.Viterbi()):
+            with pytest.raises(ValueError, match=r"viterbi: potentials .* put a CRF layer before"):
+                call(np.zeros(shape))
+        with pytest.raises(ValueError, match=r"viterbi: potentials of shape \(None, 3, 4"):
+            layers.Viterbi()(keras.Input(shape[1:]))
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 2), (2, 0, 2)])
+def test_nothing_to_tag(shape):
+    assert tuple(layers.CRF()(np.zeros(shape)).shape) == (*shape, 2)
+
+
+def test_numbers_that_are_integers():
+    x = np.arange(6).reshape(1, 3, 2)
+    np.testing.assert_array_equal(array(layers.CRF()(x)), array(layers.CRF()(x.astype("float32"))))
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_float16", "bfloat16"])
+def test_dtypes_are_known_and_scores_are_not_rounded(policy):
+    scores, tags = layers.CRF(dtype=policy), layers.Viterbi(dtype=policy)
+    x, known = np.zeros((1, 3, 2)), keras.Input((3, 2))
+    for layer in (scores, tags):
+        x, known = layer(x), layer(known)
+        assert keras.backend.standardize_dtype(x.dtype) == known.dtype
+    close = np.float32([[[[1000, 1000.1], [0, 0]]]])
+    np.testing.assert_array_equal(array(tags(close)), [[1]])
+
+
 @pytest.mark.parametrize(
     "layer",
     [layers.Viterbi(), layers.CRF(), _layer(use_boundary=False, name="tags", dtype="float64")],

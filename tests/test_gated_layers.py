@@ -161,3 +161,8 @@ def test_nothing_overflows_or_vanishes_that_need_not():
 def test_units_may_be_an_integer_of_numpy():
     layer = layers.SwiGLU(np.int64(5))
     assert layer(np.ones((2, 3), "float32")).shape == (2, 5) and layer.get_config()["units"] == 5
+
+
+def test_the_settings_of_a_layer_with_units_are_shown():
+    layer = layers.SwiGLU(units=4, kernel_regularizer="l2")
+    assert "kernel_initializer=GlorotUniform(" in repr(layer) and " at 0x" not in repr(layer)

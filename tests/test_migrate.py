@@ -14,7 +14,7 @@ import pytest
 
 import keras_actloss
 from keras_actloss import layers, losses, migrate
-from keras_actloss.migrate import names
+from keras_actloss.migrate import keras2, names
 from keras_actloss.migrate.__main__ import main
 
 pytestmark = pytest.mark.slow
@@ -125,6 +125,86 @@ def test_a_model_in_a_model_with_two_losses(format):
     }
 
 
+# How Keras 2 wrote what a model is compiled with.
+
+
+def _compiled(config, path, outputs=1):
+    """A model whose file has that compile config."""
+    inputs = keras.Input((3,))
+    ends = [keras.layers.Dense(2, name=name)(inputs) for name in "ab"[:outputs]]
+    keras.Model(inputs, ends if outputs > 1 else ends[0]).save(path)
+    with zipfile.ZipFile(path) as file:
+        parts = {name: file.read(name) for name in file.namelist()}
+    parts["config.json"] = json.dumps(json.loads(parts["config.json"]) | {"compile_config": config})
+    with zipfile.ZipFile(path, "w") as file:
+        for name, text in parts.items():
+            file.writestr(name, text)
+    model, report = migrate.load_model(path, return_report=True)
+    assert not report.changes
+    return model
+
+
+X, Y = np.ones((4, 3)), np.full((4, 2), 0.5)
+
+
+def test_a_schedule_without_a_name(tmp_path):
+    config = {"initial_learning_rate": 0.5, "decay_steps": 10, "decay_rate": 0.9, "name": None}
+    schedule = {
+        "module": "keras.optimizers.schedules",
+        "class_name": "ExponentialDecay",
+        "config": config,
+        "registered_name": None,
+    }
+    optimizer = {"class_name": "SGD", "config": {"learning_rate": schedule, "name": "SGD"}}
+    model = _compiled({"optimizer": optimizer, "loss": "mse"}, tmp_path / "model.keras")
+    model.fit(X, Y, verbose=0)
+    assert float(model.optimizer.learning_rate) == pytest.approx(0.5 * 0.9**0.1)
+
+
+def test_an_optimizer_that_scales_the_loss(tmp_path):
+    scaled = {
+        "module": "keras.src.mixed_precision.loss_scale_optimizer",
+        "class_name": "LossScaleOptimizerV3",
+        "config": {
+            "inner_optimizer": {"class_name": "SGD", "config": {"learning_rate": 0.25}},
+            "dynamic": True,
+            "initial_scale": 32768.0,
+            "dynamic_growth_steps": 2000,
+        },
+        "registered_name": "LossScaleOptimizerV3",
+    }
+    model = _compiled({"optimizer": scaled, "loss": "mse"}, tmp_path / "model.keras")
+    assert isinstance(model.optimizer, keras.optimizers.SGD)
+    assert float(model.optimizer.learning_rate) == 0.25
+    ours = keras.optimizers.LossScaleOptimizer(keras.optimizers.SGD())
+    config = keras.optimizers.serialize(ours)
+    assert keras2.unscaled(config) == config
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("kullback_leibler_divergence", keras.losses.kl_divergence),
+        ("logcosh", keras.losses.log_cosh),
+        ("huber_loss", keras.losses.huber),
+    ],
+)
+def test_old_names_of_losses(old, new, tmp_path):
+    model = _compiled({"optimizer": "sgd", "loss": old}, tmp_path / "model.keras")
+    expected = np.mean(keras.ops.convert_to_numpy(new(Y, model(X))))
+    assert model.evaluate(X, Y, verbose=0) == pytest.approx(expected, rel=1e-5)
+
+
+def test_outputs_without_a_loss_and_metrics_of_every_output(tmp_path):
+    config = {"optimizer": "sgd", "loss": {"b": "mse"}, "metrics": ["mae"]}
+    model = _compiled(config, tmp_path / "model.keras", outputs=2)
+    found = model.evaluate(X, [Y, Y], verbose=0, return_dict=True)
+    of_a, of_b = _outputs(model, X)
+    assert found["loss"] == pytest.approx(np.mean((of_b - Y) ** 2), rel=1e-5)
+    assert found["a_mae"] == pytest.approx(np.mean(abs(of_a - Y)), rel=1e-5)
+    assert found["b_mae"] == pytest.approx(np.mean(abs(of_b - Y)), rel=1e-5)
+
+
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("name", NOT_COMPILED)
 def test_what_cannot_be_compiled_says_why(name, format):
@@ -202,6 +282,17 @@ def test_another_optimizer_and_what_is_left_of_the_metrics(format):
     np.testing.assert_allclose(found["loss"], recorded["loss"], rtol=1e-5)
 
 
+def test_an_optimizer_as_an_object():
+    schedule = keras.optimizers.schedules.CosineDecay(0.5, 10)
+    optimizer = keras.optimizers.SGD(schedule, momentum=0.5, weight_decay=0.1)
+    model, _ = _load("more_compiled", optimizer=optimizer)
+    assert model.optimizer.get_config() == optimizer.get_config()
+    recorded = _recorded("more_compiled")
+    model.fit(recorded["x"], recorded["y"], verbose=0)
+    with pytest.raises(ValueError, match="optimizer identifier: adamm"):
+        _load("more_compiled", optimizer="adamm")
+
+
 def test_the_learning_rate_is_that_of_the_file():
     for format in FORMATS:
         model, _ = _load("more_boxes_giou", format)
@@ -270,6 +361,158 @@ def test_activations_as_strings_and_an_unknown_one(tmp_path):
 
     with pytest.raises(ValueError, match="has no activation relish"):
         migrate.load_model(_edited("act_lisht", tmp_path, spoil))
+
+
+KERNEL = {"kernel_initializer": None, "kernel_regularizer": None, "kernel_constraint": None}
+# What Keras 2 wrote beside what Keras 3 takes.
+GONE = [
+    (keras.layers.BatchNormalization(), {"axis": [3]}),
+    (keras.layers.Conv2D(4, 2, groups=2), {"batch_input_shape": [None, 4, 4, 2]}),
+    (keras.layers.Conv2DTranspose(3, 2), {"groups": 1}),
+    (keras.layers.DepthwiseConv2D(2), {"groups": 1}),
+    (keras.layers.GroupNormalization(groups=1), {}),
+    (keras.layers.RandomFlip(), {"rng_type": "stateful"}),
+    (keras.layers.SeparableConv2D(3, 2), {"groups": 1, **KERNEL}),
+    (keras.layers.SpatialDropout2D(0.5), {"noise_shape": None, "trainable": True}),
+]
+
+
+def _of_keras_2(model, tmp_path, edit):
+    """The model again, from a file in whose config `edit` has put what Keras 2 wrote."""
+    model.save(tmp_path / "new.keras")
+    old = tmp_path / "old.keras"
+    with zipfile.ZipFile(tmp_path / "new.keras") as source, zipfile.ZipFile(old, "w") as target:
+        for name in source.namelist():
+            text = source.read(name)
+            if name == "config.json":
+                config = json.loads(text)
+                edit(config)
+                text = json.dumps(config)
+            target.writestr(name, text)
+    return migrate.load_model(old)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+@pytest.mark.parametrize(("layer", "gone"), GONE, ids=lambda part: getattr(part, "name", ""))
+def test_arguments_of_layers_of_keras_2(layer, gone, functional, tmp_path):
+    model = keras.Sequential([keras.Input((4, 4, 2)), type(layer).from_config(layer.get_config())])
+    if functional:
+        model = keras.Model(model.inputs[0], model.outputs[0])
+
+    def edit(config):
+        config["config"]["layers"][1]["config"].update(gone)
+
+    again = _of_keras_2(model, tmp_path, edit)
+    x = np.random.default_rng(0).normal(size=(2, 4, 4, 2))
+    np.testing.assert_array_equal(
+        keras.ops.convert_to_numpy(again(x, training=False)),
+        keras.ops.convert_to_numpy(model(x, training=False)),
+    )
+
+
+@pytest.mark.parametrize("value", [[], [8, 4], 2, ["a"]])
+def test_a_setting_of_a_user_that_is_named_layers(value):
+    node = {"class_name": "Mine", "registered_name": "my>Mine", "config": {"layers": value}}
+    assert keras2.layer(node) == node
+
+
+def test_settings_of_a_users_layer_are_kept():
+    config = {"axis": [1], "score_mode": "dot", "groups": 1, "rng_type": "mine"}
+    for name in ("MyAttention", "Attention", "Conv2DTranspose", "RandomThing"):
+        node = {"class_name": name, "registered_name": f"my>{name}", "config": config}
+        assert keras2.layer(node) == node
+    node = {"class_name": "MyAttention", "config": config}
+    assert keras2.layer(node) == node | {"config": config | {"axis": 1}}
+
+
+def test_the_shapes_of_inputs_by_name_are_kept():
+    shapes = {"input_shape": {"a": [None, 2], "b": [None, 3]}}
+    node = {"class_name": "Mine", "config": {}, "build_config": shapes}
+    assert keras2.layer(node) == node
+
+
+def test_an_attention_with_a_tensor_by_name(tmp_path):
+    x, y = keras.Input((4, 6), name="x"), keras.Input((5, 6), name="y")
+    model = keras.Model([x, y], keras.layers.MultiHeadAttention(2, 3, name="attention")(x, value=y))
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["inbound_nodes"] = [[["x", 0, 0, {"value": ["y", 0, 0]}]]]
+        layer["build_config"] = {"input_shape": [None, 4, 6]}
+        layer["config"].update(query_shape=[None, 4, 6], softmax_robust_masking=False)
+
+    again = _of_keras_2(model, tmp_path, edit)
+    inputs = [np.random.default_rng(0).normal(size=(2, steps, 6)) for steps in (4, 5)]
+    np.testing.assert_array_equal(_outputs(again, inputs)[0], _outputs(model, inputs)[0])
+
+
+def test_the_first_state_of_a_recurrent_layer(tmp_path):
+    x, h, c = (
+        keras.Input(shape, name=name) for shape, name in (((4, 6), "x"), ((3,), "h"), ((3,), "c"))
+    )
+    y = keras.layers.LSTM(3, name="lstm")(x, initial_state=[h, c])
+    model = keras.Model([x, h, c], y)
+
+    def edit(config):
+        layer = config["config"]["layers"][-1]
+        layer["inbound_nodes"] = [[["x", 0, 0, {}], ["h", 0, 0, {}], ["c", 0, 0, {}]]]
+        layer["build_config"] = {"input_shape": [[None, 4, 6], [None, 3], [None, 3]]}
+
+    again = _of_keras_2(model, tmp_path, edit)
+    inputs = [np.random.default_rng(0).normal(size=(2, *shape)) for shape in ((4, 6), (3,), (3,))]
+    np.testing.assert_array_equal(_outputs(again, inputs)[0], _outputs(model, inputs)[0])
+
+
+def test_several_inputs_and_a_tensor_by_name():
+    node = [["x", 0, 0, {"mask": ["m", 0, 1], "flag": True}], ["y", 0, 0, {}]]
+    call = keras2._call(node, "Attention")
+    ((x, y),), kwargs = call["args"], call["kwargs"]
+    histories = [tensor["config"]["keras_history"] for tensor in (x, y, kwargs["mask"])]
+    assert histories == [["x", 0, 0], ["y", 0, 0], ["m", 0, 1]] and kwargs["flag"]
+    for same in ([], [["x", 0, 0, {"names": ["a", "b", "c"]}]], [["x", 0, 0]]):
+        assert keras2._call(same, "Dense") == same
+
+
+def test_the_steeper_hard_sigmoid_of_keras_2(tmp_path):
+    @keras.saving.register_keras_serializable("mine")
+    def steeper(x):
+        return keras.ops.hard_sigmoid(1.2 * x)
+
+    def edit(parts):
+        parts[1]["config"]["activation"] = "hard_sigmoid"
+
+    path = _edited("act_lisht", tmp_path, edit)
+    given = {"hard_sigmoid": steeper}
+    with pytest.raises(ValueError, match=r"was steeper in Keras 2.*custom_objects=\{'hard_sig"):
+        migrate.load_model(path)
+    model, report = migrate.load_model(path, custom_objects=given, return_report=True)
+    assert model.layers[0].activation is steeper
+    assert report.changes[0].new == "of custom_objects"
+    again = keras.Sequential([keras.Input((2,)), keras.layers.Activation("hard_sigmoid")])
+    again.save(tmp_path / "new.keras")
+    _, report = migrate.load_model(tmp_path / "new.keras", return_report=True)
+    assert not report.changes
+
+
+def test_a_layer_that_keras_3_has_no_more(tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.ReLU(name="rectifier")])
+
+    def edit(config):
+        theirs = {"class_name": "ThresholdedReLU", "config": {"name": "rectifier", "theta": 0.3}}
+        config["config"]["layers"][1].update(theirs)
+
+    again = _of_keras_2(model, tmp_path, edit)
+    x = np.float32([[-1, 0.2, 0.4, 2]])
+    np.testing.assert_array_equal(_outputs(again, x)[0], np.where(x > 0.3, x, 0))
+    again.save(tmp_path / "ours.keras")
+    _, report = migrate.load_model(tmp_path / "ours.keras", return_report=True)
+    assert not report.changes
+
+
+def test_the_score_of_an_attention_is_no_layer():
+    """Keras takes the name in an HDF5 file for that of its function `dot`."""
+    node = {"class_name": "Attention", "config": {"score_mode": "dot", "dropout": 0.1}}
+    assert keras2.layer(node)["config"] == {"dropout": 0.1}
 
 
 def test_what_keras_cannot_read_leaves_the_model(tmp_path):

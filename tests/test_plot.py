@@ -202,6 +202,8 @@ ERRORS = {
     "no name": (lambda: plot_activations([]), "names", "empty"),
     "a class": (lambda: plot_activations([layers.ELU]), "names", "call a class"),
     "a number": (lambda: plot_activations([3]), "names", "got 3"),
+    "only a number": (lambda: plot_activations(3), "names", "got 3"),
+    "axes": (lambda: plot_activations("relu", figure=Figure().subplots()), "figure", "axes.figure"),
     "own error": (lambda: plot_activations(_broken), "_broken", "no such luck"),
     "unknown theme": (lambda: plot_activations("relu", "neon"), "theme", "'light', 'dark'"),
     "no columns": (lambda: plot_activations("relu", columns=0), "columns", "got 0"),

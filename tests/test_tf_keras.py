@@ -210,6 +210,11 @@ def test_masks_leave_and_viterbi_reads_them():
     np.testing.assert_array_equal(tags == -1, IDS == 0)
 
 
+def test_scores_are_not_rounded_before_the_best_path_is_found():
+    layer = bridge.layers.Viterbi(dtype="mixed_float16")
+    np.testing.assert_array_equal(layer(np.float32([[[[1000, 1000.1], [0, 0]]]])), [[1]])
+
+
 def _trained(loss):
     """A model with each kind of weight: learned, of a part, of a generator."""
     model = tf_keras.Sequential(

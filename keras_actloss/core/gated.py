@@ -13,6 +13,7 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
+from keras_actloss.core.settings import shown
 from keras_actloss.core.tensors import check_axis
 
 
@@ -207,6 +208,5 @@ class GatedLayer(ActivationLayer):
 
     def __repr__(self):
         # Without units there are no projections to tell of.
-        shown = settings_of(self.fn) if self.units is None else self._settings
-        settings = ", ".join(f"{name}={getattr(self, name)!r}" for name in shown)
-        return f"{type(self).__name__}({settings})"
+        names = settings_of(self.fn) if self.units is None else self._settings
+        return shown(self, {name: getattr(self, name) for name in names})

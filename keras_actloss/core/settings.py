@@ -129,16 +129,16 @@ class Configured:
         return restored_config(cls.__name__, config)
 
     def __repr__(self):
-        return _shown(self, {name: getattr(self, name, None) for name in self._settings})
+        return shown(self, {name: getattr(self, name, None) for name in self._settings})
 
 
-def _shown(thing, settings):
+def shown(thing, settings):
     """A call of the constructor as text; Keras's own objects have no such `repr`."""
-    shown = [
-        f"{name}={_shown(v, v.get_config()) if hasattr(v, 'get_config') else repr(v)}"
+    arguments = [
+        f"{name}={shown(v, v.get_config()) if hasattr(v, 'get_config') else repr(v)}"
         for name, v in settings.items()
     ]
-    return f"{type(thing).__name__}({', '.join(shown)})"
+    return f"{type(thing).__name__}({', '.join(arguments)})"
 
 
 def _constructor_from(cls, fn):

@@ -115,13 +115,14 @@ class CRF(ActivationLayer):
 
     def call(self, inputs, mask=None):
         # A sum over many steps: in 16 bit it would lose the last of them.
-        x = ops.cast(inputs, wide(dtype_of(inputs)))
+        x = float_tensor(inputs)
+        x = ops.cast(x, wide(dtype_of(x)))
         count = ops.cumsum(ops.cast(_every(inputs, mask), "int32"), axis=1)
         before = ops.pad(count, [(0, 0), (1, 0)])[:, :-1]
         counts = count > before
         is_first = ops.logical_and(counts, before == 0)[:, :, None, None]
         is_last = ops.logical_and(counts, count == count[:, -1:])[:, :, None]
-        first, transitions = ops.zeros_like(x[0, 0]), ops.cast(self.transitions, x.dtype)
+        first, transitions = 0.0, ops.cast(self.transitions, x.dtype)
         if self.use_boundary:
             first = ops.cast(self.first, x.dtype)
             x = x + ops.where(is_last, ops.cast(self.last, x.dtype), 0.0)
@@ -129,6 +130,18 @@ class CRF(ActivationLayer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape, self._tags(input_shape))
+
+    def compute_output_spec(self, inputs, mask=None):
+        shape = self.compute_output_shape(inputs.shape)
+        return keras.KerasTensor(shape, wide(self.compute_dtype))
+
+
+def _check_potentials(shape):
+    if len(shape) != 4 or shape[2] != shape[3]:
+        raise ValueError(
+            f"viterbi: potentials of shape {tuple(shape)} need the axes (batch, steps, tags, tags);"
+            " put a CRF layer before it"
+        )
 
 
 def viterbi(potentials: Any, mask: Any = None) -> Any:
@@ -143,6 +156,9 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
         `(tags, score)`: tags as integers, `(batch, steps)`, -1 where `mask` is `False`; and the
         score of each sequence, `(batch,)`.
 
+    Raises:
+        ValueError: If `potentials` has other axes.
+
     Example:
 
     >>> scores = np.array([[[[1.0, 0.0], [1.0, 0.0]], [[0.0, 2.0], [0.0, 0.0]]]])
@@ -151,6 +167,7 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
     ([[0, 1]], 3.0)
     """
     x = float_tensor(potentials)
+    _check_potentials(x.shape)
     dtype = dtype_of(x)
     keep = _every(x, mask)
     same = ops.arange(x.shape[-1], dtype="int32")
@@ -192,8 +209,16 @@ class Viterbi(ActivationLayer):
     [[0]]
     """
 
+    def __init__(self, **kwargs: Unpack[LayerArguments]):
+        super().__init__(**kwargs)
+        self.autocast = False  # A policy of 16 bit would round the scores, which are float32.
+
     def call(self, inputs, mask=None):
         return viterbi(inputs, mask)[0]
 
     def compute_output_shape(self, input_shape):
+        _check_potentials(input_shape)
         return input_shape[:2]
+
+    def compute_output_spec(self, inputs, mask=None):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), "int32")

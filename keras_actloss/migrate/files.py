@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import h5py
 
-CONFIG, WEIGHTS = "config.json", "model.weights.h5"
+CONFIG, WEIGHTS, METADATA = "config.json", "model.weights.h5", "metadata.json"
 
 # In the weights of a `.keras` file layers bear the names of their classes, with a number.
 _RENAMED = {"keras_actloss>LearnedSnake": ("snake", "learned_snake")}
@@ -22,6 +22,7 @@ class Saved(NamedTuple):
     model: dict[str, Any]
     compiled: dict[str, Any] | None
     modern: bool
+    version: str  # Of the Keras that wrote it, or empty.
 
 
 def read(path):
@@ -47,12 +48,15 @@ def _read_keras(path):
         if CONFIG not in archive.namelist():
             raise ValueError(f"{path} has no {CONFIG}: it is not a model that Keras saved")
         config = json.loads(archive.read(CONFIG))
-    return Saved(config, config.pop("compile_config", None), modern=True)
+        told = json.loads(archive.read(METADATA)) if METADATA in archive.namelist() else {}
+    version = told.get("keras_version", "")
+    return Saved(config, config.pop("compile_config", None), modern=True, version=version)
 
 
 def _read_h5(path):
     with h5py.File(path) as file:
         config, training = (file.attrs.get(name) for name in ("model_config", "training_config"))
+        version = str(file.attrs.get("keras_version", ""))
     if config is None:
         raise ValueError(
             f"{path} has weights only; build the model in code and call its load_weights"
@@ -61,7 +65,7 @@ def _read_h5(path):
     if compiled is not None:
         compiled["optimizer"] = compiled.pop("optimizer_config", None)
         compiled.pop("sample_weight_mode", None)
-    return Saved(json.loads(config), compiled, modern=False)
+    return Saved(json.loads(config), compiled, modern=False, version=version)
 
 
 def write(source, target, model):

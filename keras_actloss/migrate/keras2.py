@@ -1,27 +1,75 @@
 """Configs that Keras 2 wrote, in the words of Keras 3; Keras 2 reads what comes out as well."""
 
+import re
+
 # Names in files, not imports: where releases of Keras 2 say that a functional model is from.
 _FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
-# Arguments that are gone, with the value that they have in any file.
-_GONE = {"time_major": False}
+# Arguments with the value that says nothing: the first is gone, the other misread in HDF5.
+_SILENT = ("time_major", False), ("Attention.score_mode", "dot")
+# Arguments that are gone and said nothing whatever they were, of the layers that had them.
+_GONE = re.compile(
+    r"(Depthwise|Separable)Conv.D\.groups|Conv.DTranspose\.groups"
+    r"|SeparableConv.D\.kernel_(initializer|regularizer|constraint)"
+    r"|MultiHeadAttention\.((query|key|value)_shape|softmax_robust_masking)"
+    r"|Random\w+\.rng_type"
+    r"|SpatialDropout.D\.(noise_shape|trainable)"
+    r"|Discretization\.trainable"
+)
+# Layers whose first state Keras 2 put behind their input.
+_RECURRENT = re.compile(r"Bidirectional|ConvLSTM.D|GRU|LSTM|(Simple)?RNN")
 _PARTS = ("initializer", "regularizer", "constraint")
 _GONE_OF_OPTIMIZERS = ("jit_compile", "is_legacy_optimizer", "decay")
+# Names of functions that Keras 3 does not know, Keras 2 knows both.
+_RENAMED = {
+    "huber_loss": "huber",
+    "kullback_leibler_divergence": "kl_divergence",
+    "logcosh": "log_cosh",
+}
 # A metric that Keras made of the name of a function.
 _OF_FUNCTION = "MeanMetricWrapper"
 
 
 def layer(node):
     """The config of a layer or a model, without regard to those inside."""
-    config = {k: v for k, v in node["config"].items() if k not in _GONE or v != _GONE[k]}
+    name = node.get("registered_name") or node["class_name"]
+    config = {
+        key: value
+        for key, value in node["config"].items()
+        if (key, value) not in _SILENT
+        and (f"{name}.{key}", value) not in _SILENT
+        and not _GONE.fullmatch(f"{name}.{key}")
+    }
+    axis = config.get("axis")
+    if isinstance(axis, list) and len(axis) == 1 and not node.get("registered_name"):
+        (config["axis"],) = axis
     dtype = config.get("dtype")
     if isinstance(dtype, dict) and dtype.get("class_name") == "Policy":
         config["dtype"] = dtype["config"]["name"]
-    if isinstance(config.get("layers"), list) and "output_layers" in config:
+    layers = config.get("layers")
+    if isinstance(layers, list) and _is_input(*layers[:1]):
+        config["layers"] = [_without_input_shape(layer) for layer in layers]
+    if isinstance(layers, list) and "output_layers" in config:
         config = graph(config)
     node = node | {"config": config}
+    shape = (node.get("build_config") or {}).get("input_shape")
+    of_several = _RECURRENT.fullmatch(name) and shape and isinstance(shape[0], list)
+    if of_several or (shape and name == "MultiHeadAttention"):
+        del node["build_config"]  # Keras 3 wants the shape of one input, or that of each by name.
     if node.get("module") in _FUNCTIONAL:
         node |= {"module": "keras", "class_name": "Model", "registered_name": None}
     return node
+
+
+def _is_input(node=None):
+    return isinstance(node, dict) and node.get("class_name") == "InputLayer"
+
+
+def _without_input_shape(node):
+    """A layer of a model that has an input of its own, without what it was given for one."""
+    if _is_input(node):
+        return node
+    config = {k: v for k, v in node["config"].items() if k != "batch_input_shape"}
+    return node | {"config": config}
 
 
 def graph(config):
@@ -40,7 +88,9 @@ def graph(config):
     # Others, as a sequential model without an input, have no node of their own.
     inner = {name for name in inner if last[name] == calls[name]}
     layers = [
-        layer | {"inbound_nodes": _less_one(layer["inbound_nodes"], inner)} for layer in layers
+        layer | {"inbound_nodes": [_call(node, layer["class_name"]) for node in nodes]}
+        for layer in layers
+        for nodes in [_less_one(layer["inbound_nodes"], inner)]
     ]
     ends = {
         "input_layers": config["input_layers"],
@@ -51,7 +101,8 @@ def graph(config):
 
 
 def _is_reference(node):
-    return isinstance(node, list) and len(node) > 2 and isinstance(node[0], str)
+    is_long = isinstance(node, list) and len(node) > 2
+    return is_long and isinstance(node[0], str) and isinstance(node[1], int)
 
 
 def _references(node, name):
@@ -74,6 +125,30 @@ def _less_one(node, names):
     return [_less_one(item, names) for item in node] if isinstance(node, list) else node
 
 
+def _call(node, name):
+    """A call of a layer of class `name`; in Keras 3's form if it has tensors beside the first."""
+    if not node or not all(map(_is_reference, node)):
+        return node
+    more = dict(*node[0][3:])
+    if len(node) > 1 and _RECURRENT.fullmatch(name):
+        more["initial_state"], node = node[1:], node[:1]
+    found = _tensors(more)
+    if found == more:
+        return node
+    first = [_tensors(reference[:3]) for reference in node]
+    return {"args": first if len(first) == 1 else [first], "kwargs": found}
+
+
+def _tensors(node):
+    """`node` with a tensor of Keras 3 for each reference, whose shape is read from elsewhere."""
+    if _is_reference(node):
+        config = {"shape": [], "dtype": "float32", "keras_history": node[:3]}
+        return {"class_name": "__keras_tensor__", "config": config}
+    if isinstance(node, dict):
+        return {key: _tensors(value) for key, value in node.items()}
+    return [_tensors(item) for item in node] if isinstance(node, list) else node
+
+
 def parts(config):
     """The settings of a layer, with the modules of initializers and the like."""
 
@@ -91,9 +166,13 @@ def _is_object(node):
     return isinstance(node, dict) and isinstance(node.get("config"), dict)
 
 
+def _renamed(node):
+    return _RENAMED.get(node, node) if isinstance(node, str) else node
+
+
 def loss(node):
     if not _is_object(node):
-        return node
+        return _renamed(node)
     config = {k: v for k, v in node["config"].items() if (k, v) != ("reduction", "auto")}
     config.pop("fn", None)
     return _in_module(node | {"config": config}, "keras.losses")
@@ -101,16 +180,32 @@ def loss(node):
 
 def metric(node):
     if not _is_object(node):
-        return node
+        return _renamed(node)
     if node["class_name"] == _OF_FUNCTION and isinstance(node["config"].get("fn"), str):
         return node["config"]["fn"]
     return _in_module(node, "keras.metrics")
+
+
+def unscaled(node):
+    """An optimizer without the scaling of its loss, which Keras adds where the policy wants it."""
+    scaled = _is_object(node) and node["class_name"].startswith("LossScaleOptimizer")
+    # Not that of Keras 3, which always is dynamic.
+    return node["config"]["inner_optimizer"] if scaled and "dynamic" in node["config"] else node
+
+
+def _named(node):
+    """A schedule, which cannot be called without a name, with its own."""
+    if not _is_object(node):
+        return node
+    return node | {"config": {k: v for k, v in node["config"].items() if (k, v) != ("name", None)}}
 
 
 def optimizer(node):
     if not _is_object(node):
         return node
     config = {k: v for k, v in node["config"].items() if k not in _GONE_OF_OPTIMIZERS}
+    if "learning_rate" in config:
+        config["learning_rate"] = _named(config["learning_rate"])
     name = node["class_name"].removeprefix("Custom>")
     node = _in_module(node | {"class_name": name, "config": config}, "keras.optimizers")
     if node["module"].startswith("keras.optimizers."):  # As `experimental`.

@@ -41,7 +41,8 @@ def load_model(
         custom_objects: Classes and functions by name, also of TFA: `{"Addons>CRF": MyCRF}`.
             Defaults to `None`.
         compile: Whether to compile the model if the file says how. Defaults to `True`.
-        optimizer: The optimizer to compile with in place of that in the file. Defaults to `None`.
+        optimizer: The optimizer to compile with in place of that in the file, by name or an object,
+            of which the model gets a copy. Defaults to `None`.
         gelu: What an activation with the bare name `"gelu"` is, `"tanh"` or `"exact"`. TFA's
             function, the tanh form, was saved under the same name as Keras's own, the exact form.
             Defaults to `"tanh"`.
@@ -55,8 +56,8 @@ def load_model(
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If the file is no model, or a layer of it has no counterpart. The message has
-            the report.
+        ValueError: If the file is no model, or a layer of it has no counterpart: the message has
+            the report. If there is no such optimizer.
 
     Example:
 
@@ -73,8 +74,11 @@ def load_model(
         raise ValueError(f"load_model: gelu must be 'tanh' or 'exact', got {gelu!r}")
     keras = _keras(tf_keras)
     custom_objects = dict(custom_objects or {})
+    if optimizer is not None:
+        optimizer = keras.optimizers.serialize(keras.optimizers.get(optimizer))
     saved, report = files.read(path), Report()
-    rewriter = Rewriter(report, gelu, custom_objects, for_keras_3=not tf_keras)
+    steep = not tf_keras and saved.version.startswith(("1.", "2."))
+    rewriter = Rewriter(report, gelu, custom_objects, for_keras_3=not tf_keras, steep=steep)
     config = rewriter.model(saved.model)
     if report.missing:
         raise ValueError(f"{path} has layers that have no counterpart here.\n{report}")

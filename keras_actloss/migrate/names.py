@@ -40,6 +40,9 @@ LAYERS = {
     "TLU": Found("TLU", {"shared_axes": []}, "a threshold for each entry of a sample"),
 }
 
+# Layers of Keras 2 that Keras 3 has no more, with their configs.
+LAYERS_OF_KERAS_2 = {"ThresholdedReLU": Found("ThresholdedReLU")}
+
 # Layers that are not activations, where there is more to say than that.
 OTHER_LAYERS = {
     "CRF": "layers.CRF leaves decoding to layers.Viterbi, and the model ends in scores for "

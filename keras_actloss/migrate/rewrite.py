@@ -5,6 +5,7 @@ from keras_actloss.migrate import keras2
 from keras_actloss.migrate.names import (
     ACTIVATIONS,
     LAYERS,
+    LAYERS_OF_KERAS_2,
     LOSS_FUNCTIONS,
     LOSSES,
     OF_A_BATCH,
@@ -70,11 +71,13 @@ class Rewriter:
         gelu: What a bare `"gelu"` was, `"tanh"` or `"exact"`.
         custom_objects: Names that the user has classes for.
         for_keras_3: Whether Keras 3 will read what comes out, or Keras 2.
+        steep: Whether `"hard_sigmoid"` was that of Keras 2 and will be that of Keras 3.
     """
 
-    def __init__(self, report, gelu="tanh", custom_objects=(), for_keras_3=True):
+    def __init__(self, report, gelu="tanh", custom_objects=(), for_keras_3=True, steep=False):
         self.report = report
         self.for_keras_3 = for_keras_3
+        self.steep = steep
         self.gelu = gelu
         self.custom_objects = custom_objects
 
@@ -98,6 +101,9 @@ class Rewriter:
             where = _below(where, node["config"], name)
             if name is not None and not self._given(where, name):
                 return self._layer(node, name, where)
+            cls = node.get("registered_name") or node["class_name"]
+            if self.for_keras_3 and cls in LAYERS_OF_KERAS_2 and cls not in self.custom_objects:
+                return self._replaced(node, cls, LAYERS_OF_KERAS_2[cls], where)
         return {key: self._member(key, value, where) for key, value in node.items()}
 
     def _member(self, key, value, where):
@@ -108,6 +114,8 @@ class Rewriter:
         if bare == "gelu" and self.gelu == "tanh":
             note = "taken for TFA's, the tanh form; if it was Keras's own, load with gelu=\"exact\""
             return self._activation(value, "gelu", where, bare, note)
+        if bare == "hard_sigmoid" and self.steep:
+            return self._hard_sigmoid(value, where)
         if name is None or (isinstance(value, dict) and not _is_function(value)):
             return self.model(value, where)
         return self._activation(value, name, where, ADDONS + name)
@@ -122,6 +130,19 @@ class Rewriter:
         self.report.add(where, old, found, note)
         return _entry(found)
 
+    def _hard_sigmoid(self, node, where):
+        name = "hard_sigmoid"
+        if name not in self.custom_objects:
+            reason = (
+                "it was steeper in Keras 2, hard_sigmoid(1.2 * x) of today; pass a function of "
+                f"that, custom_objects={{'{name}': ...}}"
+            )
+            self.report.add(where, name, None, reason)
+            return node
+        self.report.add(where, name, "of custom_objects")
+        # By the name alone Keras would take its own.
+        return {"class_name": "function", "config": name, "module": None, "registered_name": name}
+
     def _layer(self, node, name, where):
         if name not in LAYERS:
             reason = OTHER_LAYERS.get(
@@ -131,10 +152,13 @@ class Rewriter:
             )
             self.report.add(where, ADDONS + name, None, reason)
             return node
-        rule, config = LAYERS[name], keras2.parts(node["config"])
+        return self._replaced(node, ADDONS + name, LAYERS[name], where)
+
+    def _replaced(self, node, old, rule, where):
+        config = keras2.parts(node["config"])
         config.pop("batch_input_shape", None)
         own = {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype")}
-        self.report.add(where, ADDONS + name, Found(rule.name, own | rule.settings), rule.note)
+        self.report.add(where, old, Found(rule.name, own | rule.settings), rule.note)
         kept = {key: value for key, value in node.items() if key != "module"}
         return kept | _entry(Found(rule.name, config | rule.settings))
 
@@ -157,6 +181,8 @@ class Rewriter:
     def _by_output(self, node, rule, where, outputs):
         """Losses or metrics: one for all outputs, or by their names, or in their order."""
         if isinstance(node, dict) and "class_name" not in node:
+            if rule == self._loss and set(node) < set(outputs):
+                node = dict.fromkeys(outputs) | node  # Outputs without a loss.
             return {
                 name: self._by_output(value, rule, f"{where} of {name}", {name: outputs.get(name)})
                 for name, value in node.items()
@@ -169,7 +195,10 @@ class Rewriter:
                 named = self._by_output(dict(zip(names, node, strict=True)), rule, where, outputs)
                 return list(named.values())
             found = [self._by_output(value, rule, where, outputs) for value in node]
-            return [item for item in found if item is not None]
+            found = [item for item in found if item is not None]
+            # Keras 3 takes a flat list for one of each output, Keras 2 took all of it for each.
+            every = len(outputs) > 1 and len(found) != len(outputs)
+            return dict.fromkeys(outputs, found) if every else found
         return node if node is None else rule(node, where, outputs)
 
     def _loss(self, node, where, outputs):
@@ -204,6 +233,7 @@ class Rewriter:
         return None
 
     def _optimizer(self, node):
+        node = keras2.unscaled(node)
         where, name = "compile, optimizer", _name_in(node)
         if name is None or self._given(where, name):
             return keras2.optimizer(node)

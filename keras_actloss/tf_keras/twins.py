@@ -124,6 +124,7 @@ class TwinLayer(Twin, tf_keras.layers.Layer):
         super().__init__(**own | {"dtype": policy_name(own.get("dtype"))})
         held = self.hold(*args, **kwargs, name=self.name, dtype=self.dtype_policy.name)
         self.supports_masking = held.supports_masking
+        self._autocast = self._autocast and held.autocast
         # That of a generator of random numbers; all else is made when the layer is built.
         self.random_state = [variable.value for variable in held.variables]
         _lend(held, self)
