@@ -129,16 +129,17 @@ def silu(x, factor=1.0):
 
 
 def _from_silu_flat(x, size, low, factor):
-    """The distance of `factor * x` from the zero, as what a sum of two floats is short of, scaled.
+    """How far `-size` is right of the slope's zero: `scale * (distance - flat[1])`.
 
-    That of `x` itself where the zero is a number, for a product is rounded.
+    By a number the zero is divided and the distance that of `x`, which no product has rounded.
     """
     if not isinstance(factor, numbers.Real):
         distance = -size - _SILU_FLAT[0]
         return distance if low is None else distance - low, _SILU_FLAT, 1.0
-    flat = sum(_SILU_FLAT) / abs(factor)
+    scale = abs(float(factor))
+    flat = sum(_SILU_FLAT) / scale
     rounded = float(np.float32(flat))
-    return -ops.abs(x) - rounded, (rounded, flat - rounded), abs(factor)
+    return -ops.abs(x) - rounded, (rounded, flat - rounded), scale
 
 
 def silu_slope(x, factor=1.0):
