@@ -25,7 +25,7 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
-from keras_actloss.core.numerics import exact_multiple, expm1, polynomial, tanh_slope
+from keras_actloss.core.numerics import expm1, polynomial, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, parametric
 from keras_actloss.core.registry import register
 
@@ -360,19 +360,10 @@ def dynamic_tanh(x: Any, alpha=0.5, gamma=1.0, beta=0.0) -> Any:
     return _dynamic_tanh(x, alpha, gamma, beta)
 
 
-def _tanh_slope(x, alpha):
-    """`1 - tanh(alpha * x)**2`, the rounding of the product made good."""
-    t, low = exact_multiple(x, alpha, 60)
-    if low is None:
-        return tanh_slope(t)
-    # Its logarithm falls at twice the tangent.
-    return tanh_slope(t) * (1 - 2 * ops.tanh(t) * low)
-
-
 _dynamic_tanh = parametric(
     lambda x, alpha, gamma, beta: gamma * ops.tanh(alpha * x) + beta,
-    lambda x, alpha, gamma, beta: gamma * alpha * _tanh_slope(x, alpha),
-    lambda x, alpha, gamma, beta: gamma * x * _tanh_slope(x, alpha),
+    lambda x, alpha, gamma, beta: gamma * alpha * tanh_slope(x, alpha),
+    lambda x, alpha, gamma, beta: gamma * x * tanh_slope(x, alpha),
     lambda x, alpha, gamma, beta: ops.tanh(alpha * x),
     lambda x, alpha, gamma, beta: ops.ones_like(x),
 )

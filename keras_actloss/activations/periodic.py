@@ -42,7 +42,7 @@ def _phase(x, frequency):
     a small angle.
     """
     phase, low = exact_multiple(x, frequency, 1e38)
-    return phase, None if low is None else clip(low, -0.5, 0.5)
+    return clip(phase, -1e38, 1e38), None if low is None else clip(low, -0.5, 0.5)
 
 
 def _turned(phase, low, function, slope):

@@ -8,7 +8,7 @@ from keras_actloss.core.checks import finite_positive, number, ordered
 from keras_actloss.core.functions import activation, by_kernel
 from keras_actloss.core.kernels import runs_torch
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import exp_multiple, rounded_once, tail, tanh_slope
+from keras_actloss.core.numerics import rounded_once, tail, tanh_slope
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -220,12 +220,9 @@ def softcap(x: Any, cap: Any) -> Any:
         [Gemma Team, 2024](https://arxiv.org/abs/2408.00118)
     """
 
-    def gradient(upstream, x):
-        # 1 - tanh(z)^2 = (2 e / (1 + e^2))^2 with e = exp(-|z|), which does not cancel.
-        e = exp_multiple(-ops.abs(x), 1 / cap)
-        return upstream * ops.square(2 * e / (1 + e * e))
-
-    function = rounded_once(lambda x: cap * ops.tanh(x / cap), gradient)
+    function = rounded_once(
+        lambda x: cap * ops.tanh(x / cap), lambda upstream, x: upstream * tanh_slope(x, 1 / cap)
+    )
     return function(x)
 
 

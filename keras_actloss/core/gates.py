@@ -96,8 +96,10 @@ def _root(size, low=None):
 
 def _size(x, factor=1.0):
     """`|factor * x|` of a number or a tensor, as a sum of two floats."""
+    size, low = exact_multiple(ops.abs(x), abs(factor), 300)
+    is_clipped = low is not None and isinstance(factor, numbers.Real)
     # At an infinity 0 times infinity would be NaN; the root is 0 long before.
-    return exact_multiple(ops.abs(x), abs(factor), 300)
+    return size if is_clipped else at_most(size, 300.0), low
 
 
 def _in_halves(t, right, left, root):

@@ -16,7 +16,8 @@ from keras_actloss.core.keras_fixes import add, amax, recomputed
 # Asked for in each op, of which a small batch consists.
 _torch: Any = sys.modules["torch"] if keras.backend.backend() == "torch" else None
 # Private to torch: without it there is no transform that one can tell.
-_transform: Any = getattr(_torch and _torch._C._functorch, "peek_interpreter_stack", None)
+_functorch: Any = getattr(_torch and _torch._C, "_functorch", None)
+_transform: Any = getattr(_functorch, "peek_interpreter_stack", None)
 
 
 def traced_by_torch():

@@ -126,12 +126,6 @@ def sigmoid_sides(x):
     return ops.where(x > 0, large, small), ops.where(x > 0, small, large)
 
 
-def tanh_slope(x):
-    """`1 - tanh(x)**2` as `4 e / (1 + e)**2` with `e = exp(-2 |x|)`, which does not cancel."""
-    e = ops.exp(-2 * ops.abs(x))
-    return 4 * e / ops.square(1 + e)
-
-
 def absolute(x):
     """`|x|` with derivative 0 at 0, where `ops.abs` has 1 on JAX."""
     if keras.backend.backend() != "jax":
@@ -302,17 +296,17 @@ def exact_multiple(x, factor, most):
     Args:
         x: Tensor of float32 or wider.
         factor: A number, which may have more digits than a float32, or a tensor.
-        most: What the product is clipped to; up to 1024 it is taken for an exponent.
+        most: What a product that is not exact is clipped to; up to 1024 it is taken for an
+            exponent.
     """
     number = float(factor) if isinstance(factor, numbers.Real) else None
     if number is not None and is_power_of_two(abs(number)):
-        return clip(number * x, -most, most), None
+        return number * x, None
     x = in_float64(x)
     if dtype_of(x) == "float64":
-        return clip(factor * x, -most, most), None
+        return factor * x, None
     if number is None:
-        rounded, dropped = product(factor, x)
-        return clip(rounded, -most, most), dropped
+        return product(factor, x)
     limit = min(most / abs(number), 3e38)
     x = clip(x, -limit, limit)
     if most > 2**10 or limit > 2.0**110:
@@ -328,10 +322,19 @@ def exact_multiple(x, factor, most):
 
 
 def exp_multiple(x, factor):
-    """`exp(factor * x)` of a number and `x` at most 0, the rounding of the product made good."""
+    """`exp(factor * x)` of `x` at most 0, the rounding of the product made good."""
     t, low = exact_multiple(x, factor, 800.0)
     e = ops.cast(spent("exp", t), dtype_of(x))
     return e if low is None else e + e * low
+
+
+def tanh_slope(x, factor=1.0):
+    """`1 - tanh(factor * x)**2` as `4 e / (1 + e)**2` with `e = exp(-2 |factor * x|)`.
+
+    Nothing cancels, and the rounding of the product is made good.
+    """
+    e = exp_multiple(-ops.abs(x), 2 * abs(factor))
+    return 4 * e / ops.square(1 + e)
 
 
 def difference(x, y):
