@@ -6,7 +6,7 @@ from keras import ops
 
 from keras_actloss.core.checks import finite_positive
 from keras_actloss.core.functions import activation, by_width
-from keras_actloss.core.kernels import at_least, at_most
+from keras_actloss.core.kernels import at_least, at_most, spent
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import exp_multiple, expm1, log1p, rounded_once
 from keras_actloss.core.registry import register
@@ -143,22 +143,24 @@ def squareplus(x: Any, b=4) -> Any:
     Reference:
         [Barron, 2021](https://arxiv.org/abs/2112.11687)
     """
-    root = b**0.5
 
-    def tangent(x):
-        """Of half the angle whose tangent is `root / |x|`: nothing cancels."""
+    def sides(x):
+        """Hypotenuse and side of a right triangle whose other side is `sqrt(b)`."""
         size = ops.abs(x)
         # Of a size whose square might overflow, b adds nothing to the square.
-        hypotenuse = at_least(size, ops.sqrt(ops.square(at_most(size, 2.0**60)) + b))
-        return root / (hypotenuse + size)
+        square = spent("add", spent("square", at_most(size, 2.0**60)), b)
+        return at_least(spent("sqrt", square), size, spare=True), size
+
+    def value(hypotenuse, size, x):
+        # Of `hypotenuse - size`, which would cancel.
+        half = spent("multiply", spent("reciprocal", spent("add", size, hypotenuse)), b / 2)
+        return spent("add", half, at_least(x, 0))
 
     def gradient(upstream, x):
-        square = ops.square(tangent(x))
-        # The numerator is 1 right of zero and the square left of it.
-        return upstream * (at_least(square, ops.sign(x)) / (1 + square))
+        hypotenuse, size = sides(x)
+        return upstream * spent("divide", value(hypotenuse, size, x), hypotenuse)
 
-    function = rounded_once(lambda x: ops.relu(x) + root / 2 * tangent(x), gradient)
-    return function(x)
+    return rounded_once(lambda x: value(*sides(x), x), gradient)(x)
 
 
 @register("layers")
