@@ -76,6 +76,15 @@ def test_limits(name):
     np.testing.assert_array_equal(gradient, [0, 1])
 
 
+@pytest.mark.parametrize("beta", [1e-45, 1e-38, 1e10, 1e38, -1e38])
+def test_a_gate_as_steep_or_flat_as_floats_go(beta):
+    x = np.array([[-1e20, -1.0, 0.0, 1.0, 1e20]], "float32")
+    value, gradient = value_and_gradient(lambda x: activations.swish(x, beta), x)
+    gate = (np.sign(x) * np.sign(beta) + 1) / 2 if abs(beta) > 1 else np.full_like(x, 0.5)
+    np.testing.assert_array_equal(value, x * gate)
+    np.testing.assert_array_equal(gradient, gate)
+
+
 def test_steepness_is_checked():
     with pytest.raises(ValueError, match="beta must be finite"):
         activations.swish(1.0, beta=np.inf)

@@ -158,7 +158,9 @@ def squareplus(x: Any, b=4) -> Any:
 
     def gradient(upstream, x):
         hypotenuse, size = sides(x)
-        return upstream * spent("divide", value(hypotenuse, size, x), hypotenuse)
+        # Bounded, so that infinity over infinity does not arise.
+        slope = at_most(value(hypotenuse, size, x), 3e38, spare=True)
+        return upstream * spent("divide", slope, at_most(hypotenuse, 3e38, spare=True))
 
     return rounded_once(lambda x: value(*sides(x), x), gradient)(x)
 

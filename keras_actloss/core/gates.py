@@ -133,9 +133,10 @@ def silu(x, factor=1.0):
 def _from_silu_flat(x, size, low, factor):
     """How far `-size` is right of the slope's zero: `scale * (distance - flat[1])`.
 
-    By a number the zero is divided and the distance that of `x`, which no product has rounded.
+    By a number that keeps both floats the zero is divided, and the distance that of `x`, which no
+    product has rounded.
     """
-    if not isinstance(factor, numbers.Real):
+    if not isinstance(factor, numbers.Real) or not 2.0**-100 < abs(factor) < 2.0**100:
         distance = -size - _SILU_FLAT[0]
         return distance if low is None else distance - low, _SILU_FLAT, 1.0
     scale = abs(float(factor))
