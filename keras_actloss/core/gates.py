@@ -136,10 +136,10 @@ def _from_silu_flat(x, size, low, factor):
     By a number that keeps both floats the zero is divided, and the distance that of `x`, which no
     product has rounded.
     """
-    if not isinstance(factor, numbers.Real) or not 2.0**-100 < abs(factor) < 2.0**100:
+    scale = abs(float(factor)) if isinstance(factor, numbers.Real) else 0.0
+    if not 2.0**-100 < scale < 2.0**100:
         distance = -size - _SILU_FLAT[0]
         return distance if low is None else distance - low, _SILU_FLAT, 1.0
-    scale = abs(float(factor))
     flat = sum(_SILU_FLAT) / scale
     rounded = float(np.float32(flat))
     return -ops.abs(x) - rounded, (rounded, flat - rounded), scale
