@@ -10,7 +10,7 @@ from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.kernels import at_least, at_most, clip, select, spent
+from keras_actloss.core.kernels import at_least, at_most, clip, exp_to_square, select, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -66,9 +66,7 @@ def _mish_parts(x):
 
     Where `e` underflows, the product of `h` with `x` need not.
     """
-    h = spent("exp", spent("multiply", at_most(x, 20.0), 0.5))
-    # XLA would make the square of an exponential another one.
-    h = at_most(h, 2.0**15, spare=True)
+    h = exp_to_square(spent("multiply", at_most(x, 20.0), 0.5))
     e = ops.square(h)
     return h, e, spent("add", spent("multiply", e + 2, e), 2)
 

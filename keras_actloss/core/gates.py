@@ -11,7 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.kernels import at_least, at_most, clip, spent
+from keras_actloss.core.kernels import at_least, at_most, clip, exp_to_square, spent
 from keras_actloss.core.numerics import exact_multiple, polynomial, with_gradient
 
 # Each slope but the sigmoid's has one zero, left of 0: in two floats where it is, then by the
@@ -89,9 +89,8 @@ def _root(size, low=None):
     It is the one function here that XLA keeps for all that is computed of it: a quotient that stood
     twice would take a pass over memory of its own.
     """
-    root = ops.exp(-0.5 * size)
-    # XLA would make the square of an exponential another one.
-    return at_most(root, 1.0) if low is None else root * (1 - 0.5 * low)
+    root = exp_to_square(-0.5 * size)
+    return root if low is None else root * (1 - 0.5 * low)
 
 
 def _size(x, factor=1.0):
