@@ -101,6 +101,12 @@ def rows(dtype):
     return representable(rng.normal(size=(300, 4)) * scales + leads, dtype)
 
 
+def moderate_rows(dtype):
+    """Those of `rows` that are no farther from 0 than 32."""
+    x = rows(dtype)
+    return x[np.abs(x).max(-1) <= 32]
+
+
 def probability_rows(dtype):
     logits = np.float64(rows(dtype))
     e = np.exp(np.clip(logits - logits.max(-1, keepdims=True), -60, 0))

@@ -14,6 +14,7 @@ from accuracy import (
     grid,
     ids,
     loss_test,
+    moderate_rows,
     one_hot,
     probabilities,
     probability_rows,
@@ -65,6 +66,12 @@ LOSSES = {
         probability_rows,
     ),
     "sparse logits": (losses.sparse_categorical_crossentropy, {"from_logits": True}, ids, rows),
+    "sparse logits near 0": (
+        losses.sparse_categorical_crossentropy,
+        {"from_logits": True},
+        ids,
+        moderate_rows,
+    ),
     "sparse probabilities": (
         losses.sparse_categorical_crossentropy,
         {},

@@ -9,6 +9,7 @@ from accuracy import (
     filled,
     ids,
     loss_test,
+    moderate_rows,
     one_hot,
     probabilities,
     probability_rows,
@@ -68,6 +69,12 @@ LOSSES = {
         {"from_logits": True, "gamma": 0.7},
         ids,
         every(4, rows),
+    ),
+    "sparse focal(0.7) logits near 0": (
+        losses.sparse_categorical_focal_crossentropy,
+        {"from_logits": True, "gamma": 0.7},
+        ids,
+        moderate_rows,
     ),
     "sparse focal probabilities": (
         losses.sparse_categorical_focal_crossentropy,

@@ -72,6 +72,30 @@ def test_class_ids_are_one_hot_labels(name):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("from_logits", [True, False])
+@pytest.mark.parametrize("name", [name for name in DENSE if name != "brier"])
+def test_many_rows_are_as_each_alone(name, from_logits):
+    """Torch looks whether many labels are one-hot; a second label, or none, may be in one row."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(1024, 10)).astype("float32") * 5
+    x[0, :2] = 15, -15
+    if not from_logits:
+        x = np.exp(x) / np.exp(x).sum(-1, keepdims=True)
+    one_hot = np.eye(10, dtype="float32")[np.arange(1024) % 10]
+    beside, none = one_hot.copy(), one_hot.copy()
+    beside[0, 1], none[0, 0] = 1e-10, 0
+
+    def found(y, x):
+        return value_and_gradient(lambda x: DENSE[name](y, x, from_logits=from_logits), x)
+
+    for y in (one_hot, beside, none):
+        parts = zip(
+            *(found(y[rows], x[rows]) for rows in np.split(np.arange(1024), 4)), strict=True
+        )
+        for whole, part in zip(found(y, x), parts, strict=True):
+            np.testing.assert_allclose(whole, np.concatenate(part), rtol=1e-5, atol=1e-30)
+
+
 @pytest.mark.parametrize("name", ["cross-entropy", "focal", "poly"])
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_a_confident_mistake_has_its_loss_and_its_gradient(name, forms):

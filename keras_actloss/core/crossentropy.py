@@ -28,9 +28,12 @@ from keras_actloss.core.kernels import (
     between,
     choose,
     entry,
+    extremes,
     first_largest,
+    ids_of_one_hot,
     indexes,
     put_entry,
+    readable,
     runs_torch,
     same,
     select,
@@ -404,19 +407,20 @@ def categorical(target, x, axis, from_logits, curve=None, low=None):
     return _of_weights(target, x, axis, curve)
 
 
-def _against_logits(label, own, x, axis, low=None):
-    """`-log(softmax(x))` of the label's logit `own`, and its derivatives.
-
-    `low` is what rounding took from the others beside the label.
+def _against_logits(ids, label, x, axis, low=None):
+    """`-log(softmax(x))` at the label of each row, and its derivatives.
 
     Returns:
         `(loss, of_label, factor, of_others, described)`: the derivative is `of_label` at the label
         and `factor * of_others` elsewhere; `described()` is the `Label`.
     """
+    if low is None and readable(x) and (told := _against_moderate_logits(label, x, axis)):
+        return told
+    own = _own(x, ids, label, axis)
     top = amax(x, axis=axis, keepdims=True)
     scale, e, own_e = exp_near(top, x, own)
     if low is not None:
-        e = e + e * low
+        e = e + e * (low - _own(low, ids, label, axis))
     e = _put(e, label, 0.0, axis, spare=True)
     total = ops.sum(e, axis=axis, keepdims=True)
     # Relative to the leader, one of the two weights is at least 1.
@@ -434,10 +438,27 @@ def _against_logits(label, own, x, axis, low=None):
     return distance + near, -q, q / select(total == 0, 1.0, total), e, described
 
 
-def _against_probabilities(label, own, x, axis):
+def _against_moderate_logits(label, x, axis):
+    """`_against_logits` by the exponentials as they are; None where one that counts is no float."""
+    e = ops.exp(x)
+    own = entry(e, label, axis)
+    e = _put(e, label, 0.0, axis, spare=True)
+    rest = ops.sum(e, axis=axis, keepdims=True)
+    total, ratio = rest + own, rest / own
+    least, most = extremes(total)
+    # Beside a small sum an exponential counts that has underflown.
+    lowest = 2.0**-100 if least < 0.5 and min(extremes(x)) > -87 else 0.5
+    if not (lowest <= least and most < 2.0**100 and max(extremes(ratio)) < 2.0**100):
+        return None
+    factor = 1 / total
+    loss, p, q = ops.log1p(ratio), own * factor, rest * factor
+    return loss, -q, factor, e, lambda: Label(loss, p, q, lambda exponent: power(p, exponent))
+
+
+def _against_probabilities(ids, label, x, axis):
     """`_against_logits` for probabilities, which need not sum to 1."""
     total = ops.sum(_put(x, label, 0.0, axis), axis=axis, keepdims=True)
-    own = ops.relu(own)
+    own = ops.relu(_own(x, ids, label, axis))
     ratio = total / positive(own)
     large = ops.log(positive(total)) - ops.log(positive(own))
     loss = ops.where(ops.isfinite(ratio), ops.log1p(ratio), large)
@@ -454,17 +475,17 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
     """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
 
     def shared(ids, x, *low):
-        # Out of range, where JAX gives NaN and others raise; a negative id counts from the end.
-        ids = select(ids < 0, x.shape[axis], ids)
+        if not runs_torch():
+            # Out of range, where JAX gives NaN; a negative id counts from the end.
+            ids = select(ids < 0, x.shape[axis], ids)
         label = _labels(ids, x, axis)
-        own = _own(x, ids, label, axis)
         against = _against_logits if from_logits else _against_probabilities
-        low = [low - _own(low, ids, label, axis) for low in low]
-        loss, of_label, factor, of_others, described = against(label, own, x, axis, *low)
+        loss, of_label, factor, of_others, described = against(ids, label, x, axis, *low)
         if curve is not None:
             described = described()
             loss, slope = curve.value(described), _slope(curve, described)
-            of_label = of_label * (slope if from_logits else _own_slope(curve, slope, own))
+            own = slope if from_logits else _own_slope(curve, slope, _own(x, ids, label, axis))
+            of_label = of_label * own
             # One after the other: a small slope times the factor of large weights underflows.
             of_others, factor = factor * of_others, slope
         return label, loss, of_label, factor, of_others
@@ -576,6 +597,10 @@ def of_categorical(
 ):
     """A loss of one-hot or soft labels, with all options."""
     y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
+    last = axis in (-1, len(y_pred.shape) - 1)
+    ids = ids_of_one_hot(y_true) if last and not label_smoothing else None
+    if ids is not None:
+        return of_sparse(ids, y_pred, from_logits, 0.0, axis, class_weights, curve, low)
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
         used = ops.any(y_true != 0, axis=axis, keepdims=True)

@@ -40,6 +40,29 @@ def hides_values():
     return _torch is not None and (_torch.compiler.is_compiling() or not runs_torch())
 
 
+def readable(x):
+    """Whether what is in `x` may decide how to compute: torch has it in memory that is at hand."""
+    return _torch is not None and not hides_values() and x.device.type == "cpu" and x.numel() > 0
+
+
+def extremes(x):
+    """The least and the largest entry of what is `readable`, both NaN if one is."""
+    return (bound.item() for bound in x.detach().aminmax())
+
+
+def ids_of_one_hot(y):
+    """The ids of rows that are 1 at one class and 0 elsewhere; None where that is not told.
+
+    What a loss saves by a class id takes longer than to find it.
+    """
+    if not readable(y):
+        return None
+    last = y.shape[-1] - 1
+    ids = (y @ _torch.arange(last + 1, dtype=y.dtype)).long().clamp_(0, last)
+    ones = y.gather(-1, ids[..., None]) == 1
+    return ids if ones.all() and y.bool().count_nonzero() == ids.numel() else None
+
+
 def fused():
     """Whether XLA compiles what is called, and so arithmetic costs more than passes over memory.
 
