@@ -1,5 +1,6 @@
 """Activations that multiply their input by a smooth gate of itself: silu, gelu and their kin."""
 
+import math
 import numbers
 from typing import Any, Unpack
 
@@ -10,7 +11,7 @@ from keras_actloss.core import gates, tensors
 from keras_actloss.core.checks import finite, flag, or_tensor
 from keras_actloss.core.functions import activation, by_width
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.kernels import at_least, at_most, clip, exp_to_square, select, spent
+from keras_actloss.core.kernels import at_least, at_most, clip, exp_to_square, runs_torch, spent
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -19,14 +20,15 @@ from keras_actloss.core.layer import (
     LayerArguments,
     Regularizer,
 )
-from keras_actloss.core.numerics import polynomial, rounded_once, tanh_slope
+from keras_actloss.core.numerics import rounded_once, tanh_slope
 from keras_actloss.core.parameters import LearnedActivation, fitting, parametric
 from keras_actloss.core.registry import register
 
-# The slope of mish crosses zero, and its terms cancel there. Within 1/8 of it this minimax
-# polynomial stands in, in the distance from the float next to the zero, constant term first.
-_MISH_ZERO = -1.1924312114715576
-_MISH_SLOPE = (8.12573e-10, 0.266947914, 0.204731519, 0.0419077373, -0.0203371592, -0.0157997132)
+# Where the slope of mish is 0, in two floats, and the exponential of that.
+_MISH_FLAT = (-1.1924312114715576, -3.04393759e-09)
+_MISH_EXP = 0.3034825352815289
+# From here on the slope is 1, for nothing that is made of the exponential, 2**32, is rounded.
+_MISH_LAST = 32 * math.log(2)
 
 
 def _of_factors(curve, slope):
@@ -66,7 +68,7 @@ def _mish_parts(x):
 
     Where `e` underflows, the product of `h` with `x` need not.
     """
-    h = exp_to_square(spent("multiply", at_most(x, 20.0), 0.5))
+    h = exp_to_square(spent("multiply", at_most(x, _MISH_LAST), 0.5))
     e = ops.square(h)
     return h, e, spent("add", spent("multiply", e + 2, e), 2)
 
@@ -80,15 +82,26 @@ def _mish_value(x):
 def _mish_gradient(upstream, x):
     upstream, x = recomputed(upstream, x)
     h, e, denominator = _mish_parts(x)
+    # e**3 + 4 * e**2 + (4 * x + 6) * e + 4 * x + 4 less the same at its zero, by the distances from
+    # the zero and from its exponential: terms of one sign.
+    flat, more = _MISH_FLAT
+    # The clip keeps a compiler from making one number of both.
+    distance = spent("subtract", clip(x - flat, -1000.0, _MISH_LAST - flat), more)
+    # Far out the rounding of the distance would count, and that of a tanh near 1.
+    near, bend = at_most(distance, 1.0), math.e * _MISH_EXP
+    if runs_torch():
+        # A third of what its tanh takes.
+        of_exp = spent("multiply", spent("expm1", near), _MISH_EXP)
+    else:
+        of_exp = ops.tanh(near / 2) * (at_most(e, bend) + _MISH_EXP)
+    of_exp = spent("add", of_exp, spent("relu", e - bend))
+    rest = sum(_MISH_FLAT) * 4 + 6 + 4 * _MISH_EXP + _MISH_EXP**2
+    slope = spent("add", spent("multiply", e + (4 + _MISH_EXP), e), rest)
+    slope = spent("multiply", slope, of_exp)
+    turned = spent("multiply", spent("multiply", spent("add", e, 1), distance), 4)
     share = spent("divide", h, denominator)
-    slope = spent("multiply", spent("add", spent("multiply", e + 4, e), 2), e)
-    turned = spent("add", clip(x, -1000.0, 20.0), 1)
-    turned = spent("multiply", spent("multiply", turned, spent("add", e, 1)), 4)
-    slope = spent("multiply", spent("add", slope, turned), share)
-    slope = spent("multiply", slope, share)
-    distance = x - _MISH_ZERO
-    near = ops.abs(distance) < 0.125
-    return upstream * select(near, polynomial(_MISH_SLOPE, distance), slope)
+    slope = spent("multiply", spent("multiply", spent("add", slope, turned), share), share)
+    return spent("multiply", slope, upstream)
 
 
 _exact_mish = rounded_once(_mish_value, _mish_gradient)
