@@ -1,6 +1,5 @@
 """Shrinkage: activations that pull small inputs to zero and keep large ones."""
 
-import itertools
 import math
 from typing import Any, Unpack
 
@@ -8,7 +7,7 @@ from keras import ops
 
 from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_kernel
-from keras_actloss.core.kernels import at_most, runs_torch, select, spent
+from keras_actloss.core.kernels import clip, runs_torch, spent
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import polynomial, rounded_once
 from keras_actloss.core.registry import register
@@ -149,52 +148,53 @@ class SoftShrink(ActivationLayer, fn=soft_shrink):
         _bounds("SoftShrink", threshold, lower, upper)
 
 
-# Up to here the fraction below is as exact as the dtype; beyond it little is lost in x - tanh(x).
-_NEAR = 1.5
-
-
-def _lambert(last):
-    """The fraction of `tanh(x) / x = 1 / (1 + z / (3 + z / (5 + ...)))` with `z = x**2`, cut off.
-
-    Returns:
-        Polynomials `p` and `q` such that it is `q / (z * p + q)`: all coefficients are positive, so
-        nothing cancels.
-    """
-    p, q = [0], [1]
-    for odd in range(last, 1, -2):
-        p, q = q, [odd * a + b for a, b in itertools.zip_longest(q, [0, *p], fillvalue=0)]
-    return p, q
-
-
-_LAMBERT = {"float32": _lambert(11), "float64": _lambert(19)}
-
-
-def _tanh_parts(x):
-    """`|x|`, `exp(-2 |x|)`, whether `x` is near 0, and what the fraction there is made of.
-
-    XLA keeps the exponential for all that is computed of it.
-    """
-    size = ops.abs(x)
-    square = at_most(ops.square(x), _NEAR**2)
-    p, q = (polynomial(part, square) for part in _LAMBERT[dtype_of(x)])
-    return size, ops.exp(-2 * size), size < _NEAR, spent("multiply", p, square), q
+# dtype -> from where on tanh is 1, and polynomials p, q and r in z = x**2, constant term first:
+# x - tanh(x) = x * z * p / q and tanh(x) = x * r / q up to there, to 8e-9 and 3e-17; r = q - z * p.
+# All coefficients are positive, as those of Lambert's continued fraction are, so nothing cancels.
+_FRACTIONS = {
+    "float32": (
+        9.0,
+        (0.3333333308, 0.02256143135, 0.0003172756066, 8.203530642e-07),
+        (1.0, 0.4676842419, 0.02612082369, 0.0003389136255, 8.350839215e-07),
+        (1.0, 0.1343509111, 0.003559392341, 2.163801894e-05, 1.473085737e-08),
+    ),
+    "float64": (
+        20.0,
+        (
+            *(0.3333333333333333, 0.02837562415438958, 0.0007341890612473156),
+            *(8.062193072268075e-06, 4.210348990193666e-08, 1.0652338964451256e-10),
+            *(1.231036061409472e-13, 5.490194156896049e-17, 6.074898676118531e-21),
+        ),
+        (
+            *(1.0, 0.4851268724631685, 0.03434855426424787, 0.0008277231136301285),
+            *(8.74419403177453e-06, 4.453683364947621e-08, 1.1067206316094768e-10),
+            *(1.2613865949376947e-13, 5.563171298888575e-17, 6.0992857160179115e-21),
+        ),
+        (
+            *(1.0, 0.15179353912983518, 0.005972930109858288, 9.353405238281287e-05),
+            *(6.820009595064563e-07, 2.433343747539545e-09, 4.1486735164351295e-12),
+            *(3.035053352822257e-15, 7.297714199252637e-19, 2.4387039899380178e-23),
+        ),
+    ),
+}
 
 
 def _tanh_shrink_value(x):
-    size, e, near, p, q = _tanh_parts(x)
-    denominator = select(near, spent("add", q, p), 1 + e)
-    # Over 1 + e, as a sum of terms of one sign; at 100 the first one is 0, of infinity too.
-    far = spent("add", spent("multiply", e, at_most(size, 100.0) + 1), size - 1)
-    rest = select(near, spent("multiply", p, size), far)
-    return spent("multiply", spent("divide", rest, denominator), ops.sign(x))
+    last, p, q, _ = _FRACTIONS[dtype_of(x)]
+    inside = clip(x, -last, last)
+    square = ops.square(inside)
+    fraction = spent("divide", polynomial(p, square), polynomial(q, square))
+    shrunk = spent("multiply", spent("multiply", fraction, square), inside)
+    return spent("add", shrunk, x - inside)
 
 
 def _tanh_shrink_gradient(upstream, x):
-    if runs_torch():  # Its tanh is right to half a unit.
-        return upstream * ops.square(ops.tanh(x))
-    size, e, near, p, q = _tanh_parts(x)
-    tanh = select(near, size * q, 1 - e) / select(near, p + q, 1 + e)
-    return upstream * ops.square(tanh)
+    last, _, q, r = _FRACTIONS[dtype_of(x)]
+    inside = clip(x, -last, last)
+    square = ops.square(inside)
+    tanh = spent("divide", polynomial(r, square), polynomial(q, square))
+    tanh = spent("multiply", tanh, inside)
+    return spent("multiply", spent("square", tanh), upstream)
 
 
 @activation()
