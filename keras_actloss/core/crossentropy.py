@@ -34,6 +34,7 @@ from keras_actloss.core.kernels import (
     indexes,
     put_entry,
     readable,
+    row_sum,
     runs_torch,
     same,
     select,
@@ -230,7 +231,7 @@ def _leaders(x, axis):
         return *first_largest(x, axis), 0.0
     top = amax(x, axis=axis, keepdims=True)
     where = x == top
-    count = ops.sum(ops.cast(where, x.dtype), axis=axis, keepdims=True)
+    count = row_sum(ops.cast(where, x.dtype), axis, kept=True)
     return top, where, ops.maximum(count - 1, 0)
 
 
@@ -351,8 +352,8 @@ def _of_logits(target, x, axis, curve, low):
             e = e + e * behind(leads, *low)
         e = _put(e, leads, 0.0, axis, spare=True)
         # A product, for the sum to be scaled once.
-        rest = ops.sum(e, axis=axis, keepdims=True) * scale + ties
-        return top, leads, e, scale, rest, ops.sum(target, axis=axis, keepdims=True)
+        rest = row_sum(e, axis, kept=True) * scale + ties
+        return top, leads, e, scale, rest, row_sum(target, axis, kept=True)
 
     def value(kept, target, x, *low):
         top, leads, _, _, rest, mass = kept
@@ -422,7 +423,7 @@ def _against_logits(ids, label, x, axis, low=None):
     if low is not None:
         e = e + e * (low - _own(low, ids, label, axis))
     e = _put(e, label, 0.0, axis, spare=True)
-    total = ops.sum(e, axis=axis, keepdims=True)
+    total = row_sum(e, axis, kept=True)
     # Relative to the leader, one of the two weights is at least 1.
     weight = total * scale
     leads = own == top

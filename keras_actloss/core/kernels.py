@@ -87,13 +87,13 @@ def alone(number, x):
     return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
 
 
-def _row_by_row(pair, whole, x, axis):
-    """A reduction along an axis, which is kept: of few entries, for XLA, one pair after the other.
+def _row_by_row(pair, whole, x, axis, pays):
+    """A reduction along an axis, which is kept: of few entries, if it pays, one pair after another.
 
-    Its loops and kernels for reductions begin anew with each row.
+    XLA's loops and kernels for reductions begin anew with each row.
     """
     size = x.shape[axis]
-    if not fused() or size is None or not 1 < size <= 16:
+    if not pays or size is None or not 1 < size <= 16:
         return whole(x, axis=axis, keepdims=True)
     parts = ops.split(x, size, axis)
     while len(parts) > 1:
@@ -102,14 +102,15 @@ def _row_by_row(pair, whole, x, axis):
     return parts[0]
 
 
-def row_sum(x, axis):
-    """`sum(x, axis)`, with the axis kept."""
-    return _row_by_row(ops.add, ops.sum, x, axis)
+def row_sum(x, axis, kept=False):
+    """`sum(x, axis)`, with the axis kept, of what is for this sum alone or, in JAX, `kept`."""
+    pays = keras.backend.backend() == "jax" if kept else fused()
+    return _row_by_row(ops.add, ops.sum, x, axis, pays)
 
 
 def row_max(x, axis):
     """`max(x, axis)`, with the axis kept."""
-    return _row_by_row(ops.maximum, amax, x, axis)
+    return _row_by_row(ops.maximum, amax, x, axis, fused())
 
 
 def spent(op, x, *arguments, **options):
