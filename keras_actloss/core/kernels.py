@@ -53,7 +53,7 @@ def extremes(x):
 def ids_of_one_hot(y):
     """The ids of rows that are 1 at one class and 0 elsewhere; None where that is not told.
 
-    What a loss saves by a class id takes longer than to find it.
+    To find them takes less time than they save a loss, which needs no pass for each label then.
     """
     if not readable(y):
         return None
