@@ -477,7 +477,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
 
     def shared(ids, x, *low):
         if not runs_torch():
-            # Out of range, where JAX gives NaN; a negative id counts from the end.
+            # Out of range, where JAX gives NaN; a negative id counts from the end, but in an index
+            # of torch, where it is refused.
             ids = select(ids < 0, x.shape[axis], ids)
         label = _labels(ids, x, axis)
         against = _against_logits if from_logits else _against_probabilities
@@ -598,8 +599,7 @@ def of_categorical(
 ):
     """A loss of one-hot or soft labels, with all options."""
     y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    last = axis in (-1, len(y_pred.shape) - 1)
-    ids = ids_of_one_hot(y_true) if last and not label_smoothing else None
+    ids = None if label_smoothing else ids_of_one_hot(y_true, axis)
     if ids is not None:
         return of_sparse(ids, y_pred, from_logits, 0.0, axis, class_weights, curve, low)
     if class_weights is not None:

@@ -50,12 +50,16 @@ def extremes(x):
     return (bound.item() for bound in x.detach().aminmax())
 
 
-def ids_of_one_hot(y):
+def _is_last(axis, x):
+    return axis in (-1, len(x.shape) - 1)
+
+
+def ids_of_one_hot(y, axis):
     """The ids of rows that are 1 at one class and 0 elsewhere; None where that is not told.
 
     To find them takes less time than they save a loss, which needs no pass for each label then.
     """
-    if not readable(y):
+    if not readable(y) or not _is_last(axis, y):
         return None
     last = y.shape[-1] - 1
     ids = (y @ _torch.arange(last + 1, dtype=y.dtype)).long().clamp_(0, last)
@@ -182,8 +186,7 @@ def indexes(x, axis):
     along the last axis, and takes long where rows are short.
     """
     if keras.backend.backend() == "tensorflow":
-        last = axis in (-1, len(x.shape) - 1)
-        return last and (x.shape[axis] or 0) >= 64 and not fused()
+        return _is_last(axis, x) and (x.shape[axis] or 0) >= 64 and not fused()
     return runs_torch()
 
 
