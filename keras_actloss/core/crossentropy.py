@@ -21,6 +21,7 @@ from keras_actloss.core.checks import (
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import (
     alone,
+    are_yes_or_no,
     asked,
     asked_of_number,
     at_least,
@@ -38,6 +39,8 @@ from keras_actloss.core.kernels import (
     runs_torch,
     same,
     select,
+    signs_of_no,
+    softplus_of_torch,
     spent,
     transformed_by_torch,
 )
@@ -54,7 +57,7 @@ from keras_actloss.core.numerics import (
     sigmoid_sides,
     with_gradient,
 )
-from keras_actloss.core.tensors import dtype_of, mean
+from keras_actloss.core.tensors import cast, dtype_of, mean
 
 # The checks of what all these losses take.
 OPTIONS = {
@@ -128,8 +131,27 @@ def both_sides(x, from_logits):
     return sigmoid_sides(x) if from_logits else (x, 1 - x)
 
 
+def _of_wrong_answer(x, y):
+    """`logistic` of labels that are 0 or 1, on torch: a kernel of the wrong answer's logit."""
+
+    def wrong(x, y):
+        return spent("multiply", signs_of_no(y), x)
+
+    def value(wrong, x, y):
+        return softplus_of_torch(wrong)
+
+    def gradient(upstream, wrong, x, y):
+        p = ops.sigmoid(wrong)
+        # Beside a label of 1 it is `-p`, to the last digit.
+        return spent("multiply", spent("addcmul", p, p, y, value=-2), upstream), None
+
+    return with_gradient(value, gradient, wrong)(x, y)
+
+
 def logistic(x, y, curve=None):
     """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
+    if curve is None and are_yes_or_no(y):
+        return _of_wrong_answer(x, y)
 
     def value(x, y):
         if curve is None and runs_torch():
@@ -192,18 +214,18 @@ def bernoulli(p, y, curve=None):
     def value(p, y):
         if curve is None:
             log_p, log_q = _logarithms(p)
-            return -between(log_q, log_p, y)
+            return spent("negative", between(log_q, log_p, y, spare=True))
         yes, no = _yes_and_no(p)
         return y * curve.value(yes) + (1 - y) * curve.value(no)
 
     def gradient(upstream, p, y):
-        if curve is None:
-            of_yes, of_no = y, 1 - y
-        else:
+        of_yes, of_no = y, 1 - y
+        if curve is not None:
             yes, no = _yes_and_no(p)
-            of_yes = y * _own_slope(curve, curve.slope(yes), p)
-            of_no = (1 - y) * _own_slope(curve, curve.slope(no), 1 - p)
-        slope = spent("subtract", of_no / above_zero(1 - p), of_yes / above_zero(p))
+            of_yes = of_yes * _own_slope(curve, curve.slope(yes), p)
+            of_no = of_no * _own_slope(curve, curve.slope(no), 1 - p)
+        of_no = spent("divide", of_no, above_zero(1 - p))
+        slope = spent("subtract", of_no, of_yes / above_zero(p))
         return spent("multiply", slope, upstream), None
 
     return with_gradient(value, gradient)(p, y)
@@ -215,7 +237,7 @@ def _labels(ids, x, axis):
     An index on torch, whose kernels reach one entry a row in no time; a mask where compilers fuse
     it with what is done to the other entries.
     """
-    return ops.cast(ops.expand_dims(ids, axis), "int64") if runs_torch() else is_label(ids, x, axis)
+    return ids.long().unsqueeze(axis) if runs_torch() else is_label(ids, x, axis)
 
 
 def _own(x, ids, label, axis):
@@ -441,19 +463,24 @@ def _against_logits(ids, label, x, axis, low=None):
 
 def _against_moderate_logits(label, x, axis):
     """`_against_logits` by the exponentials as they are; None where one that counts is no float."""
-    e = ops.exp(x)
+    e = x.exp()
     own = entry(e, label, axis)
     e = _put(e, label, 0.0, axis, spare=True)
-    rest = ops.sum(e, axis=axis, keepdims=True)
+    rest = e.sum(axis, keepdim=True)
     total, ratio = rest + own, rest / own
     least, most = extremes(total)
     # Beside a small sum an exponential counts that has underflown.
     lowest = 2.0**-100 if least < 0.5 and min(extremes(x)) > -87 else 0.5
-    if not (lowest <= least and most < 2.0**100 and max(extremes(ratio)) < 2.0**100):
+    if not (lowest <= least and most < 2.0**100 and ratio.amax().item() < 2.0**100):
         return None
-    factor = 1 / total
-    loss, p, q = ops.log1p(ratio), own * factor, rest * factor
-    return loss, -q, factor, e, lambda: Label(loss, p, q, lambda exponent: power(p, exponent))
+    loss, factor = ratio.log1p(), total.reciprocal()
+    q = rest * factor
+
+    def described():
+        p = own * factor
+        return Label(loss, p, q, lambda exponent: power(p, exponent))
+
+    return loss, -q, factor, e, described
 
 
 def _against_probabilities(ids, label, x, axis):
@@ -553,7 +580,7 @@ def sides(y, class_weights):
 def binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve=None):
     """A loss of binary labels, entry by entry."""
     loss = logistic if from_logits else bernoulli
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    y = smoothed(cast(y_true, dtype_of(y_pred)), label_smoothing, 2)
     if class_weights is None:
         return loss(y_pred, y, curve)
     # Weighted labels are labels again, times what they weigh together.

@@ -105,14 +105,14 @@ def loss_function(
             dtype = tensors.dtype_of(y_pred)
             y_true, y_pred = tensors.prepare(
                 y_true,
-                tensors.map_prediction(lambda x: ops.cast(x, tensors.wide(dtype)), y_pred),
+                tensors.map_prediction(lambda x: tensors.cast(x, tensors.wide(dtype)), y_pred),
                 kind(settings),
                 settings.get("axis", -1),
                 settings.get("ignore_class"),
                 body.__name__,
                 strict=False,
             )
-            return ops.cast(prepared(y_true, y_pred, **settings), dtype)
+            return tensors.cast(prepared(y_true, y_pred, **settings), dtype)
 
         told = {"labels": labels, "weighs_entries": weighs_entries, "checks": checks}
         # For other losses the maths alone: inputs are looked at once, whatever is made of them.

@@ -63,8 +63,23 @@ def ids_of_one_hot(y, axis):
         return None
     last = y.shape[-1] - 1
     ids = (y @ _torch.arange(last + 1, dtype=y.dtype)).long().clamp_(0, last)
-    ones = y.gather(-1, ids[..., None]) == 1
-    return ids if ones.all() and y.bool().count_nonzero() == ids.numel() else None
+    least = y.gather(-1, ids[..., None]).amin()
+    return ids if least == 1 and y.bool().count_nonzero() == ids.numel() else None
+
+
+def are_yes_or_no(y):
+    """Whether every label is 0 or 1; False where that is not told."""
+    return readable(y) and not any(extremes(y.frac()))
+
+
+def signs_of_no(y):
+    """-1 for labels of 1, and 1 for labels of 0, of torch and in one pass."""
+    return y.new_ones(()).sub(y, alpha=2)
+
+
+def softplus_of_torch(x):
+    """`log1p(exp(x))` in one kernel, in float64 too, where Keras's is linear from 20 on."""
+    return _torch.nn.functional.softplus(x, threshold=40)
 
 
 def fused():
@@ -285,14 +300,15 @@ def asked_of_number(y, of_labels, spare=False):
     return asked(y, of_labels)
 
 
-def between(start, end, weight, end_leads=False):
+def between(start, end, weight, end_leads=False, spare=False):
     """`(1 - weight) * start + weight * end`, right to the last digit at weights of 0 and 1.
 
     Nor is a digit lost between them where both are positive. With `end_leads`, no `start` is
-    farther from 0 than the `end`, and two passes over memory do.
+    farther from 0 than the `end`, and two passes over memory do. A `spare` start, which nobody else
+    holds, is overwritten on torch.
     """
     if runs_torch():
-        return start.lerp(end, weight)
+        return spent("lerp", start, end, weight) if spare else start.lerp(end, weight)
     if end_leads:
         return start + weight * (end - start)
     return (alone(1, weight) - weight) * start + weight * end

@@ -178,7 +178,8 @@ class Loss(Configured, keras.losses.Loss):
                 kept = tensors.both(kept, there, self.labels, self._class_axis)
                 if sample_weight is not None:
                     sample_weight = tensors.of_whole(sample_weight, mask, len(values.shape))
-            return ops.cast(self._reduce(ops.cast(values, dtype), sample_weight, kept), self.dtype)
+            loss = self._reduce(tensors.cast(values, dtype), sample_weight, kept)
+            return tensors.cast(loss, self.dtype)
 
     @property
     def _class_axis(self):

@@ -1,6 +1,7 @@
 """Tensors on their way into a loss: dtype, shape, class ids, masks."""
 
 import contextlib
+import functools
 import inspect
 import re
 from typing import Any
@@ -19,8 +20,17 @@ IDS = ("ids", "ranks", "groups")
 SEQUENCES = ("sequence", "tags")
 
 
+# Asked for some times a loss, each in longer than an op of a small batch.
+_name_of = functools.cache(keras.backend.standardize_dtype)
+
+
 def dtype_of(x):
-    return keras.backend.standardize_dtype(x.dtype)
+    return _name_of(x.dtype)
+
+
+def cast(x, dtype):
+    """`ops.cast`, which takes as long as an op of a small batch where there is nothing to do."""
+    return x if dtype_of(x) == dtype else ops.cast(x, dtype)
 
 
 def is_float(dtype):
@@ -309,11 +319,11 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             else "give a row of class ids for each sample"
         )
     elif labels == "memberships":
-        y_true = ops.cast(tensor(y_true), dtype_of(y_pred))
+        y_true = cast(tensor(y_true), dtype_of(y_pred))
         expected = (pred_shape[0], *y_true.shape[-1:])
         remedy = "give a row of 0 and 1 for each sample"
     elif labels == "target":
-        y_true = ops.cast(tensor(y_true), dtype_of(y_pred))
+        y_true = cast(tensor(y_true), dtype_of(y_pred))
         if len(y_true.shape) == len(pred_shape) and y_true.shape[-1] == 1:
             y_true = ops.squeeze(y_true, -1)
         expected = pred_shape[:-1]
@@ -322,7 +332,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         y_true = tensor(y_true)
         # Of class labels some narrow integers cannot hold the one to ignore, nor a boolean.
         whole = labels == "binary" and not is_float(dtype_of(y_true))
-        y_true = ops.cast(y_true, "int32" if whole else dtype_of(y_pred))
+        y_true = cast(y_true, "int32" if whole else dtype_of(y_pred))
         true_rank, pred_rank = len(y_true.shape), len(pred_shape)
         if not class_axis:
             # A flat batch is a column of one-entry samples, beside another column or alone.
@@ -427,6 +437,18 @@ def remove(keep, y_true, y_pred, axis=-1, name="mask"):
     )
 
 
+def _unmasked_mean(values, axis):
+    size = values.shape[axis]
+    if size == 1:  # A single output, as of most binary classifiers.
+        return ops.squeeze(values, axis)
+    # Not ops.mean, which goes through float32 for float64 on torch.
+    total = ops.sum(values, axis=axis)
+    if size is None:
+        size = ops.cast(ops.shape(values)[axis], values.dtype)
+        return total / ops.maximum(size, 1)
+    return total / max(size, 1)
+
+
 def mean(values, mask=None, axis=-1):
     """Mean over `axis`, of the entries that `mask` keeps; 0 where it keeps none.
 
@@ -437,9 +459,7 @@ def mean(values, mask=None, axis=-1):
         size = ops.sum(ops.cast(mask, values.dtype), axis=axis)
         values = ops.where(mask, values, ops.zeros_like(values))
         return ops.sum(values, axis=axis) / ops.maximum(size, 1)
-    # Not ops.mean, which goes through float32 for float64 on torch.
-    size = ops.cast(ops.shape(values)[axis], values.dtype)
-    result = ops.sum(values, axis=axis) / ops.maximum(size, 1)
+    result = _unmasked_mean(values, axis)
     if mask is None:
         return result
     return ops.where(fit(mask, result.shape), result, ops.zeros_like(result))
