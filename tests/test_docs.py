@@ -14,7 +14,7 @@ import pytest
 import keras_actloss
 from keras_actloss import migrate, plot, testing
 from keras_actloss.core import regions
-from keras_actloss.core.crossentropy import OPTIONS
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import INPUTS
 from keras_actloss.core.registry import CATALOGUE
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.categorical import along, is_label
 from keras_actloss.core.checks import (
     all_numbers,
     class_id_or_none,
@@ -16,7 +17,6 @@ from keras_actloss.core.checks import (
     integer_axis,
     one_of,
 )
-from keras_actloss.core.crossentropy import along, is_label
 from keras_actloss.core.functions import Function, loss_function
 from keras_actloss.core.keras_fixes import amax, moved, over_axes
 from keras_actloss.core.kernels import between, runs_torch, spent

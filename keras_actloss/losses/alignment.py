@@ -7,8 +7,8 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.categorical import one_hot
 from keras_actloss.core.checks import class_id, flag
-from keras_actloss.core.crossentropy import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import UNLIKELY, amax, ctc_of_torch, over_axes, scan
 from keras_actloss.core.kernels import runs_torch

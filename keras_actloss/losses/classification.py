@@ -2,12 +2,9 @@
 
 from typing import Any, Unpack
 
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    of_binary,
-    of_categorical,
-    of_sparse,
-)
+from keras_actloss.core.binary import of_binary
+from keras_actloss.core.categorical import of_categorical, of_sparse
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register

@@ -5,8 +5,9 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import logistic, of_entries
 from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
-from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import alike, rectified

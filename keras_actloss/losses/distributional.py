@@ -6,8 +6,8 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core import special
+from keras_actloss.core.categorical import categorical
 from keras_actloss.core.checks import finite, finite_positive, flag
-from keras_actloss.core.crossentropy import categorical
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.heads import LOGARITHMS, of_parameters
 from keras_actloss.core.loss import Loss, LossArguments

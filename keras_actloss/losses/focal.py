@@ -4,15 +4,10 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import of_binary
+from keras_actloss.core.categorical import along, of_categorical, of_sparse
 from keras_actloss.core.checks import class_weights_or_none, finite_non_negative, fraction, or_none
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    Curve,
-    along,
-    of_binary,
-    of_categorical,
-    of_sparse,
-)
+from keras_actloss.core.curves import OPTIONS, Curve
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import power

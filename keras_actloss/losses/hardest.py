@@ -5,8 +5,10 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import binary_entries
+from keras_actloss.core.categorical import of_categorical, of_sparse
 from keras_actloss.core.checks import positive_fraction
-from keras_actloss.core.crossentropy import OPTIONS, binary_entries, of_categorical, of_sparse
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register

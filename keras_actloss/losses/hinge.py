@@ -4,7 +4,8 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.crossentropy import OPTIONS, logistic, of_entries
+from keras_actloss.core.binary import logistic, of_entries
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments

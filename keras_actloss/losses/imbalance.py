@@ -4,18 +4,11 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import bernoulli, both_sides, logistic, of_entries, sides
+from keras_actloss.core.categorical import along
 from keras_actloss.core.checks import finite_non_negative
 from keras_actloss.core.checks import smoothing as share
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    along,
-    bernoulli,
-    both_sides,
-    logistic,
-    of_entries,
-    sides,
-    smoothed,
-)
+from keras_actloss.core.curves import OPTIONS, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import asked
 from keras_actloss.core.loss import Loss, LossArguments

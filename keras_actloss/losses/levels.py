@@ -4,8 +4,10 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import logistic
+from keras_actloss.core.categorical import along
 from keras_actloss.core.checks import class_weights_or_none
-from keras_actloss.core.crossentropy import OPTIONS, along, logistic
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import moved
 from keras_actloss.core.loss import Loss, LossArguments

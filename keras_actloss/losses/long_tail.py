@@ -6,14 +6,9 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.categorical import along, of_categorical, of_sparse, one_hot
 from keras_actloss.core.checks import class_counts, finite, finite_non_negative, finite_positive
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    along,
-    of_categorical,
-    of_sparse,
-    one_hot,
-)
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments

@@ -6,7 +6,7 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.crossentropy import one_hot
+from keras_actloss.core.categorical import one_hot
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.kernels import add_at, look_up, top_k, totals

@@ -4,8 +4,9 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import of_entries
 from keras_actloss.core.checks import finite
-from keras_actloss.core.crossentropy import OPTIONS, of_entries
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import rectified
 from keras_actloss.core.loss import Loss, LossArguments

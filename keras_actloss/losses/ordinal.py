@@ -5,8 +5,9 @@ from typing import Any, Unpack
 import numpy as np
 from keras import ops
 
+from keras_actloss.core.categorical import of_rows, one_hot
 from keras_actloss.core.checks import finite_positive, one_of, or_none
-from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.loss import Loss, LossArguments

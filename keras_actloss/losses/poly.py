@@ -4,14 +4,10 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.binary import of_binary
+from keras_actloss.core.categorical import of_categorical, of_sparse
 from keras_actloss.core.checks import all_of, at_least, finite
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    Curve,
-    of_binary,
-    of_categorical,
-    of_sparse,
-)
+from keras_actloss.core.curves import OPTIONS, Curve
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import polynomial

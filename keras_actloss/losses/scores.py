@@ -5,16 +5,9 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.crossentropy import (
-    OPTIONS,
-    along,
-    both_sides,
-    logistic,
-    of_entries,
-    of_rows,
-    one_hot,
-    smoothed,
-)
+from keras_actloss.core.binary import both_sides, logistic, of_entries
+from keras_actloss.core.categorical import along, of_rows, one_hot
+from keras_actloss.core.curves import OPTIONS, smoothed
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient

@@ -6,8 +6,9 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.categorical import of_sparse
 from keras_actloss.core.checks import flag
-from keras_actloss.core.crossentropy import OPTIONS, of_sparse
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, over_axes, scan
 from keras_actloss.core.loss import Loss, LossArguments

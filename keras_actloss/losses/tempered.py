@@ -4,8 +4,9 @@ from typing import Any, Unpack
 
 from keras import ops
 
+from keras_actloss.core.categorical import of_rows, one_hot
 from keras_actloss.core.checks import above_one, within
-from keras_actloss.core.crossentropy import OPTIONS, of_rows, one_hot
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments

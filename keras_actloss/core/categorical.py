@@ -1,33 +1,13 @@
-"""Losses of a label's probability, `sum(w * y * f(p))`: the cross-entropy and its relatives.
-
-The cross-entropy has `f(p) = -log(p)`. Another loss is another curve `f`, and its gradient is that
-of the cross-entropy with each label times the slope `-p * f'(p)`. So binary, one-hot and sparse
-labels, logits and probabilities, and the options of all these losses are here, once.
-"""
-
-import math
-from collections.abc import Callable
-from typing import Any, NamedTuple
+"""Losses of the probability of a class, of one-hot, soft and sparse labels."""
 
 from keras import ops
 
-from keras_actloss.core.checks import (
-    class_id_or_none,
-    class_weights_or_none,
-    flag,
-    integer_axis,
-    smoothing,
-)
+from keras_actloss.core.curves import Label, far_from, own_slope, slope_of, smoothed
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import (
-    alone,
-    are_yes_or_no,
     asked,
     asked_of_number,
     at_least,
-    at_most,
-    between,
-    choose,
     entry,
     extremes,
     first_largest,
@@ -39,8 +19,6 @@ from keras_actloss.core.kernels import (
     runs_torch,
     same,
     select,
-    signs_of_no,
-    softplus_of_torch,
     spent,
     transformed_by_torch,
 )
@@ -48,187 +26,13 @@ from keras_actloss.core.numerics import (
     SMALLEST,
     above_zero,
     difference,
-    exp_multiple,
     exp_near,
-    log1m,
     positive,
     power,
     reciprocal,
-    sigmoid_sides,
     with_gradient,
 )
-from keras_actloss.core.tensors import cast, dtype_of, mean
-
-# The checks of what all these losses take.
-OPTIONS = {
-    "from_logits": flag,
-    "label_smoothing": smoothing,
-    "axis": integer_axis,
-    "class_weights": class_weights_or_none,
-    "ignore_class": class_id_or_none,
-}
-
-
-class Label(NamedTuple):
-    """What a curve may know of the probability of a label: nothing here has cancelled."""
-
-    loss: Any  # `-log(p)`
-    p: Any
-    q: Any  # `1 - p`, from what the others weigh
-    to: Callable  # exponent of at most 1 -> `p**exponent`, also where p underflows
-
-
-class Curve(NamedTuple):
-    """A loss as functions of a `Label`: `f(p)`, and its slope `-p * f'(p)` beside `-log(p)`."""
-
-    value: Callable
-    slope: Callable
-    bounded: bool = False  # Whether the slope is 0 where `p` is: its quotient by `p` need not be.
-
-
-def _slope(curve, label):
-    """The slope of a curve, where 0 times an infinite loss is 0."""
-    return curve.slope(label._replace(loss=ops.minimum(label.loss, 2.0**126)))
-
-
-def _own_slope(curve, slope, p):
-    """`slope` for the derivative by `p` itself, where it is divided by `above_zero(p)`.
-
-    That of a bounded loss is, for a `p` of 0, the slope at what is divided by: a finite derivative
-    is right there, and one that is infinite not 0.
-    """
-    if not curve.bounded:
-        return slope
-    small = above_zero(ops.zeros((), p.dtype))
-    one = ops.ones_like(small)
-    lost = Label(-math.log(SMALLEST) * one, small, one, lambda exponent: power(small, exponent))
-    return ops.where(p < SMALLEST, curve.slope(lost), slope)
-
-
-def _far(distance, dropped, near):
-    """`exponent -> p**exponent` of `-log(p) = distance + dropped + near`, all but one small."""
-
-    def to(exponent):
-        e = exp_multiple(-distance, exponent)
-        return ops.where(e == 0, e, e * ops.exp(-exponent * (near + dropped)))
-
-    return to
-
-
-def _sides(x):
-    """The more probable answer to a logit, and the other one."""
-    distance = ops.abs(x)
-    e = ops.exp(-distance)
-    near, small, large = ops.log1p(e), e / (1 + e), 1 / (1 + e)
-    return (
-        Label(near, large, small, lambda exponent: ops.exp(-exponent * near)),
-        Label(distance + near, small, large, _far(distance, 0.0, near)),
-    )
-
-
-def both_sides(x, from_logits):
-    """The probabilities of yes and no, each to the last digit."""
-    return sigmoid_sides(x) if from_logits else (x, 1 - x)
-
-
-def _of_wrong_answer(x, y):
-    """`logistic` of labels that are 0 or 1, on torch: a kernel of the wrong answer's logit."""
-
-    def wrong(x, y):
-        return spent("multiply", signs_of_no(y), x)
-
-    def value(wrong, x, y):
-        return softplus_of_torch(wrong)
-
-    def gradient(upstream, wrong, x, y):
-        p = ops.sigmoid(wrong)
-        # Beside a label of 1 it is `-p`, to the last digit.
-        return spent("multiply", spent("addcmul", p, p, y, value=-2), upstream), None
-
-    return with_gradient(value, gradient, wrong)(x, y)
-
-
-def logistic(x, y, curve=None):
-    """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
-    if curve is None and are_yes_or_no(y):
-        return _of_wrong_answer(x, y)
-
-    def value(x, y):
-        if curve is None and runs_torch():
-            # Two tensors at a time, and one kernel for the exponential and its logarithm.
-            loss = ops.softplus(spent("negative", ops.abs(x)))
-            unlikely = spent("subtract", ops.relu(ops.sign(x)), y)
-            loss = spent("add", loss, asked_of_number(x, unlikely, spare=True))
-            return spent("add", loss, y, alpha=0)  # It is NaN if a label is.
-        of_unlikely = choose(x, 1 - y, y)
-        if curve is None:
-            distance = ops.abs(x)
-            return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
-        likely, unlikely = _sides(x)
-        of_likely = choose(x, y, 1 - y)
-        return of_likely * curve.value(likely) + asked_of_number(of_unlikely, curve.value(unlikely))
-
-    def gradient(upstream, x, y):
-        # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
-        if curve is not None:
-            likely, unlikely = _sides(x)
-            away = choose(x, y, 1 - y) * _slope(curve, likely) * likely.q
-            back = choose(x, 1 - y, y) * _slope(curve, unlikely) * unlikely.q
-            slope = choose(x, back - away, away - back)
-        elif runs_torch():
-            # Two fused kernels beat one exponential in five passes.
-            slope = ops.sigmoid(x)
-            slope = spent("lerp", slope, spent("negative", spent("sigmoid", -x)), y)
-            return spent("multiply", slope, upstream), None
-        else:
-            e = ops.exp(-ops.abs(x))
-            small = e / (1 + e)
-            slope = ops.where(x > 0, (1 - y) - small, small - y)
-        return upstream * slope, None
-
-    return with_gradient(value, gradient)(x, y)
-
-
-def _logarithms(p):
-    # The loss of a certain mistake is that of the smallest normal number.
-    least = math.log(SMALLEST)
-    inside = at_most(p, alone(1, p))
-    return (
-        at_least(spent("log", at_least(p, alone(0, p))), alone(least, p), spare=True),
-        at_least(log1m(inside), alone(least, p), spare=True),
-    )
-
-
-def _yes_and_no(p):
-    log_p, log_q = _logarithms(p)
-    p, q = ops.relu(p), ops.relu(1 - p)
-    return (
-        Label(-log_p, p, q, lambda exponent: power(p, exponent)),
-        Label(-log_q, q, p, lambda exponent: power(q, exponent)),
-    )
-
-
-def bernoulli(p, y, curve=None):
-    """`y * f(p) + (1 - y) * f(1 - p)`. Labels are constants."""
-
-    def value(p, y):
-        if curve is None:
-            log_p, log_q = _logarithms(p)
-            return spent("negative", between(log_q, log_p, y, spare=True))
-        yes, no = _yes_and_no(p)
-        return y * curve.value(yes) + (1 - y) * curve.value(no)
-
-    def gradient(upstream, p, y):
-        of_yes, of_no = y, 1 - y
-        if curve is not None:
-            yes, no = _yes_and_no(p)
-            of_yes = of_yes * _own_slope(curve, curve.slope(yes), p)
-            of_no = of_no * _own_slope(curve, curve.slope(no), 1 - p)
-        of_no = spent("divide", of_no, above_zero(1 - p))
-        slope = spent("subtract", of_no, of_yes / above_zero(p))
-        return spent("multiply", slope, upstream), None
-
-    return with_gradient(value, gradient)(p, y)
+from keras_actloss.core.tensors import dtype_of
 
 
 def _labels(ids, x, axis):
@@ -312,7 +116,7 @@ def _of_weights(target, x, axis, curve):
         own = target
         if curve is not None:
             slope = curve.slope(labels(top, weight, rest))
-            own = target * _own_slope(curve, slope, weight)
+            own = target * own_slope(curve, slope, weight)
             target = target * slope
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         own = spent("multiply", 1 / above_zero(weight), own)
@@ -363,7 +167,7 @@ def _of_logits(target, x, axis, curve, low):
         far = _put(top - x, leads, 0.0, axis, spare=True)
 
         def to(exponent):
-            return _far(far, dropped(x, top, leads, low), near)(exponent)
+            return far_from(far, dropped(x, top, leads, low), near)(exponent)
 
         return Label(far + near, p, q, to)
 
@@ -393,7 +197,7 @@ def _of_logits(target, x, axis, curve, low):
         upstream, total = ops.expand_dims(upstream, axis), 1 + rest
         left = None
         if curve is not None:
-            target = asked(target, _slope(curve, labels(x, kept, low)))
+            target = asked(target, slope_of(curve, labels(x, kept, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
             left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
             # One after the other: a small slope times a small scale underflows.
@@ -456,7 +260,7 @@ def _against_logits(ids, label, x, axis, low=None):
     def described():
         dropped = ops.where(leads, 0.0, difference(top, own)[1])
         p = own_weight / (weight + own_weight)
-        return Label(distance + near, p, q, _far(distance, dropped, near))
+        return Label(distance + near, p, q, far_from(distance, dropped, near))
 
     return distance + near, -q, q / select(total == 0, 1.0, total), e, described
 
@@ -512,8 +316,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         loss, of_label, factor, of_others, described = against(ids, label, x, axis, *low)
         if curve is not None:
             described = described()
-            loss, slope = curve.value(described), _slope(curve, described)
-            own = slope if from_logits else _own_slope(curve, slope, _own(x, ids, label, axis))
+            loss, slope = curve.value(described), slope_of(curve, described)
+            own = slope if from_logits else own_slope(curve, slope, _own(x, ids, label, axis))
             of_label = of_label * own
             # One after the other: a small slope times the factor of large weights underflows.
             of_others, factor = factor * of_others, slope
@@ -559,50 +363,6 @@ def one_hot(ids, x, axis):
         return ops.cast(is_label(ids, x, axis), x.dtype)
     # Counted from the front, for Keras takes an axis from the end on JAX only, but the last.
     return ops.one_hot(ids, x.shape[axis], axis=axis % len(x.shape), dtype=x.dtype)
-
-
-def smoothed(y, label_smoothing, classes):
-    """Labels of which a share is spread evenly over the classes."""
-    return y * (1 - label_smoothing) + label_smoothing / classes if label_smoothing else y
-
-
-def sides(y, class_weights):
-    """What the labels 1 and 0 of `y` weigh."""
-    if class_weights is None:
-        return y, 1 - y
-    if len(class_weights) != 2:
-        raise ValueError(
-            f"class_weights needs two weights, for the labels 0 and 1, got {class_weights!r}"
-        )
-    return y * class_weights[1], (1 - y) * class_weights[0]
-
-
-def binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve=None):
-    """A loss of binary labels, entry by entry."""
-    loss = logistic if from_logits else bernoulli
-    y = smoothed(cast(y_true, dtype_of(y_pred)), label_smoothing, 2)
-    if class_weights is None:
-        return loss(y_pred, y, curve)
-    # Weighted labels are labels again, times what they weigh together.
-    yes, no = sides(y, class_weights)
-    mass = yes + no
-    y = ops.where(mass == 0, 0.5, yes / ops.where(mass == 0, 1.0, mass))
-    y_pred = ops.where(mass == 0, 0.5, y_pred)
-    return mass * loss(y_pred, y, curve)
-
-
-def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):
-    """Mean over `axis` of a loss of binary labels, with all options."""
-    entries = binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve)
-    return mean(entries, mask, axis)
-
-
-def of_entries(loss, y_true, y_pred, class_weights):
-    """`loss(y_pred)` that is no sum over both labels: an entry weighs what its label does."""
-    if class_weights is None:
-        return loss(y_pred)
-    weight = sum(sides(ops.cast(y_true, y_pred.dtype), class_weights))
-    return weight * loss(ops.where(weight == 0, 0.5, y_pred))
 
 
 def of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights):
