@@ -15,6 +15,8 @@ from keras_actloss.core.kernels import (
     indexes,
     put_entry,
     readable,
+    row_count,
+    row_max,
     row_sum,
     runs_torch,
     same,
@@ -55,9 +57,9 @@ def _leaders(x, axis):
     """The largest of each row, where it is, and how many more there are of the same size."""
     if indexes(x, axis):
         return *first_largest(x, axis), 0.0
-    top = amax(x, axis=axis, keepdims=True)
+    top = row_max(x, axis, pairs=False)
     where = x == top
-    count = row_sum(ops.cast(where, x.dtype), axis, kept=True)
+    count = row_count(ops.cast(where, x.dtype), axis)
     return top, where, ops.maximum(count - 1, 0)
 
 
@@ -178,8 +180,8 @@ def _of_logits(target, x, axis, curve, low):
             e = e + e * behind(leads, *low)
         e = _put(e, leads, 0.0, axis, spare=True)
         # A product, for the sum to be scaled once.
-        rest = row_sum(e, axis, kept=True) * scale + ties
-        return top, leads, e, scale, rest, row_sum(target, axis, kept=True)
+        rest = row_sum(e, axis) * scale + ties
+        return top, leads, e, scale, rest, row_sum(target, axis)
 
     def value(kept, target, x, *low):
         top, leads, _, _, rest, mass = kept
@@ -190,7 +192,7 @@ def _of_logits(target, x, axis, curve, low):
             far = far + dropped(x, top, leads, low)
         # At a leader there may be infinity less infinity, and nobody asks for all that is far.
         far = asked_of_number(target, _put(far, leads, 0.0, axis, spare=True), spare=True)
-        return ops.sum(far, axis=axis) + ops.squeeze(mass * ops.log1p(rest), axis)
+        return ops.squeeze(row_sum(far, axis, pairs=False) + mass * ops.log1p(rest), axis)
 
     def gradient(upstream, kept, target, x, *low):
         _, leads, e, scale, rest, mass = kept
@@ -249,7 +251,7 @@ def _against_logits(ids, label, x, axis, low=None):
     if low is not None:
         e = e + e * (low - _own(low, ids, label, axis))
     e = _put(e, label, 0.0, axis, spare=True)
-    total = row_sum(e, axis, kept=True)
+    total = row_sum(e, axis)
     # Relative to the leader, one of the two weights is at least 1.
     weight = total * scale
     leads = own == top

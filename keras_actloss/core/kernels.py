@@ -106,14 +106,24 @@ def alone(number, x):
     return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
 
 
-def _row_by_row(pair, whole, x, axis, pays):
-    """A reduction along an axis, which is kept: of few entries, if it pays, one pair after another.
+def _one(x):
+    """1, which XLA does not know beforehand."""
+    first = ops.reshape(x, (-1,))[:1]
+    return ops.maximum(ops.cast(ops.any(first != first), x.dtype), 1)
 
-    XLA's loops and kernels for reductions begin anew with each row.
+
+def _row_by_row(pair, whole, x, axis, pairs, product=True):
+    """A reduction along an axis, which is kept, of rows that are short in a loop of XLA's own.
+
+    The kernels that it has for reductions take longer for each row. JAX is given one of the `pairs`
+    of entries after another; TensorFlow's XLA takes a loop for a `product`, or a choice of 1 or 0.
     """
-    size = x.shape[axis]
-    if not pays or size is None or not 1 < size <= 16:
+    size, backend = x.shape[axis], keras.backend.backend()
+    longest = 32 * fused() if backend == "tensorflow" else 16 * pairs * (backend == "jax")
+    if size is None or not 1 < size <= longest:
         return whole(x, axis=axis, keepdims=True)
+    if backend == "tensorflow":
+        return whole(x * _one(x) if product else x, axis=axis, keepdims=True)
     parts = ops.split(x, size, axis)
     while len(parts) > 1:
         rest = parts[-1:] if len(parts) % 2 else []
@@ -121,15 +131,19 @@ def _row_by_row(pair, whole, x, axis, pays):
     return parts[0]
 
 
-def row_sum(x, axis, kept=False):
-    """`sum(x, axis)`, with the axis kept, of what is for this sum alone or, in JAX, `kept`."""
-    pays = keras.backend.backend() == "jax" if kept else fused()
-    return _row_by_row(ops.add, ops.sum, x, axis, pays)
+def row_sum(x, axis, pairs=True):
+    """`sum(x, axis)`, with the axis kept; by `pairs` in JAX where that pays, which is measured."""
+    return _row_by_row(ops.add, ops.sum, x, axis, pairs)
 
 
-def row_max(x, axis):
-    """`max(x, axis)`, with the axis kept."""
-    return _row_by_row(ops.maximum, amax, x, axis, fused())
+def row_count(x, axis):
+    """`row_sum` of what is 1 or 0 as a comparison has told."""
+    return _row_by_row(ops.add, ops.sum, x, axis, pairs=True, product=False)
+
+
+def row_max(x, axis, pairs=True):
+    """`max(x, axis)`, likewise."""
+    return _row_by_row(ops.maximum, amax, x, axis, pairs)
 
 
 def spent(op, x, *arguments, **options):

@@ -10,7 +10,15 @@ from keras_actloss.core.checks import finite, one_of
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, moved
-from keras_actloss.core.kernels import asked_of_number, rectified, row_max, row_sum, same, spent
+from keras_actloss.core.kernels import (
+    asked_of_number,
+    rectified,
+    row_count,
+    row_max,
+    row_sum,
+    same,
+    spent,
+)
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
@@ -34,7 +42,7 @@ def _lead(y, x, axis):
         label, others, best = kept
         leads = same(others, best)
         upstream = ops.expand_dims(upstream, axis)
-        share = upstream / row_sum(leads, axis)
+        share = upstream / row_count(leads, axis)
         return None, spent("subtract", spent("multiply", leads, share), label * upstream)
 
     return with_gradient(value, gradient, shared)(y, x)
