@@ -96,6 +96,26 @@ def test_many_rows_are_as_each_alone(name, from_logits):
             np.testing.assert_allclose(whole, np.concatenate(part), rtol=1e-5, atol=1e-30)
 
 
+@pytest.mark.parametrize("soft", [1e-10, 0.5, 1 - 2.0**-20, -1e-4])
+def test_a_soft_label_has_its_loss_and_leaves_the_others_alone(soft):
+    """Torch looks whether all labels are 0 or 1."""
+    x = np.array([[-50.0], [-3.0], [0.0], [3.0], [50.0], [-np.inf], [np.inf]], "float32").repeat(
+        2, 0
+    )
+    hard = np.array([[0.0], [1.0]] * 7, "float32")
+    y = np.append(hard, [[soft]], 0).astype("float32")
+
+    def found(y, x):
+        return value_and_gradient(lambda x: losses.binary_crossentropy(y, x, from_logits=True), x)
+
+    alone, beside = found(hard, x), found(y, np.append(x, [[-50.0]], 0).astype("float32"))
+    for one, other in zip(alone, beside, strict=True):
+        np.testing.assert_allclose(one, other[:-1], rtol=1e-6)
+    value, gradient = (each[-1] for each in beside)
+    np.testing.assert_allclose(value, np.exp(-50.0) + np.float64(y[-1, 0]) * 50, rtol=1e-6)
+    np.testing.assert_allclose(gradient, np.exp(-50.0) - np.float64(y[-1]), rtol=1e-6)
+
+
 @pytest.mark.parametrize("name", ["cross-entropy", "focal", "poly"])
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 def test_a_confident_mistake_has_its_loss_and_its_gradient(name, forms):
