@@ -98,20 +98,20 @@ def _of_weights(target, x, axis, curve):
         return Label(loss, p, q, lambda exponent: power(p, exponent))
 
     def shared(target, x):
-        top = amax(x, axis=axis, keepdims=True)
+        top = row_max(x, axis, pairs=False)
         leads = same(x, top)
         # A compiler may multiply with the reciprocal, which leaves of a leader less than 1.
         weight = at_least(x / positive(top), leads, spare=True)
-        ties = ops.sum(leads, axis=axis, keepdims=True) - 1
-        rest = ops.sum(weight - leads, axis=axis, keepdims=True) + ties
-        return top, leads, weight, rest, ops.sum(target, axis=axis, keepdims=True)
+        ties = row_count(leads, axis, pairs=False) - 1
+        rest = row_sum(weight - leads, axis, pairs=False) + ties
+        return top, leads, weight, rest, row_sum(target, axis, pairs=False)
 
     def value(kept, target, x):
         top, _, weight, rest, mass = kept
         if curve is not None:
             return ops.sum(target * curve.value(labels(top, weight, rest)), axis=axis)
-        led = ops.sum(spent("multiply", log(weight, top), target), axis=axis)
-        return ops.squeeze(mass * ops.log1p(rest), axis) - led
+        led = row_sum(spent("multiply", log(weight, top), target), axis, pairs=False)
+        return ops.squeeze(mass * ops.log1p(rest) - led, axis)
 
     def gradient(upstream, kept, target, x):
         top, leads, weight, rest, mass = kept

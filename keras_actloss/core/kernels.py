@@ -136,9 +136,9 @@ def row_sum(x, axis, pairs=True):
     return _row_by_row(ops.add, ops.sum, x, axis, pairs)
 
 
-def row_count(x, axis):
+def row_count(x, axis, pairs=True):
     """`row_sum` of what is 1 or 0 as a comparison has told."""
-    return _row_by_row(ops.add, ops.sum, x, axis, pairs=True, product=False)
+    return _row_by_row(ops.add, ops.sum, x, axis, pairs, product=False)
 
 
 def row_max(x, axis, pairs=True):
