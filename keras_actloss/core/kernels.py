@@ -68,7 +68,7 @@ def ids_of_one_hot(y, axis):
 
 
 def are_yes_or_no(y):
-    """Whether every label is 0 or 1; False where that is not told."""
+    """Whether all labels, which run from 0 to 1, are one or the other; False where not told."""
     return readable(y) and not any(extremes(y.frac()))
 
 
