@@ -181,5 +181,5 @@ def of_entries(loss, y_true, y_pred, class_weights):
     """`loss(y_pred)` that is no sum over both labels: an entry weighs what its label does."""
     if class_weights is None:
         return loss(y_pred)
-    weight = sum(sides(ops.cast(y_true, y_pred.dtype), class_weights))
+    weight = sum(sides(cast(y_true, dtype_of(y_pred)), class_weights))
     return weight * loss(ops.where(weight == 0, 0.5, y_pred))

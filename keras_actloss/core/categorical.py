@@ -268,7 +268,7 @@ def _against_logits(ids, label, x, axis, low=None):
 
 
 def _against_moderate_logits(label, x, axis):
-    """`_against_logits` by the exponentials as they are; None where one that counts is no float."""
+    """`_against_logits` on torch by the exponentials as they are; None where one is no float."""
     e = x.exp()
     own = entry(e, label, axis)
     e = _put(e, label, 0.0, axis, spare=True)

@@ -18,12 +18,7 @@ from keras_actloss.core.checks import (
     integer_axis,
     smoothing,
 )
-from keras_actloss.core.numerics import (
-    SMALLEST,
-    above_zero,
-    exp_multiple,
-    power,
-)
+from keras_actloss.core.numerics import SMALLEST, above_zero, exp_multiple, power
 
 # The checks of what all these losses take.
 OPTIONS = {

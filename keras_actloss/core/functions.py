@@ -181,4 +181,4 @@ def by_kernel(x, value, gradient, on=("jax", "tensorflow", "torch")):
 def in_float32(function, x):
     """`function(x)` of several ops, computed in float32 and rounded once in 16 bit."""
     dtype = tensors.dtype_of(x)
-    return ops.cast(function(ops.cast(x, tensors.wide(dtype))), dtype)
+    return tensors.cast(function(tensors.cast(x, tensors.wide(dtype))), dtype)
