@@ -167,6 +167,9 @@ def _ours(name, settings):
     return functools.partial(getattr(activations, name.split(",")[0]), **settings)
 
 
+SMOOTHED = {"label_smoothing": 0.1}
+
+
 @functools.cache
 def loss_cases():
     """Name -> (labels, predictions, settings of both, class name)."""
@@ -196,6 +199,9 @@ def loss_cases():
         "binary probabilities": (binary, p, {}, "BinaryCrossentropy"),
         "binary focal": (binary, scores, {"from_logits": True}, "BinaryFocalCrossentropy"),
     }
+    for form in ("logits", "probabilities"):
+        y_true, y_pred, settings, cls = cases[f"binary {form}"]
+        cases[f"smoothed binary {form}"] = (y_true, y_pred, settings | SMOOTHED, cls)
     for classes, rows in ((10, 400_000), (1000, 4096), (32_000, 128)):
         logits = rng.normal(size=(rows, classes)).astype("float32")
         e = np.exp(logits)
@@ -208,7 +214,9 @@ def loss_cases():
         ):
             name = f"{form}, {classes} classes"
             cases[f"sparse {name}"] = (ids, y_pred, settings, "SparseCategoricalCrossentropy")
-            cases[f"categorical {name}"] = (one_hot, y_pred, settings, "CategoricalCrossentropy")
+            dense = "CategoricalCrossentropy"
+            cases[f"categorical {name}"] = (one_hot, y_pred, settings, dense)
+            cases[f"smoothed categorical {name}"] = (one_hot, y_pred, settings | SMOOTHED, dense)
             focal = "CategoricalFocalCrossentropy"
             cases[f"categorical focal {name}"] = (one_hot, y_pred, settings, focal)
         cases[f"kl_divergence, {classes} classes"] = (
