@@ -4,11 +4,14 @@ Errors are in units in the last place (ULP) of the exact result, over the whole 
 eager and compiled. 16 bit is held to one rounding, float32 to 8 ULP.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from accuracy import (
     MODES,
     RUNS,
+    beyond,
     every,
     filled,
     grid,
@@ -28,6 +31,8 @@ from keras_actloss.testing import oracle
 
 pytestmark = [pytest.mark.slow, pytest.mark.optimized]
 
+
+LOGITS = {"from_logits": True}
 
 # name -> function, settings, labels for predictions, predictions of a dtype
 LOSSES = {
@@ -89,6 +94,72 @@ LOSSES = {
 
 
 test_loss = loss_test(LOSSES)
+
+
+# Labels of which little is left for the others of a row.
+SMOOTHED = {
+    "binary logits, y=1": (losses.binary_crossentropy, LOGITS, filled(1.0), every(4, reals)),
+    "binary logits, weighted": (
+        losses.binary_crossentropy,
+        LOGITS | {"class_weights": (0.3, 1.0)},
+        filled(1.0),
+        every(4, reals),
+    ),
+    "binary probabilities, y=1": (
+        losses.binary_crossentropy,
+        {},
+        filled(1.0),
+        every(4, probabilities),
+    ),
+    "binary focal logits, y=1": (
+        losses.binary_focal_crossentropy,
+        LOGITS,
+        filled(1.0),
+        every(4, reals),
+    ),
+    "asymmetric logits, y=1": (
+        losses.asymmetric_binary_crossentropy,
+        LOGITS,
+        filled(1.0),
+        every(4, reals),
+    ),
+    "categorical logits": (losses.categorical_crossentropy, LOGITS, one_hot, every(4, rows)),
+    "categorical probabilities": (
+        losses.categorical_crossentropy,
+        {},
+        one_hot,
+        every(4, probability_rows),
+    ),
+    "sparse logits": (losses.sparse_categorical_crossentropy, LOGITS, ids, every(4, rows)),
+    "sparse logits near 0": (
+        losses.sparse_categorical_crossentropy,
+        LOGITS,
+        ids,
+        every(4, moderate_rows),
+    ),
+    "sparse logits, weighted": (
+        losses.sparse_categorical_crossentropy,
+        LOGITS | {"class_weights": (1.0, 3.0, 0.5, 2.0)},
+        ids,
+        every(4, rows),
+    ),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("name", SMOOTHED)
+def test_smoothed_labels(name, mode):
+    """Where a result crosses zero, one ULP of error in an entry of the input is forgiven."""
+    function, settings, labels, predictions = SMOOTHED[name]
+    x = predictions("float32")
+    x = x if x.ndim > 1 else x[:, None]
+    settings = settings | {"y_true": labels(x), "label_smoothing": 0.02}
+    beside = [x]
+    for column, to in itertools.product(range(x.shape[1]), (-np.inf, np.inf)):
+        beside.append(x.copy())
+        beside[-1][:, column] = np.nextafter(x[:, column], np.float32(to))
+    got = RUNS[mode](lambda p: function(y_pred=p, **settings), x)
+    assert beyond(got, [truth_of(function, v, settings) for v in beside], "float32") <= 8
 
 
 @pytest.mark.parametrize("mode", MODES)

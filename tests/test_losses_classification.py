@@ -584,3 +584,29 @@ def test_classes_that_no_label_has_change_nothing(loss, mode):
     np.testing.assert_allclose(of_many, value, rtol=1e-6)
     np.testing.assert_allclose(steep[:, :4], gradient, rtol=1e-6)
     np.testing.assert_array_equal(steep[:, 4:], 0)
+
+
+@pytest.mark.parametrize("mode", RUNS)
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+@pytest.mark.parametrize("classes", [4, 96])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_what_smoothing_leaves_for_the_others_is_not_lost(weighted, classes, forms, mode):
+    """The slope of a label far ahead is what the others' labels amount to, in units of its own."""
+    ids, smoothing = (np.arange(8) % 4).astype("int32"), 1e-3
+    one_hot = np.eye(classes)[ids]
+    x = np.float32(RNG.normal(size=one_hot.shape) + 30 * one_hot)
+    weights = np.float32(RNG.uniform(0.5, 2, classes)) if weighted else np.ones(classes, "float32")
+    settings = {"from_logits": True, "label_smoothing": smoothing}
+    settings |= {"class_weights": weights} if weighted else {}
+    y_true = ids if forms is SPARSE else np.float32(one_hot)
+    loss = forms["cross-entropy"]
+    value, gradient = RUNS[mode](lambda p: loss(y_true, p, **settings), x)
+    labels = ((1 - smoothing) * one_hot + smoothing / classes) * weights
+    e = np.exp(np.float64(x) - x.max(-1, keepdims=True))
+    p = e / e.sum(-1, keepdims=True)
+    others = np.float64(labels * (one_hot == 0)).sum(-1, keepdims=True)
+    q = (p * (one_hot == 0)).sum(-1, keepdims=True)
+    slope = others - (others + labels) * q
+    expected = np.where(one_hot == 0, labels.sum(-1, keepdims=True) * p - labels, slope)
+    np.testing.assert_allclose(value, -(labels * np.log(p)).sum(-1), rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected, rtol=2e-6)

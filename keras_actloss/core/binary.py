@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 from keras import ops
 
 from keras_actloss.core.curves import Label, far_from, own_slope, slope_of, smoothed
@@ -46,59 +47,78 @@ def both_sides(x, from_logits):
     return sigmoid_sides(x) if from_logits else (x, 1 - x)
 
 
-def _of_wrong_answer(x, y):
-    """`logistic` of labels that are 0 or 1, on torch: a kernel of the wrong answer's logit."""
+def _of_wrong_answer(x, y, share):
+    """`logistic` of labels that are 0 or 1, on torch: a kernel of the wrong answer's logit.
+
+    It is the right one for a `share` of each label.
+    """
 
     def wrong(x, y):
         return spent("multiply", signs_of_no(y), x)
 
     def value(wrong, x, y):
-        return softplus_of_torch(wrong)
+        loss = softplus_of_torch(wrong)
+        if share:
+            # Not infinity less infinity.
+            loss = spent("sub", loss, at_most(wrong, float(np.finfo(dtype_of(x)).max)), alpha=share)
+        return loss
 
     def gradient(upstream, wrong, x, y):
         p = ops.sigmoid(wrong)
+        if share:
+            p = spent("subtract", p, share)
         # Beside a label of 1 it is `-p`, to the last digit.
         return spent("multiply", spent("addcmul", p, p, y, value=-2), upstream), None
 
     return with_gradient(value, gradient, wrong)(x, y)
 
 
-def logistic(x, y, curve=None):
-    """`y * f(p) + (1 - y) * f(1 - p)` of `p = sigmoid(x)`. Labels are constants."""
-    if curve is None and are_yes_or_no(y):
-        return _of_wrong_answer(x, y)
+def logistic(x, y, curve=None, class_weights=None, label_smoothing=0.0):
+    """`yes * f(p) + no * f(1 - p)` of `p = sigmoid(x)`, of what `sides` of labels weigh.
+
+    Labels are constants.
+    """
+    weighted = class_weights is not None
+    if curve is None and not (weighted and label_smoothing) and are_yes_or_no(y):
+        loss = _of_wrong_answer(x, y, label_smoothing / 2)
+        return sum(sides(y, class_weights)) * loss if weighted else loss
+    cross_entropy = curve is None and not (weighted or label_smoothing)
 
     def value(x, y):
-        if curve is None and runs_torch():
+        if cross_entropy and runs_torch():
             # Two tensors at a time, and one kernel for the exponential and its logarithm.
             loss = ops.softplus(spent("negative", ops.abs(x)))
             unlikely = spent("subtract", ops.relu(ops.sign(x)), y)
             loss = spent("add", loss, asked_of_number(x, unlikely, spare=True))
             return spent("add", loss, y, alpha=0)  # It is NaN if a label is.
-        of_unlikely = choose(x, 1 - y, y)
+        yes, no = sides(y, class_weights, label_smoothing)
+        of_unlikely = choose(x, no, yes)
         if curve is None:
             distance = ops.abs(x)
-            return asked(of_unlikely, distance) + ops.log1p(ops.exp(-distance))
+            near = ops.log1p(ops.exp(-distance))
+            return asked(of_unlikely, distance) + (near if cross_entropy else (yes + no) * near)
         likely, unlikely = _sides(x)
-        of_likely = choose(x, y, 1 - y)
+        of_likely = choose(x, yes, no)
         return of_likely * curve.value(likely) + asked_of_number(of_unlikely, curve.value(unlikely))
 
     def gradient(upstream, x, y):
         # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
-        if curve is not None:
-            likely, unlikely = _sides(x)
-            away = choose(x, y, 1 - y) * slope_of(curve, likely) * likely.q
-            back = choose(x, 1 - y, y) * slope_of(curve, unlikely) * unlikely.q
-            slope = choose(x, back - away, away - back)
-        elif runs_torch():
+        if cross_entropy and runs_torch():
             # Two fused kernels beat one exponential in five passes.
             slope = ops.sigmoid(x)
             slope = spent("lerp", slope, spent("negative", spent("sigmoid", -x)), y)
             return spent("multiply", slope, upstream), None
+        yes, no = sides(y, class_weights, label_smoothing)
+        if curve is not None:
+            likely, unlikely = _sides(x)
+            away = choose(x, yes, no) * slope_of(curve, likely) * likely.q
+            back = choose(x, no, yes) * slope_of(curve, unlikely) * unlikely.q
+            slope = choose(x, back - away, away - back)
         else:
             e = ops.exp(-ops.abs(x))
             small = e / (1 + e)
-            slope = ops.where(x > 0, (1 - y) - small, small - y)
+            small = small if cross_entropy else (yes + no) * small
+            slope = ops.where(x > 0, no - small, small - yes)
         return upstream * slope, None
 
     return with_gradient(value, gradient)(x, y)
@@ -123,52 +143,53 @@ def _yes_and_no(p):
     )
 
 
-def bernoulli(p, y, curve=None):
-    """`y * f(p) + (1 - y) * f(1 - p)`. Labels are constants."""
+def bernoulli(p, y, curve=None, class_weights=None, label_smoothing=0.0):
+    """`yes * f(p) + no * f(1 - p)`, of what `sides` of labels weigh. Labels are constants."""
 
     def value(p, y):
-        if curve is None:
+        if curve is None and class_weights is None and not label_smoothing:
             log_p, log_q = _logarithms(p)
             return spent("negative", between(log_q, log_p, y, spare=True))
-        yes, no = _yes_and_no(p)
-        return y * curve.value(yes) + (1 - y) * curve.value(no)
+        yes, no = sides(y, class_weights, label_smoothing)
+        if curve is None:
+            log_p, log_q = _logarithms(p)
+            return -(yes * log_p + no * log_q)
+        of_yes, of_no = _yes_and_no(p)
+        return yes * curve.value(of_yes) + no * curve.value(of_no)
 
     def gradient(upstream, p, y):
-        of_yes, of_no = y, 1 - y
+        yes, no = sides(y, class_weights, label_smoothing)
         if curve is not None:
-            yes, no = _yes_and_no(p)
-            of_yes = of_yes * own_slope(curve, curve.slope(yes), p)
-            of_no = of_no * own_slope(curve, curve.slope(no), 1 - p)
-        of_no = spent("divide", of_no, above_zero(1 - p))
-        slope = spent("subtract", of_no, of_yes / above_zero(p))
+            of_yes, of_no = _yes_and_no(p)
+            yes = yes * own_slope(curve, curve.slope(of_yes), p)
+            no = no * own_slope(curve, curve.slope(of_no), 1 - p)
+        slope = spent("divide", no, above_zero(1 - p))
+        slope = spent("subtract", slope, yes / above_zero(p))
         return spent("multiply", slope, upstream), None
 
     return with_gradient(value, gradient)(p, y)
 
 
-def sides(y, class_weights):
-    """What the labels 1 and 0 of `y` weigh."""
+def sides(y, class_weights, label_smoothing=0.0):
+    """What labels of 1 and of 0 weigh: nothing here has cancelled."""
+    yes, no = smoothed(y, label_smoothing, 2), smoothed(1 - y, label_smoothing, 2)
     if class_weights is None:
-        return y, 1 - y
+        return yes, no
     if len(class_weights) != 2:
         raise ValueError(
             f"class_weights needs two weights, for the labels 0 and 1, got {class_weights!r}"
         )
-    return y * class_weights[1], (1 - y) * class_weights[0]
+    return yes * class_weights[1], no * class_weights[0]
 
 
 def binary_entries(y_true, y_pred, from_logits, label_smoothing, class_weights, curve=None):
     """A loss of binary labels, entry by entry."""
+    y = cast(y_true, dtype_of(y_pred))
+    if class_weights is not None:
+        used = sum(sides(y, class_weights, label_smoothing)) != 0
+        y_pred = ops.where(used, y_pred, 0.5)
     loss = logistic if from_logits else bernoulli
-    y = smoothed(cast(y_true, dtype_of(y_pred)), label_smoothing, 2)
-    if class_weights is None:
-        return loss(y_pred, y, curve)
-    # Weighted labels are labels again, times what they weigh together.
-    yes, no = sides(y, class_weights)
-    mass = yes + no
-    y = ops.where(mass == 0, 0.5, yes / ops.where(mass == 0, 1.0, mass))
-    y_pred = ops.where(mass == 0, 0.5, y_pred)
-    return mass * loss(y_pred, y, curve)
+    return loss(y_pred, y, curve, class_weights, label_smoothing)
 
 
 def of_binary(y_true, y_pred, from_logits, label_smoothing, axis, class_weights, mask, curve=None):

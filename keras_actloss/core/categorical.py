@@ -1,5 +1,9 @@
 """Losses of the probability of a class, of one-hot, soft and sparse labels."""
 
+import math
+from typing import Any
+
+import numpy as np
 from keras import ops
 
 from keras_actloss.core.curves import Label, far_from, own_slope, slope_of, smoothed
@@ -8,11 +12,13 @@ from keras_actloss.core.kernels import (
     asked,
     asked_of_number,
     at_least,
+    between,
     entry,
     extremes,
     first_largest,
     ids_of_one_hot,
     indexes,
+    plus_times,
     put_entry,
     readable,
     row_count,
@@ -79,7 +85,48 @@ def _put(x, where, value, axis, rows=None, spare=False):
     return put_entry(x, where, value, axis, spare)
 
 
-def _of_weights(target, x, axis, curve):
+class _Spread:
+    """How much of a label is kept, and the share that each class has besides, if labels are spread.
+
+    Little is left for the labels beside the own one of a row, which its difference from all would
+    lose: what is kept and what is spread are told apart for it.
+    """
+
+    def __init__(self, axis, keep=1.0, shares: Any = None):
+        self.axis, self.keep, self.shares = axis, keep, shares
+
+    def __bool__(self):
+        return self.shares is not None
+
+    def _beside(self):
+        return np.sum(self.shares) - self.shares
+
+    def labels(self, target):
+        if not self:
+            return target
+        return plus_times(along(self.shares, target, self.axis), target, self.keep)
+
+    def mass(self, mass):
+        """What the labels of a row amount to, of what the target does."""
+        return self.keep * mass + float(np.sum(self.shares)) if self else mass
+
+    def others(self, mass, target):
+        """What the labels of a row amount to without the own one of each entry."""
+        others = mass - target
+        if not self:
+            return others
+        return plus_times(along(self._beside(), target, self.axis), others, self.keep)
+
+    def others_at(self, mass, own, where):
+        """`others` of an entry a row, whose index is told."""
+        others = mass - own
+        if not self:
+            return others
+        beside = ops.take(ops.convert_to_tensor(self._beside(), dtype=own.dtype), where)
+        return plus_times(beside, others, self.keep)
+
+
+def _of_weights(target, x, axis, curve, spread):
     """`sum(target * f(p))` of `p` that need not sum to 1.
 
     Both are told by what each entry weighs beside the leading one: a leader's own loss is that of
@@ -104,18 +151,18 @@ def _of_weights(target, x, axis, curve):
         weight = at_least(x / positive(top), leads, spare=True)
         ties = row_count(leads, axis, pairs=False) - 1
         rest = row_sum(weight - leads, axis, pairs=False) + ties
-        return top, leads, weight, rest, row_sum(target, axis, pairs=False)
+        return top, leads, weight, rest, spread.labels(target), row_sum(target, axis, pairs=False)
 
     def value(kept, target, x):
-        top, _, weight, rest, mass = kept
+        top, _, weight, rest, target, mass = kept
         if curve is not None:
             return ops.sum(target * curve.value(labels(top, weight, rest)), axis=axis)
         led = row_sum(spent("multiply", log(weight, top), target), axis, pairs=False)
-        return ops.squeeze(mass * ops.log1p(rest) - led, axis)
+        return ops.squeeze(spread.mass(mass) * ops.log1p(rest) - led, axis)
 
     def gradient(upstream, kept, target, x):
-        top, leads, weight, rest, mass = kept
-        own = target
+        top, leads, weight, rest, whole, mass = kept
+        own = whole
         if curve is not None:
             slope = curve.slope(labels(top, weight, rest))
             own = target * own_slope(curve, slope, weight)
@@ -123,7 +170,9 @@ def _of_weights(target, x, axis, curve):
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         own = spent("multiply", 1 / above_zero(weight), own)
         if curve is None:
-            slope = mass - own
+            slope = spread.mass(mass) - own
+            if spread:
+                slope = between(slope, spread.others(mass, target), leads, spare=True)
         else:
             # A compiler computes the targets of a sum anew, and not to the same last digit: nothing
             # may remain of the own target of a single leader.
@@ -140,7 +189,7 @@ def _of_weights(target, x, axis, curve):
     return with_gradient(value, gradient, shared)(target, x)
 
 
-def _of_logits(target, x, axis, curve, low):
+def _of_logits(target, x, axis, curve, low, spread):
     """`_of_weights` of logits, told by the distance of each entry to the leading one too.
 
     `low` is what rounding took from computed logits: at 100 that is 30 units in the last place of
@@ -161,7 +210,7 @@ def _of_logits(target, x, axis, curve, low):
 
     def labels(x, kept, low):
         """Every entry, as if it were the label."""
-        top, leads, e, scale, rest, _ = kept
+        top, leads, e, scale, rest, *_ = kept
         weight = _put(e * scale, leads, 1.0, axis, spare=True)
         total, near = 1 + rest, ops.log1p(rest)
         p, q = weight / total, (rest + (1 - weight)) / total
@@ -181,10 +230,10 @@ def _of_logits(target, x, axis, curve, low):
         e = _put(e, leads, 0.0, axis, spare=True)
         # A product, for the sum to be scaled once.
         rest = row_sum(e, axis) * scale + ties
-        return top, leads, e, scale, rest, row_sum(target, axis)
+        return top, leads, e, scale, rest, spread.labels(target), row_sum(target, axis)
 
     def value(kept, target, x, *low):
-        top, leads, _, _, rest, mass = kept
+        top, leads, _, _, rest, target, mass = kept
         if curve is not None:
             return ops.sum(asked(target, curve.value(labels(x, kept, low))), axis=axis)
         far = top - x
@@ -192,48 +241,51 @@ def _of_logits(target, x, axis, curve, low):
             far = far + dropped(x, top, leads, low)
         # At a leader there may be infinity less infinity, and nobody asks for all that is far.
         far = asked_of_number(target, _put(far, leads, 0.0, axis, spare=True), spare=True)
-        return ops.squeeze(row_sum(far, axis, pairs=False) + mass * ops.log1p(rest), axis)
+        near = spread.mass(mass) * ops.log1p(rest)
+        return ops.squeeze(row_sum(far, axis, pairs=False) + near, axis)
 
     def gradient(upstream, kept, target, x, *low):
-        _, leads, e, scale, rest, mass = kept
+        _, leads, e, scale, rest, whole, mass = kept
         upstream, total = ops.expand_dims(upstream, axis), 1 + rest
-        left = None
         if curve is not None:
-            target = asked(target, slope_of(curve, labels(x, kept, low)))
+            whole = target = asked(target, slope_of(curve, labels(x, kept, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
-            left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
             # One after the other: a small slope times a small scale underflows.
             e, scale = _put(e * scale, leads, 1.0, axis, spare=True), 1.0
-
-        def beside(share, own):
-            """`share - own`, where nothing may remain of a single leader's own target."""
-            if left is None:
-                return share - own
-            # A compiler computes the targets of the sum anew, and not to the same last digit.
-            return _put(share - own, leads, left, axis, rows=rest < 1, spare=True)
-
+        indexed = not _is_mask(leads)
+        if indexed:
+            others = spread.others_at(mass, entry(target, leads, axis), leads)
+        else:
+            others = spread.others(mass, target)
+        if curve is not None:
+            # A compiler computes the targets of the sum anew, and not to the same last digit:
+            # nothing may remain of the own target of a single leader.
+            left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
+            others = ops.where(rest < 1, left, others)
         # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        if not _is_mask(leads):
-            own = entry(target, leads, axis)
-            of_leader = mass - own if left is None else ops.where(rest < 1, left, mass - own)
-            slope = spent("subtract", e * (mass * scale / total), target)
-            slope = _put(slope, leads, (of_leader - own * rest) / total, axis, spare=True)
+        share = spread.mass(mass) * scale
+        if indexed:
+            slope = spent("subtract", e * (share / total), whole)
+            others = others - entry(whole, leads, axis) * rest
+            slope = _put(slope, leads, others / total, axis, spare=True)
             slope = spent("multiply", slope, upstream)
         else:
-            share = e * (mass * scale)
-            if curve is None:
-                share = _put(share, leads, mass, axis)
-            slope = upstream / total * (beside(share, target) - target * rest)
+            slope = _put(e * share - whole, leads, others, axis)
+            slope = upstream / total * (slope - whole * rest)
         return None, slope, *(None for _ in low)
 
     return with_gradient(value, gradient, shared)(target, x, *(() if low is None else (low,)))
 
 
-def categorical(target, x, axis, from_logits, curve=None, low=None):
-    """`sum(target * f(p))` of logits or of `p` that need not sum to 1."""
+def categorical(target, x, axis, from_logits, curve=None, low=None, spread=None):
+    """`sum(target * f(p))` of logits or of `p` that need not sum to 1.
+
+    Without a curve labels may be those of a `_Spread`.
+    """
+    spread = spread or _Spread(axis)
     if from_logits:
-        return _of_logits(target, x, axis, curve, low)
-    return _of_weights(target, x, axis, curve)
+        return _of_logits(target, x, axis, curve, low, spread)
+    return _of_weights(target, x, axis, curve, spread)
 
 
 def _against_logits(ids, label, x, axis, low=None):
@@ -305,8 +357,22 @@ def _against_probabilities(ids, label, x, axis):
     return loss, -total * reciprocal(own) * factor, factor, ops.ones_like(x), described
 
 
-def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
-    """`categorical` for class ids: the label is told from the others by its id, not by a matrix."""
+def _mean_distance(loss, x, ids, label, axis):
+    """How far the label of each row is above the classes in the mean, below some of them maybe."""
+    own, classes = _own(x, ids, label, axis), x.shape[axis]
+    # A power of two rounds nothing, and leaves a sum of the largest floats finite.
+    part = 2.0 ** -classes.bit_length()
+    above = ops.sum(plus_times(part * own, x, -part), axis=axis, keepdims=True) / (part * classes)
+    # Beside infinity all classes are infinitely far, but if all are infinite.
+    beside_infinity = ops.where(loss > math.log(classes - 0.5), 0.0, np.inf)
+    return ops.where(own == np.inf, beside_infinity, above)
+
+
+def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_smoothing=0.0):
+    """`categorical` for class ids: the label is told from the others by its id, not by a matrix.
+
+    `label_smoothing`, of at most half a label, is for the cross-entropy of logits.
+    """
 
     def shared(ids, x, *low):
         if not runs_torch():
@@ -323,6 +389,13 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
             of_label = of_label * own
             # One after the other: a small slope times the factor of large weights underflows.
             of_others, factor = factor * of_others, slope
+        if label_smoothing:
+            # The loss of a class is the label's, and what the class is below it.
+            more = _mean_distance(loss, x, ids, label, axis)
+            if low:
+                more = more + _mean_distance(loss, low[0], ids, label, axis)
+            loss = ops.where(ops.isinf(loss), loss, loss + label_smoothing * more)
+            of_label = of_label + label_smoothing * (1 - 1 / x.shape[axis])
         return label, loss, of_label, factor, of_others
 
     def value(shared, ids, x, *low):
@@ -332,6 +405,8 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None):
         label, _, of_label, factor, of_others = shared
         upstream = ops.expand_dims(upstream, axis)
         slope = of_others * (upstream * factor)
+        if label_smoothing:
+            slope = spent("subtract", slope, upstream * (label_smoothing / x.shape[axis]))
         slope = _put(slope, label, upstream * of_label, axis, spare=True)
         return None, slope, *(None for _ in low)
 
@@ -383,32 +458,45 @@ def _of_used(used, y_pred, low):
     return y_pred, None if low is None else ops.where(used, low, ops.zeros_like(low))
 
 
+def _spreads(from_logits, label_smoothing, class_weights, curve):
+    """Whether smoothed labels need no matrix; with less than half a label, differences cancel."""
+    return from_logits and label_smoothing <= 0.5 and class_weights is None and curve is None
+
+
 def of_categorical(
     y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
 ):
     """A loss of one-hot or soft labels, with all options."""
-    y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
-    ids = None if label_smoothing else ids_of_one_hot(y_true, axis)
+    ids = None
+    if not label_smoothing or _spreads(from_logits, label_smoothing, class_weights, curve):
+        ids = ids_of_one_hot(y_true, axis)
     if ids is not None:
-        return of_sparse(ids, y_pred, from_logits, 0.0, axis, class_weights, curve, low)
+        return of_sparse(ids, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low)
+    spread, classes = None, y_pred.shape[axis]
+    if curve is not None:
+        y_true = smoothed(y_true, label_smoothing, classes)
+    elif label_smoothing:
+        weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
+        spread = _Spread(axis, 1 - label_smoothing, label_smoothing / classes * weights)
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
-        used = ops.any(y_true != 0, axis=axis, keepdims=True)
+        whole = spread.labels(y_true) if spread else y_true
+        used = ops.any(whole != 0, axis=axis, keepdims=True)
         y_pred, low = _of_used(used, y_pred, low)
-    return categorical(y_true, y_pred, axis, from_logits, curve, low)
+    return categorical(y_true, y_pred, axis, from_logits, curve, low, spread)
 
 
 def of_sparse(
     y_true, y_pred, from_logits, label_smoothing, axis, class_weights, curve=None, low=None
 ):
     """A loss of class ids, with all options."""
-    if label_smoothing:
+    if label_smoothing and not _spreads(from_logits, label_smoothing, class_weights, curve):
         labels = one_hot(y_true, y_pred, axis)
         return of_categorical(
             labels, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low
         )
     if class_weights is None:
-        return sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)
+        return sparse_categorical(y_true, y_pred, axis, from_logits, curve, low, label_smoothing)
     weight = ops.take(ops.reshape(along(class_weights, y_pred, axis), (-1,)), y_true)
     y_pred, low = _of_used(ops.expand_dims(weight != 0, axis), y_pred, low)
     return weight * sparse_categorical(y_true, y_pred, axis, from_logits, curve, low)

@@ -165,6 +165,11 @@ def exp_to_square(x):
     return at_most(e, 2.0**127) if fused() else e
 
 
+def plus_times(x, y, factor):
+    """`x + factor * y` of a number, on torch in one pass."""
+    return x.add(y, alpha=factor) if runs_torch() else x + factor * y
+
+
 def clip(x, low, high):
     """`ops.clip`; on torch Keras makes tensors of the bounds, in twenty times the op itself."""
     return x.clamp(low, high) if runs_torch() else ops.clip(x, low, high)

@@ -8,7 +8,7 @@ from keras_actloss.core.binary import bernoulli, both_sides, logistic, of_entrie
 from keras_actloss.core.categorical import along
 from keras_actloss.core.checks import finite_non_negative
 from keras_actloss.core.checks import smoothing as share
-from keras_actloss.core.curves import OPTIONS, smoothed
+from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.kernels import asked
 from keras_actloss.core.loss import Loss, LossArguments
@@ -145,8 +145,7 @@ def asymmetric_binary_crossentropy(
     Reference:
         [Ridnik et al., 2021](https://arxiv.org/abs/2009.14119)
     """
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
-    yes, no = sides(y, class_weights)
+    yes, no = sides(ops.cast(y_true, y_pred.dtype), class_weights, label_smoothing)
     if class_weights is not None:
         y_pred = ops.where(yes + no == 0, 0.5, y_pred)
     positive = _focused(y_pred, ops.ones_like(y_pred), gamma_positive, from_logits)

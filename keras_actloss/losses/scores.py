@@ -5,7 +5,7 @@ from typing import Any, Unpack
 
 from keras import ops
 
-from keras_actloss.core.binary import both_sides, logistic, of_entries
+from keras_actloss.core.binary import both_sides, logistic, of_entries, sides
 from keras_actloss.core.categorical import along, of_rows, one_hot
 from keras_actloss.core.curves import OPTIONS, smoothed
 from keras_actloss.core.functions import loss_function
@@ -251,12 +251,12 @@ def multilabel_soft_margin(
     Reference:
         [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html)
     """
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
+    y = ops.cast(y_true, y_pred.dtype)
     if class_weights is None:
-        return mean(logistic(y_pred, y), mask, axis)
+        return mean(logistic(y_pred, y, label_smoothing=label_smoothing), mask, axis)
     weights = along(class_weights, y_pred, axis)
     y_pred = ops.where(weights == 0, ops.full_like(y_pred, 0.5), y_pred)
-    return mean(weights * logistic(y_pred, y), mask, axis)
+    return mean(weights * logistic(y_pred, y, label_smoothing=label_smoothing), mask, axis)
 
 
 @register("losses")
@@ -284,10 +284,11 @@ class MultilabelSoftMargin(Loss, fn=multilabel_soft_margin):
         return None if self.class_weights is None else len(self.class_weights)
 
 
-def _binary_brier(from_logits):
+def _binary_brier(from_logits, label_smoothing):
     def miss(x, y):
         p, q = both_sides(x, from_logits)
-        return p, q, (1 - y) * p - y * q
+        yes, no = sides(y, None, label_smoothing)
+        return p, q, no * p - yes * q
 
     def gradient(upstream, x, y):
         p, q, error = miss(x, y)
@@ -349,8 +350,8 @@ def binary_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    y = smoothed(ops.cast(y_true, y_pred.dtype), label_smoothing, 2)
-    brier = _binary_brier(from_logits)
+    y = ops.cast(y_true, y_pred.dtype)
+    brier = _binary_brier(from_logits, label_smoothing)
     return mean(of_entries(lambda x: brier(x, y), y_true, y_pred, class_weights), mask, axis)
 
 
