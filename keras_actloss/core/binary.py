@@ -118,7 +118,8 @@ def logistic(x, y, curve=None, class_weights=None, label_smoothing=0.0):
             e = ops.exp(-ops.abs(x))
             small = e / (1 + e)
             small = small if cross_entropy else (yes + no) * small
-            slope = ops.where(x > 0, no - small, small - yes)
+            # Taken once: XLA writes down what is in both branches of a choice.
+            slope = choose(x, no, -yes) - (2 * ops.cast(x > 0, x.dtype) - 1) * small
         return upstream * slope, None
 
     return with_gradient(value, gradient)(x, y)
