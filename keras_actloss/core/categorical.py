@@ -86,43 +86,52 @@ def _put(x, where, value, axis, rows=None, spare=False):
 
 
 class _Spread:
-    """How much of a label is kept, and the share that each class has besides, if labels are spread.
+    """Smoothed labels: how much of one is kept, and the share that each class has besides.
 
     Little is left for the labels beside the own one of a row, which its difference from all would
-    lose: what is kept and what is spread are told apart for it.
+    lose: what is kept and what is spread are told apart for it. Without smoothing all is kept.
     """
 
-    def __init__(self, axis, keep=1.0, shares: Any = None):
-        self.axis, self.keep, self.shares = axis, keep, shares
+    def __init__(self, axis, label_smoothing=0.0, classes=1, class_weights=None):
+        self.axis, self.keep = axis, 1 - label_smoothing
+        # A number for all classes or a list, and no array, which torch does not compile.
+        self.shares: Any = label_smoothing / classes
+        self.total = label_smoothing
+        self.beside: Any = self.total - self.shares
+        if class_weights is not None:
+            self.shares = [self.shares * weight for weight in class_weights]
+            self.total = sum(self.shares)
+            self.beside = [self.total - share for share in self.shares]
 
     def __bool__(self):
-        return self.shares is not None
+        return self.keep != 1
 
-    def _beside(self):
-        return np.sum(self.shares) - self.shares
+    def _along(self, shares, x):
+        if isinstance(shares, list):
+            return along(shares, x, self.axis)
+        return ops.convert_to_tensor(shares, dtype=x.dtype)
 
     def labels(self, target):
         if not self:
             return target
-        return plus_times(along(self.shares, target, self.axis), target, self.keep)
+        return plus_times(self._along(self.shares, target), target, self.keep)
 
     def mass(self, mass):
         """What the labels of a row amount to, of what the target does."""
-        return self.keep * mass + float(np.sum(self.shares)) if self else mass
+        return self.keep * mass + self.total if self else mass
 
     def others(self, mass, target):
         """What the labels of a row amount to without the own one of each entry."""
         others = mass - target
-        if not self:
-            return others
-        return plus_times(along(self._beside(), target, self.axis), others, self.keep)
+        return plus_times(self._along(self.beside, target), others, self.keep) if self else others
 
     def others_at(self, mass, own, where):
         """`others` of an entry a row, whose index is told."""
         others = mass - own
         if not self:
             return others
-        beside = ops.take(ops.convert_to_tensor(self._beside(), dtype=own.dtype), where)
+        beside = ops.convert_to_tensor(self.beside, dtype=own.dtype)
+        beside = ops.take(beside, where) if isinstance(self.beside, list) else beside
         return plus_times(beside, others, self.keep)
 
 
@@ -476,8 +485,7 @@ def of_categorical(
     if curve is not None:
         y_true = smoothed(y_true, label_smoothing, classes)
     elif label_smoothing:
-        weights = np.ones(classes) if class_weights is None else np.asarray(class_weights)
-        spread = _Spread(axis, 1 - label_smoothing, label_smoothing / classes * weights)
+        spread = _Spread(axis, label_smoothing, classes, class_weights)
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
         whole = spread.labels(y_true) if spread else y_true
