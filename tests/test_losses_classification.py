@@ -5,7 +5,7 @@ import functools
 import keras
 import numpy as np
 import pytest
-from accuracy import RUNS
+from accuracy import MODES, RUNS
 from catalogue import LOSSES
 from keras import ops
 
@@ -586,7 +586,7 @@ def test_classes_that_no_label_has_change_nothing(loss, mode):
     np.testing.assert_array_equal(steep[:, 4:], 0)
 
 
-@pytest.mark.parametrize("mode", RUNS)
+@pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
 @pytest.mark.parametrize("classes", [4, 96])
 @pytest.mark.parametrize("weighted", [False, True])
