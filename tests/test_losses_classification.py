@@ -610,3 +610,20 @@ def test_what_smoothing_leaves_for_the_others_is_not_lost(weighted, classes, for
     expected = np.where(one_hot == 0, labels.sum(-1, keepdims=True) * p - labels, slope)
     np.testing.assert_allclose(value, -(labels * np.log(p)).sum(-1), rtol=1e-6)
     np.testing.assert_allclose(gradient, expected, rtol=2e-6)
+
+
+@pytest.mark.parametrize("forms", [SPARSE, DENSE], ids=["sparse", "dense"])
+@pytest.mark.parametrize("weights", [None, np.float16([0.5, 1.5, 1, 3])])
+def test_numbers_of_numpy_lend_smoothing_no_dtype(weights, forms):
+    y_true = IDS if forms is SPARSE else ONE_HOT
+    numbers = None if weights is None else weights.tolist()
+    for smoothing in (np.float16(0.125), np.float64(0.125)):
+        got = forms["cross-entropy"](y_true, P, label_smoothing=smoothing, class_weights=weights)
+        _same(got, forms["cross-entropy"](y_true, P, label_smoothing=0.125, class_weights=numbers))
+
+
+@pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.6])
+def test_a_row_of_masked_logits_only_is_a_number(smoothing):
+    x = np.full((1, 4), -np.inf, "float32")
+    loss = losses.sparse_categorical_crossentropy
+    assert np.isfinite(array(loss([0], x, from_logits=True, label_smoothing=smoothing)))

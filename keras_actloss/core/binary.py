@@ -50,7 +50,7 @@ def both_sides(x, from_logits):
 def _of_wrong_answer(x, y, share):
     """`logistic` of labels that are 0 or 1, on torch: a kernel of the wrong answer's logit.
 
-    It is the right one for a `share` of each label.
+    Of a label, `share` is that of the wrong answer: half of what is smoothed.
     """
 
     def wrong(x, y):
@@ -82,42 +82,58 @@ def logistic(x, y, curve=None, class_weights=None, label_smoothing=0.0):
     if curve is None and not (weighted and label_smoothing) and are_yes_or_no(y):
         loss = _of_wrong_answer(x, y, label_smoothing / 2)
         return sum(sides(y, class_weights)) * loss if weighted else loss
-    cross_entropy = curve is None and not (weighted or label_smoothing)
+    plain = not (weighted or label_smoothing)
+
+    def both(y):
+        return sides(y, class_weights, label_smoothing)
+
+    # Each is made where it is needed: two would be one tensor more at the peak.
+    def of_likely(x, y):
+        return choose(x, *both(y))
+
+    def of_unlikely(x, y):
+        return choose(x, *reversed(both(y)))
 
     def value(x, y):
-        if cross_entropy and runs_torch():
-            # Two tensors at a time, and one kernel for the exponential and its logarithm.
-            loss = ops.softplus(spent("negative", ops.abs(x)))
-            unlikely = spent("subtract", ops.relu(ops.sign(x)), y)
-            loss = spent("add", loss, asked_of_number(x, unlikely, spare=True))
-            return spent("add", loss, y, alpha=0)  # It is NaN if a label is.
-        yes, no = sides(y, class_weights, label_smoothing)
-        of_unlikely = choose(x, no, yes)
-        if curve is None:
-            distance = ops.abs(x)
+        if curve is not None:
+            likely, unlikely = _sides(x)
+            loss = of_likely(x, y) * curve.value(likely)
+            return loss + asked_of_number(of_unlikely(x, y), curve.value(unlikely))
+        distance = ops.abs(x)
+        if not runs_torch():
             near = ops.log1p(ops.exp(-distance))
-            return asked(of_unlikely, distance) + (near if cross_entropy else (yes + no) * near)
-        likely, unlikely = _sides(x)
-        of_likely = choose(x, yes, no)
-        return of_likely * curve.value(likely) + asked_of_number(of_unlikely, curve.value(unlikely))
+        else:  # One kernel for the exponential and its logarithm.
+            near = ops.softplus(spent("negative", distance) if plain else -distance)
+        if not plain:
+            return asked(of_unlikely(x, y), distance) + sum(both(y)) * near
+        if not runs_torch():
+            return asked(of_unlikely(x, y), distance) + near
+        # Two tensors at a time.
+        unlikely = spent("subtract", ops.relu(ops.sign(x)), y)
+        near = spent("add", near, asked_of_number(x, unlikely, spare=True))
+        return spent("add", near, y, alpha=0)  # It is NaN if a label is.
 
     def gradient(upstream, x, y):
         # Never sigmoid(x) - 1: a logit that is right by 17 still has its gradient.
-        if cross_entropy and runs_torch():
-            # Two fused kernels beat one exponential in five passes.
-            slope = ops.sigmoid(x)
-            slope = spent("lerp", slope, spent("negative", spent("sigmoid", -x)), y)
-            return spent("multiply", slope, upstream), None
-        yes, no = sides(y, class_weights, label_smoothing)
         if curve is not None:
             likely, unlikely = _sides(x)
-            away = choose(x, yes, no) * slope_of(curve, likely) * likely.q
-            back = choose(x, no, yes) * slope_of(curve, unlikely) * unlikely.q
+            away = of_likely(x, y) * slope_of(curve, likely) * likely.q
+            back = of_unlikely(x, y) * slope_of(curve, unlikely) * unlikely.q
             slope = choose(x, back - away, away - back)
+        elif runs_torch():
+            # Two fused kernels beat one exponential in five passes.
+            slope, other = ops.sigmoid(x), spent("sigmoid", -x)
+            if plain:
+                slope = spent("lerp", slope, spent("negative", other), y)
+            else:
+                yes, no = both(y)
+                slope = spent("multiply", slope, no)
+                slope = spent("subtract", slope, spent("multiply", other, yes))
+            return spent("multiply", slope, upstream), None
         else:
+            yes, no = both(y)
             e = ops.exp(-ops.abs(x))
-            small = e / (1 + e)
-            small = small if cross_entropy else (yes + no) * small
+            small = e / (1 + e) if plain else (yes + no) * (e / (1 + e))
             # Taken once: XLA writes down what is in both branches of a choice.
             slope = choose(x, no, -yes) - (2 * ops.cast(x > 0, x.dtype) - 1) * small
         return upstream * slope, None
@@ -172,7 +188,7 @@ def bernoulli(p, y, curve=None, class_weights=None, label_smoothing=0.0):
 
 
 def sides(y, class_weights, label_smoothing=0.0):
-    """What labels of 1 and of 0 weigh: nothing here has cancelled."""
+    """What labels weigh as 1 and as 0: the latter of `1 - y`, not less what the former got."""
     yes, no = smoothed(y, label_smoothing, 2), smoothed(1 - y, label_smoothing, 2)
     if class_weights is None:
         return yes, no

@@ -1,7 +1,6 @@
 """Losses of the probability of a class, of one-hot, soft and sparse labels."""
 
 import math
-from typing import Any
 
 import numpy as np
 from keras import ops
@@ -12,7 +11,6 @@ from keras_actloss.core.kernels import (
     asked,
     asked_of_number,
     at_least,
-    between,
     entry,
     extremes,
     first_largest,
@@ -85,54 +83,58 @@ def _put(x, where, value, axis, rows=None, spare=False):
     return put_entry(x, where, value, axis, spare)
 
 
-class _Spread:
-    """Smoothed labels: how much of one is kept, and the share that each class has besides.
+def _without_own(numbers):
+    """The sum of all other numbers for each of a vector, in which nothing cancels."""
+    none = ops.zeros_like(numbers[:1])
+    before = ops.concatenate([none, ops.cumsum(numbers[:-1])])
+    after = ops.concatenate([none, ops.cumsum(ops.flip(numbers)[:-1])])
+    return before + ops.flip(after)
 
-    Little is left for the labels beside the own one of a row, which its difference from all would
-    lose: what is kept and what is spread are told apart for it. Without smoothing all is kept.
+
+class _Spread:
+    """Smoothed labels: `keep` of a target, and a share for each class besides, if there are any.
+
+    The slope at a leader is what the labels of the other classes amount to. As all less the own
+    one it would cancel, so what is kept and what is spread are told apart.
     """
 
-    def __init__(self, axis, label_smoothing=0.0, classes=1, class_weights=None):
-        self.axis, self.keep = axis, 1 - label_smoothing
-        # A number for all classes or a list, and no array, which torch does not compile.
-        self.shares: Any = label_smoothing / classes
-        self.total = label_smoothing
-        self.beside: Any = self.total - self.shares
-        if class_weights is not None:
-            self.shares = [self.shares * weight for weight in class_weights]
-            self.total = sum(self.shares)
-            self.beside = [self.total - share for share in self.shares]
+    def __init__(self, x, axis, label_smoothing=0.0, class_weights=None):
+        self.axis, self.keep, self.spreads = axis, 1 - label_smoothing, bool(label_smoothing)
+        if not label_smoothing:
+            return
+        share, self.weighted = label_smoothing / x.shape[axis], class_weights is not None
+        if self.weighted:
+            weights = ops.reshape(along(class_weights, x, axis), (-1,))
+            self.shares, self.others = share * weights, share * _without_own(weights)
+            self.total = ops.sum(self.shares)
+        else:
+            numbers = (share, label_smoothing - share, label_smoothing)
+            self.shares, self.others, self.total = (
+                ops.convert_to_tensor(number, dtype=x.dtype) for number in numbers
+            )
 
-    def __bool__(self):
-        return self.keep != 1
-
-    def _along(self, shares, x):
-        if isinstance(shares, list):
-            return along(shares, x, self.axis)
-        return ops.convert_to_tensor(shares, dtype=x.dtype)
+    def _along(self, numbers, x):
+        return along(numbers, x, self.axis) if self.weighted else numbers
 
     def labels(self, target):
-        if not self:
+        if not self.spreads:
             return target
         return plus_times(self._along(self.shares, target), target, self.keep)
 
     def mass(self, mass):
         """What the labels of a row amount to, of what the target does."""
-        return self.keep * mass + self.total if self else mass
+        return self.keep * mass + self.total if self.spreads else mass
 
-    def others(self, mass, target):
-        """What the labels of a row amount to without the own one of each entry."""
+    def beside(self, mass, target, where=None):
+        """What the labels of a row amount to without the own one: of each, or at an index."""
         others = mass - target
-        return plus_times(self._along(self.beside, target), others, self.keep) if self else others
-
-    def others_at(self, mass, own, where):
-        """`others` of an entry a row, whose index is told."""
-        others = mass - own
-        if not self:
+        if not self.spreads:
             return others
-        beside = ops.convert_to_tensor(self.beside, dtype=own.dtype)
-        beside = ops.take(beside, where) if isinstance(self.beside, list) else beside
-        return plus_times(beside, others, self.keep)
+        if where is None:
+            numbers = self._along(self.others, target)
+        else:
+            numbers = ops.take(self.others, where) if self.weighted else self.others
+        return plus_times(numbers, others, self.keep)
 
 
 def _of_weights(target, x, axis, curve, spread):
@@ -180,8 +182,10 @@ def _of_weights(target, x, axis, curve, spread):
         own = spent("multiply", 1 / above_zero(weight), own)
         if curve is None:
             slope = spread.mass(mass) - own
-            if spread:
-                slope = between(slope, spread.others(mass, target), leads, spare=True)
+            if spread.spreads:
+                # A constant, for the derivative of the slope to stay what it is.
+                lost = ops.stop_gradient(leads * (spread.beside(mass, target) - slope))
+                slope = spent("add", slope, lost)
         else:
             # A compiler computes the targets of a sum anew, and not to the same last digit: nothing
             # may remain of the own target of a single leader.
@@ -255,31 +259,30 @@ def _of_logits(target, x, axis, curve, low, spread):
 
     def gradient(upstream, kept, target, x, *low):
         _, leads, e, scale, rest, whole, mass = kept
-        upstream, total = ops.expand_dims(upstream, axis), 1 + rest
+        upstream, total, left = ops.expand_dims(upstream, axis), 1 + rest, None
         if curve is not None:
             whole = target = asked(target, slope_of(curve, labels(x, kept, low)))
             mass = ops.sum(target, axis=axis, keepdims=True)
             # One after the other: a small slope times a small scale underflows.
             e, scale = _put(e * scale, leads, 1.0, axis, spare=True), 1.0
-        indexed = not _is_mask(leads)
-        if indexed:
-            others = spread.others_at(mass, entry(target, leads, axis), leads)
-        else:
-            others = spread.others(mass, target)
-        if curve is not None:
             # A compiler computes the targets of the sum anew, and not to the same last digit:
             # nothing may remain of the own target of a single leader.
             left = ops.sum(_put(target, leads, 0.0, axis), axis=axis, keepdims=True)
-            others = ops.where(rest < 1, left, others)
-        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
         share = spread.mass(mass) * scale
-        if indexed:
+        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
+        if not _is_mask(leads):
+            others = spread.beside(mass, entry(target, leads, axis), leads)
+            others = others if left is None else ops.where(rest < 1, left, others)
             slope = spent("subtract", e * (share / total), whole)
             others = others - entry(whole, leads, axis) * rest
             slope = _put(slope, leads, others / total, axis, spare=True)
             slope = spent("multiply", slope, upstream)
         else:
-            slope = _put(e * share - whole, leads, others, axis)
+            slope = e * share - whole
+            if left is None:
+                slope = _put(slope, leads, spread.beside(mass, target), axis)
+            else:
+                slope = _put(slope, leads, left, axis, rows=rest < 1)
             slope = upstream / total * (slope - whole * rest)
         return None, slope, *(None for _ in low)
 
@@ -291,7 +294,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None, spread=None)
 
     Without a curve labels may be those of a `_Spread`.
     """
-    spread = spread or _Spread(axis)
+    spread = spread or _Spread(x, axis)
     if from_logits:
         return _of_logits(target, x, axis, curve, low, spread)
     return _of_weights(target, x, axis, curve, spread)
@@ -372,9 +375,11 @@ def _mean_distance(loss, x, ids, label, axis):
     # A power of two rounds nothing, and leaves a sum of the largest floats finite.
     part = 2.0 ** -classes.bit_length()
     above = ops.sum(plus_times(part * own, x, -part), axis=axis, keepdims=True) / (part * classes)
-    # Beside infinity all classes are infinitely far, but if all are infinite.
+    # Beside infinity all classes are infinitely far, but if all are infinite; and a label at minus
+    # infinity has an infinite loss without it, but if all are there.
     beside_infinity = ops.where(loss > math.log(classes - 0.5), 0.0, np.inf)
-    return ops.where(own == np.inf, beside_infinity, above)
+    above = ops.where(own == np.inf, beside_infinity, above)
+    return ops.where(own == -np.inf, 0.0, above)
 
 
 def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_smoothing=0.0):
@@ -468,7 +473,7 @@ def _of_used(used, y_pred, low):
 
 
 def _spreads(from_logits, label_smoothing, class_weights, curve):
-    """Whether smoothed labels need no matrix; with less than half a label, differences cancel."""
+    """Whether smoothed labels need no matrix; with more than half of one spread it would cancel."""
     return from_logits and label_smoothing <= 0.5 and class_weights is None and curve is None
 
 
@@ -481,15 +486,12 @@ def of_categorical(
         ids = ids_of_one_hot(y_true, axis)
     if ids is not None:
         return of_sparse(ids, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low)
-    spread, classes = None, y_pred.shape[axis]
+    spread = _Spread(y_pred, axis, 0.0 if curve else label_smoothing, class_weights)
     if curve is not None:
-        y_true = smoothed(y_true, label_smoothing, classes)
-    elif label_smoothing:
-        spread = _Spread(axis, label_smoothing, classes, class_weights)
+        y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if class_weights is not None:
         y_true = y_true * along(class_weights, y_pred, axis)
-        whole = spread.labels(y_true) if spread else y_true
-        used = ops.any(whole != 0, axis=axis, keepdims=True)
+        used = ops.any(spread.labels(y_true) != 0, axis=axis, keepdims=True)
         y_pred, low = _of_used(used, y_pred, low)
     return categorical(y_true, y_pred, axis, from_logits, curve, low, spread)
 

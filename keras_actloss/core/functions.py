@@ -26,9 +26,9 @@ def settings_of(fn):
 
 
 def checked(name, value, check):
-    """A setting that passed its check; an integer of NumPy as one of Python, as shapes take it."""
+    """A setting that passed its check; a number of NumPy as one of Python, which has no dtype."""
     check(name, value)
-    return int(value) if isinstance(value, np.integer) else value
+    return value.item() if isinstance(value, (np.integer, np.floating)) else value
 
 
 def check_settings(name, checks, settings):
