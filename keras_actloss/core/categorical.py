@@ -98,42 +98,53 @@ class _Spread:
     one it would cancel, so what is kept and what is spread are told apart.
     """
 
-    def __init__(self, x, axis, label_smoothing=0.0, class_weights=None):
-        self.axis, self.keep, self.spreads = axis, 1 - label_smoothing, bool(label_smoothing)
-        if not label_smoothing:
-            return
-        share, self.weighted = label_smoothing / x.shape[axis], class_weights is not None
-        if self.weighted:
-            weights = ops.reshape(along(class_weights, x, axis), (-1,))
-            self.shares, self.others = share * weights, share * _without_own(weights)
-            self.total = ops.sum(self.shares)
-        else:
-            numbers = (share, label_smoothing - share, label_smoothing)
-            self.shares, self.others, self.total = (
-                ops.convert_to_tensor(number, dtype=x.dtype) for number in numbers
-            )
+    def __init__(self, axis, classes=1, label_smoothing=0.0, class_weights=None):
+        self.axis, self.classes, self.label_smoothing = axis, classes, label_smoothing
+        self.keep, self.class_weights = 1 - label_smoothing, class_weights
+
+    def _of_weights(self, like):
+        """What is spread, by weights; no tensor is kept, which `torch.func` could not map."""
+        weights = ops.convert_to_tensor(self.class_weights, dtype=like.dtype)
+        return weights * (self.label_smoothing / self.classes)
+
+    def _shares(self, like):
+        if self.class_weights is not None:
+            return self._of_weights(like)
+        return ops.convert_to_tensor(self.label_smoothing / self.classes, dtype=like.dtype)
+
+    def _others(self, like):
+        """What the shares of the other classes amount to, for each class."""
+        if self.class_weights is not None:
+            return _without_own(self._of_weights(like))
+        others = self.label_smoothing * (1 - 1 / self.classes)
+        return ops.convert_to_tensor(others, dtype=like.dtype)
 
     def _along(self, numbers, x):
-        return along(numbers, x, self.axis) if self.weighted else numbers
+        return numbers if self.class_weights is None else along(numbers, x, self.axis)
 
     def labels(self, target):
-        if not self.spreads:
+        if not self.label_smoothing:
             return target
-        return plus_times(self._along(self.shares, target), target, self.keep)
+        return plus_times(self._along(self._shares(target), target), target, self.keep)
 
     def mass(self, mass):
         """What the labels of a row amount to, of what the target does."""
-        return self.keep * mass + self.total if self.spreads else mass
+        if not self.label_smoothing:
+            return mass
+        weighted = self.class_weights is not None
+        total = ops.sum(self._of_weights(mass)) if weighted else self.label_smoothing
+        return self.keep * mass + total
 
     def beside(self, mass, target, where=None):
         """What the labels of a row amount to without the own one: of each, or at an index."""
         others = mass - target
-        if not self.spreads:
+        if not self.label_smoothing:
             return others
+        numbers = self._others(target)
         if where is None:
-            numbers = self._along(self.others, target)
-        else:
-            numbers = ops.take(self.others, where) if self.weighted else self.others
+            numbers = self._along(numbers, target)
+        elif self.class_weights is not None:
+            numbers = ops.take(numbers, where)
         return plus_times(numbers, others, self.keep)
 
 
@@ -182,7 +193,7 @@ def _of_weights(target, x, axis, curve, spread):
         own = spent("multiply", 1 / above_zero(weight), own)
         if curve is None:
             slope = spread.mass(mass) - own
-            if spread.spreads:
+            if spread.label_smoothing:
                 # A constant, for the derivative of the slope to stay what it is.
                 lost = ops.stop_gradient(leads * (spread.beside(mass, target) - slope))
                 slope = spent("add", slope, lost)
@@ -294,7 +305,7 @@ def categorical(target, x, axis, from_logits, curve=None, low=None, spread=None)
 
     Without a curve labels may be those of a `_Spread`.
     """
-    spread = spread or _Spread(x, axis)
+    spread = spread or _Spread(axis)
     if from_logits:
         return _of_logits(target, x, axis, curve, low, spread)
     return _of_weights(target, x, axis, curve, spread)
@@ -486,7 +497,8 @@ def of_categorical(
         ids = ids_of_one_hot(y_true, axis)
     if ids is not None:
         return of_sparse(ids, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low)
-    spread = _Spread(y_pred, axis, 0.0 if curve else label_smoothing, class_weights)
+    classes, share = y_pred.shape[axis], 0.0 if curve else label_smoothing
+    spread = _Spread(axis, classes, share, class_weights)
     if curve is not None:
         y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if class_weights is not None:
