@@ -164,13 +164,13 @@ def bernoulli(p, y, curve=None, class_weights=None, label_smoothing=0.0):
     """`yes * f(p) + no * f(1 - p)`, of what `sides` of labels weigh. Labels are constants."""
 
     def value(p, y):
-        if curve is None and class_weights is None and not label_smoothing:
-            log_p, log_q = _logarithms(p)
-            return spent("negative", between(log_q, log_p, y, spare=True))
-        yes, no = sides(y, class_weights, label_smoothing)
         if curve is None:
             log_p, log_q = _logarithms(p)
+            if class_weights is None and not label_smoothing:
+                return spent("negative", between(log_q, log_p, y, spare=True))
+            yes, no = sides(y, class_weights, label_smoothing)
             return -(yes * log_p + no * log_q)
+        yes, no = sides(y, class_weights, label_smoothing)
         of_yes, of_no = _yes_and_no(p)
         return yes * curve.value(of_yes) + no * curve.value(of_no)
 

@@ -102,22 +102,18 @@ class _Spread:
         self.axis, self.classes, self.label_smoothing = axis, classes, label_smoothing
         self.keep, self.class_weights = 1 - label_smoothing, class_weights
 
-    def _of_weights(self, like):
-        """What is spread, by weights; no tensor is kept, which `torch.func` could not map."""
-        weights = ops.convert_to_tensor(self.class_weights, dtype=like.dtype)
-        return weights * (self.label_smoothing / self.classes)
-
     def _shares(self, like):
-        if self.class_weights is not None:
-            return self._of_weights(like)
-        return ops.convert_to_tensor(self.label_smoothing / self.classes, dtype=like.dtype)
+        """The share of each class, or of all; `torch.func` could not map a tensor that is kept."""
+        weights = 1.0 if self.class_weights is None else self.class_weights
+        share = self.label_smoothing / self.classes
+        return ops.convert_to_tensor(weights, dtype=like.dtype) * share
 
     def _others(self, like):
-        """What the shares of the other classes amount to, for each class."""
-        if self.class_weights is not None:
-            return _without_own(self._of_weights(like))
-        others = self.label_smoothing * (1 - 1 / self.classes)
-        return ops.convert_to_tensor(others, dtype=like.dtype)
+        """What the shares of all other classes amount to, for each class or as one number."""
+        shares = self._shares(like)
+        if self.class_weights is None:
+            return shares * (self.classes - 1)
+        return _without_own(shares)
 
     def _along(self, numbers, x):
         return numbers if self.class_weights is None else along(numbers, x, self.axis)
@@ -132,7 +128,7 @@ class _Spread:
         if not self.label_smoothing:
             return mass
         weighted = self.class_weights is not None
-        total = ops.sum(self._of_weights(mass)) if weighted else self.label_smoothing
+        total = ops.sum(self._shares(mass)) if weighted else self.label_smoothing
         return self.keep * mass + total
 
     def beside(self, mass, target, where=None):
@@ -497,13 +493,17 @@ def of_categorical(
         ids = ids_of_one_hot(y_true, axis)
     if ids is not None:
         return of_sparse(ids, y_pred, from_logits, label_smoothing, axis, class_weights, curve, low)
-    classes, share = y_pred.shape[axis], 0.0 if curve else label_smoothing
-    spread = _Spread(axis, classes, share, class_weights)
+    classes, spread = y_pred.shape[axis], None
     if curve is not None:
-        y_true = smoothed(y_true, label_smoothing, y_pred.shape[axis])
+        y_true = smoothed(y_true, label_smoothing, classes)
+    elif label_smoothing:
+        spread = _Spread(axis, classes, label_smoothing, class_weights)
     if class_weights is not None:
-        y_true = y_true * along(class_weights, y_pred, axis)
-        used = ops.any(spread.labels(y_true) != 0, axis=axis, keepdims=True)
+        weights = along(class_weights, y_pred, axis)
+        y_true = y_true * weights
+        # Each class has a share of a smoothed label.
+        labels = weights if label_smoothing else y_true
+        used = ops.any(labels != 0, axis=axis, keepdims=True)
         y_pred, low = _of_used(used, y_pred, low)
     return categorical(y_true, y_pred, axis, from_logits, curve, low, spread)
 

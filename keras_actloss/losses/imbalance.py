@@ -15,7 +15,7 @@ from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import over, power, reciprocal, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import fit, mean
+from keras_actloss.core.tensors import cast, dtype_of, fit, mean
 
 
 def _focused(x, y, gamma, from_logits, where=None):
@@ -145,7 +145,7 @@ def asymmetric_binary_crossentropy(
     Reference:
         [Ridnik et al., 2021](https://arxiv.org/abs/2009.14119)
     """
-    yes, no = sides(ops.cast(y_true, y_pred.dtype), class_weights, label_smoothing)
+    yes, no = sides(cast(y_true, dtype_of(y_pred)), class_weights, label_smoothing)
     if class_weights is not None:
         y_pred = ops.where(yes + no == 0, 0.5, y_pred)
     positive = _focused(y_pred, ops.ones_like(y_pred), gamma_positive, from_logits)
@@ -524,7 +524,7 @@ def soft_f1(
         y_pred = ops.where(weights[0] == 0, 0.5, y_pred)
     if mask is not None:
         weights.append(ops.cast(fit(mask, y_pred.shape, axis=axis), y_pred.dtype))
-    y = ops.cast(y_true, y_pred.dtype)
+    y = cast(y_true, dtype_of(y_pred))
     return with_gradient(value, gradient)(y_pred, y, *weights)
 
 

@@ -13,7 +13,7 @@ from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import leader, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import mean
+from keras_actloss.core.tensors import cast, dtype_of, mean
 
 
 def _softmax_brier(y, x, axis):
@@ -251,7 +251,7 @@ def multilabel_soft_margin(
     Reference:
         [PyTorch](https://docs.pytorch.org/docs/stable/generated/torch.nn.MultiLabelSoftMarginLoss.html)
     """
-    y = ops.cast(y_true, y_pred.dtype)
+    y = cast(y_true, dtype_of(y_pred))
     if class_weights is None:
         return mean(logistic(y_pred, y, label_smoothing=label_smoothing), mask, axis)
     weights = along(class_weights, y_pred, axis)
@@ -350,7 +350,7 @@ def binary_brier(
     Reference:
         [Brier, 1950](https://doi.org/10.1175/1520-0493(1950)078%3C0001:VOFEIT%3E2.0.CO;2)
     """
-    y = ops.cast(y_true, y_pred.dtype)
+    y = cast(y_true, dtype_of(y_pred))
     brier = _binary_brier(from_logits, label_smoothing)
     return mean(of_entries(lambda x: brier(x, y), y_true, y_pred, class_weights), mask, axis)
 
