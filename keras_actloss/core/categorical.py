@@ -16,6 +16,7 @@ from keras_actloss.core.kernels import (
     first_largest,
     ids_of_one_hot,
     indexes,
+    numbers,
     plus_times,
     put_entry,
     readable,
@@ -83,11 +84,11 @@ def _put(x, where, value, axis, rows=None, spare=False):
     return put_entry(x, where, value, axis, spare)
 
 
-def _without_own(numbers):
-    """The sum of all other numbers for each of a vector, in which nothing cancels."""
-    none = ops.zeros_like(numbers[:1])
-    before = ops.concatenate([none, ops.cumsum(numbers[:-1])])
-    after = ops.concatenate([none, ops.cumsum(ops.flip(numbers)[:-1])])
+def _without_own(values):
+    """The sum of all others for each of a vector, in which nothing cancels."""
+    none = ops.zeros_like(values[:1])
+    before = ops.concatenate([none, ops.cumsum(values[:-1])])
+    after = ops.concatenate([none, ops.cumsum(ops.flip(values)[:-1])])
     return before + ops.flip(after)
 
 
@@ -106,7 +107,7 @@ class _Spread:
         """The share of each class, or of all; `torch.func` could not map a tensor that is kept."""
         weights = 1.0 if self.class_weights is None else self.class_weights
         share = self.label_smoothing / self.classes
-        return ops.convert_to_tensor(weights, dtype=like.dtype) * share
+        return numbers(weights, dtype_of(like)) * share
 
     def _others(self, like):
         """What the shares of all other classes amount to, for each class or as one number."""
@@ -115,8 +116,8 @@ class _Spread:
             return shares * (self.classes - 1)
         return _without_own(shares)
 
-    def _along(self, numbers, x):
-        return numbers if self.class_weights is None else along(numbers, x, self.axis)
+    def _along(self, of_each, x):
+        return of_each if self.class_weights is None else along(of_each, x, self.axis)
 
     def labels(self, target):
         if not self.label_smoothing:
@@ -136,12 +137,12 @@ class _Spread:
         others = mass - target
         if not self.label_smoothing:
             return others
-        numbers = self._others(target)
+        shares = self._others(target)
         if where is None:
-            numbers = self._along(numbers, target)
+            shares = self._along(shares, target)
         elif self.class_weights is not None:
-            numbers = ops.take(numbers, where)
-        return plus_times(numbers, others, self.keep)
+            shares = ops.take(shares, where)
+        return plus_times(shares, others, self.keep)
 
 
 def _of_weights(target, x, axis, curve, spread):
@@ -434,17 +435,17 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_sm
     return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
 
 
-def along(numbers, x, axis, what="class_weights", of="classes"):
+def along(values, x, axis, what="class_weights", of="classes"):
     """One number a class, or what else is on the axis, shaped to broadcast along `axis` of `x`."""
-    numbers = ops.convert_to_tensor(numbers, dtype=x.dtype)
-    if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
+    values = numbers(values, dtype_of(x))
+    if x.shape[axis] is not None and values.shape[0] != x.shape[axis]:
         raise ValueError(
-            f"{what}: got {numbers.shape[0]} numbers, but y_pred has {x.shape[axis]} {of}; give "
+            f"{what}: got {values.shape[0]} numbers, but y_pred has {x.shape[axis]} {of}; give "
             "one for each"
         )
     shape = [1] * len(x.shape)
     shape[axis] = -1
-    return ops.reshape(numbers, shape)
+    return ops.reshape(values, shape)
 
 
 def is_label(ids, x, axis):

@@ -106,6 +106,16 @@ def alone(number, x):
     return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
 
 
+def numbers(values, dtype):
+    """A tensor of numbers; Keras looks at each of a list, a hundred times as long as NumPy takes.
+
+    The compiler of torch knows no arrays.
+    """
+    if isinstance(values, (list, tuple)) and not hides_values():
+        values = np.asarray(values)
+    return ops.convert_to_tensor(values, dtype=dtype)
+
+
 def _one(x):
     """1, which XLA does not know beforehand."""
     first = ops.reshape(x, (-1,))[:1]
