@@ -241,6 +241,11 @@ def test_ordinal_dense_of_any_rank(shape):
     assert array(activations.ordinal_softmax(y)).shape == (*shape[:-1], 4)
 
 
+def test_levels_without_a_logit_are_refused():
+    with pytest.raises(ValueError, match="no logit along axis=-1"):
+        activations.ordinal_softmax(ops.zeros((2, 0)))
+
+
 def test_ordinal_dense_is_saved_with_its_settings(tmp_path):
     layer = layers.OrdinalDense(
         3,

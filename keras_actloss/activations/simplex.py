@@ -12,7 +12,7 @@ from keras_actloss.core.checks import axes, flag, integer_axis, positive
 from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import expm1, leader, rounded_once, tail, with_gradient
+from keras_actloss.core.numerics import leader, rounded_once, sigmoid_sides, tail, with_gradient
 from keras_actloss.core.registry import register
 
 
@@ -338,6 +338,12 @@ def _padded(x, axis, fill, before=0, after=0):
     return ops.pad(x, widths, constant_values=fill)
 
 
+def _part(x, axis, start, end=None):
+    where = [slice(None)] * len(x.shape)
+    where[axis] = slice(start, end)
+    return x[tuple(where)]
+
+
 @activation(axis=integer_axis)
 def ordinal_softmax(x: Any, axis=-1) -> Any:
     """Logits of exceeding each level of an ordered scale to probabilities of the levels.
@@ -360,6 +366,7 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If there is no logit along `axis`.
 
     Example:
 
@@ -374,20 +381,25 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
     """
 
+    if x.shape[axis] == 0:
+        raise ValueError(
+            f"x of shape {tuple(x.shape)} has no logit along axis={axis}; give it one less than "
+            "there are levels"
+        )
+
     def value(x):
-        above, below = _padded(x, axis, np.inf, before=1), _padded(x, axis, -np.inf, after=1)
-        high, low = ops.maximum(above, below), ops.minimum(above, below)
-        # sigmoid(a) - sigmoid(b) = sigmoid(a) * sigmoid(-b) * (1 - exp(b - a)); the larger logit
-        # first, so that nothing overflows, and equal ones, infinite too, differ by 0.
-        gap = ops.where(high == low, ops.zeros_like(high), low - high)
-        difference = ops.sigmoid(high) * ops.sigmoid(-low) * -expm1(gap)
-        return ops.where(above < below, -difference, difference)
+        above, below = sigmoid_sides(x)
+        high, low = _part(x, axis, 0, -1), _part(x, axis, 1)
+        # sigmoid(a) - sigmoid(b) as a product; equal logits, infinite too, differ by 0.
+        gap = ops.where(high == low, 0.0, high - low)
+        both = _part(above, axis, 0, -1) * _part(below, axis, 1)
+        both = both + _part(below, axis, 0, -1) * _part(above, axis, 1)
+        levels = _part(below, axis, 0, 1), ops.tanh(gap / 2) * both, _part(above, axis, -1)
+        return ops.concatenate(levels, axis)
 
     def gradient(upstream, x):
         small = tail(x)
-        count = ops.shape(x)[axis]
-        last = ops.take(upstream, ops.arange(1, count + 1), axis=axis)
-        first = ops.take(upstream, ops.arange(count), axis=axis)
+        last, first = _part(upstream, axis, 1), _part(upstream, axis, 0, -1)
         return (last - first) * (small * (1 - small))
 
     return rounded_once(value, gradient)(x)
@@ -425,10 +437,9 @@ def _products(x, axis):
     """The product of the entries up to each, in ops that every exporter knows."""
     if x.shape[axis] is None:
         return ops.cumprod(x, axis=axis)
-    index, done = [slice(None)] * len(x.shape), 1
+    done = 1
     while done < x.shape[axis]:
-        index[axis] = slice(-done)
-        x, done = x * _padded(x[tuple(index)], axis, 1.0, before=done), 2 * done
+        x, done = x * _padded(_part(x, axis, 0, -done), axis, 1.0, before=done), 2 * done
     return x
 
 
@@ -473,11 +484,7 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
         return _padded(above, axis, 1.0, before=1) * _padded(below, axis, 1.0, after=1)
 
     def gradient(upstream, x):
-        levels = ops.arange(ops.shape(x)[axis])
-        own, beyond = (
-            ops.take(v, levels + i, axis=axis)
-            for i, v in enumerate((upstream, upstream * value(x)))
-        )
+        own, beyond = _part(upstream, axis, 0, -1), _part(upstream * value(x), axis, 1)
         beyond = ops.flip(ops.cumsum(ops.flip(beyond, axis=axis), axis=axis), axis=axis)
         return ops.sigmoid(-x) * (beyond - own * _products(ops.sigmoid(x), axis))
 

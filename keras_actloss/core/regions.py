@@ -19,7 +19,7 @@ from keras_actloss.core.checks import (
 )
 from keras_actloss.core.functions import Function, loss_function
 from keras_actloss.core.keras_fixes import amax, moved, over_axes
-from keras_actloss.core.kernels import between, runs_torch, spent
+from keras_actloss.core.kernels import between, spent
 from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
@@ -97,12 +97,6 @@ def region_loss(labels: Any = labels_by_encoding, **checks):
     return decorate
 
 
-def _sigmoid(x):
-    """`p` and `1 - p`, each to the last digit."""
-    # Two fused kernels beat one exponential in five passes.
-    return (ops.sigmoid(x), ops.sigmoid(-x)) if runs_torch() else sigmoid_sides(x)
-
-
 def _softmax(x, axis):
     _, e = exp_near(amax(x, axis=axis, keepdims=True), x)
     return e / ops.sum(e, axis=axis, keepdims=True)
@@ -136,7 +130,7 @@ def probabilities(y_pred, from_logits, encoding, axis):
         def of_sigmoid(upstream, sides, x):
             return upstream * (sides[0] * sides[1])
 
-        return with_gradient(lambda sides, x: sides[0] + 0, of_sigmoid, _sigmoid)(y_pred)
+        return with_gradient(lambda sides, x: sides[0] + 0, of_sigmoid, sigmoid_sides)(y_pred)
 
     def of_softmax(upstream, p, x):
         return _of_logits(upstream, p, axis)
@@ -319,7 +313,7 @@ def _count_each(x, y, weight, axis, from_logits, sums):
         weights = (ops.broadcast_to(weight, shape),)
 
     def shared(x, *_):
-        return _sigmoid(x) if from_logits else (x,)
+        return sigmoid_sides(x) if from_logits else (x,)
 
     def value(sides, x, y, *weights):
         def terms(p, q, y, *weights):
