@@ -169,12 +169,7 @@ LOSSES = {
 }
 # What ours may need more on JAX, in tensors of the predictions. Keras's focal loss works with
 # probabilities, which saturate; ours with both sides of them in log space.
-MORE = {
-    "binary focal": 2,
-    "categorical, probabilities": 1,  # The ratio of each to the leading one.
-    "hinge": 1,  # Labels of 0 are told from -1 without a look at the others.
-    "huber": 1,  # A gradient by hand, which keeps the error; on torch it saves three tensors.
-}
+MORE = {"binary focal": 1}
 
 
 def _needed(loss, y_true, y_pred, settings):
