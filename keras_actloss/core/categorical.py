@@ -16,7 +16,6 @@ from keras_actloss.core.kernels import (
     first_largest,
     ids_of_one_hot,
     indexes,
-    numbers,
     plus_times,
     put_entry,
     readable,
@@ -28,6 +27,7 @@ from keras_actloss.core.kernels import (
     select,
     spent,
     transformed_by_torch,
+    vector,
 )
 from keras_actloss.core.numerics import (
     SMALLEST,
@@ -107,7 +107,7 @@ class _Spread:
         """The share of each class, or of all; `torch.func` could not map a tensor that is kept."""
         weights = 1.0 if self.class_weights is None else self.class_weights
         share = self.label_smoothing / self.classes
-        return numbers(weights, dtype_of(like)) * share
+        return vector(weights, dtype_of(like)) * share
 
     def _others(self, like):
         """What the shares of all other classes amount to, for each class or as one number."""
@@ -435,17 +435,17 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_sm
     return with_gradient(value, gradient, shared)(ids, x, *(() if low is None else (low,)))
 
 
-def along(values, x, axis, what="class_weights", of="classes"):
+def along(numbers, x, axis, what="class_weights", of="classes"):
     """One number a class, or what else is on the axis, shaped to broadcast along `axis` of `x`."""
-    values = numbers(values, dtype_of(x))
-    if x.shape[axis] is not None and values.shape[0] != x.shape[axis]:
+    numbers = vector(numbers, dtype_of(x))
+    if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
         raise ValueError(
-            f"{what}: got {values.shape[0]} numbers, but y_pred has {x.shape[axis]} {of}; give "
+            f"{what}: got {numbers.shape[0]} numbers, but y_pred has {x.shape[axis]} {of}; give "
             "one for each"
         )
     shape = [1] * len(x.shape)
     shape[axis] = -1
-    return ops.reshape(values, shape)
+    return ops.reshape(numbers, shape)
 
 
 def is_label(ids, x, axis):

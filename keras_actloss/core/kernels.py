@@ -106,14 +106,14 @@ def alone(number, x):
     return recomputed(ops.convert_to_tensor(number, dtype=x.dtype))[0]
 
 
-def numbers(values, dtype):
+def vector(numbers, dtype):
     """A tensor of numbers; Keras looks at each of a list, a hundred times as long as NumPy takes.
 
     The compiler of torch knows no arrays.
     """
-    if isinstance(values, (list, tuple)) and not hides_values():
-        values = np.asarray(values)
-    return ops.convert_to_tensor(values, dtype=dtype)
+    if isinstance(numbers, (list, tuple)) and not hides_values():
+        numbers = np.asarray(numbers)
+    return ops.convert_to_tensor(numbers, dtype=dtype)
 
 
 def _one(x):

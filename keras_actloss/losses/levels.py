@@ -10,7 +10,7 @@ from keras_actloss.core.checks import class_weights_or_none
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import moved
-from keras_actloss.core.kernels import numbers
+from keras_actloss.core.kernels import vector
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
@@ -27,7 +27,7 @@ def _of_levels(loss, ids, x, axis, class_weights):
                 f"class_weights: got {len(class_weights)} numbers, but the {count} levels of "
                 f"y_pred tell {count + 1} classes apart; give one for each"
             )
-        weight = ops.take(numbers(class_weights, dtype_of(x)), ids)
+        weight = ops.take(vector(class_weights, dtype_of(x)), ids)
         x = ops.where(ops.expand_dims(weight == 0, -1), 0.5, x)
     values = ops.sum(loss(ops.expand_dims(ids, -1), ops.arange(count, dtype="int32"), x), axis=-1)
     return values if weight is None else weight * values

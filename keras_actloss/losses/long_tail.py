@@ -244,7 +244,8 @@ class SparseCategoricalLogitAdjustedCrossentropy(
 
 def _behind(x, label, counts, max_margin, scale, axis):
     """Scaled scores, those of labels behind by their margins, and what rounding took from them."""
-    margins = [max_margin * (min(counts) / count) ** 0.25 for count in counts]
+    least = min(counts)
+    margins = [max_margin * (least / count) ** 0.25 for count in counts]
     shifted, low = _minus(x, margins, label, axis, "class_counts")
     (rounded,), (rest,) = _rounded([scale])
     logits, dropped = product(shifted, ops.full_like(shifted, rounded))

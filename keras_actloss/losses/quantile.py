@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_actloss.core.checks import finite_positive, fractions
 from keras_actloss.core.functions import loss_function
+from keras_actloss.core.kernels import vector
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import absolute, smooth_absolute
 from keras_actloss.core.registry import register
@@ -35,7 +36,7 @@ def _errors(y_true, y_pred, levels, name):
             )
         y_true = ops.expand_dims(y_true, -1)
         above, below = list(map(float, levels)), [1 - float(level) for level in levels]
-    above, below = (ops.convert_to_tensor(x, dtype=dtype_of(y_pred)) for x in (above, below))
+    above, below = (vector(x, dtype_of(y_pred)) for x in (above, below))
     d = y_true - y_pred
     return d, ops.where(d > 0, above, below)
 
