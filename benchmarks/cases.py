@@ -101,7 +101,7 @@ OWN_ACTIVATIONS = {
     "geglu, tanh": ({"approximate": True}, _gated(functools.partial(ops.gelu, approximate=True))),
     "reglu": ({}, _gated(ops.relu)),
     "swiglu_clipped": ({"gate": "last"}, _gated(_clipped, lambda x: ops.clip(x, -7.0, 7.0) + 1)),
-    "prelu": ({"alpha": 0.25}, lambda x: ops.where(x > 0, x, 0.25 * x)),
+    "prelu": ({"alpha": np.float32([0.25] * COLUMNS)}, lambda x: ops.where(x > 0, x, 0.25 * x)),
     "tlu": ({"tau": -0.5}, lambda x: ops.maximum(x, -0.5)),
     "star_relu": ({}, lambda x: 0.8944 * ops.square(ops.relu(x)) - 0.4472),
     "xielu": ({"alpha_p": 0.2, "alpha_n": -1.05}, _xielu),

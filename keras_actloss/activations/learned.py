@@ -16,7 +16,7 @@ from keras_actloss.core import tensors
 from keras_actloss.core.checks import finite, integer_axis, or_tensor, positive_integer
 from keras_actloss.core.functions import activation
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.kernels import at_most, select
+from keras_actloss.core.kernels import at_least, at_most, between, select
 from keras_actloss.core.layer import (
     ActivationLayer,
     Axes,
@@ -138,8 +138,8 @@ def prelu(x: Any, alpha: Any) -> Any:
 
 
 _prelu = parametric(
-    lambda x, alpha: ops.where(x > 0, x, alpha * x),
-    lambda x, alpha: ops.where(x > 0, 1.0, alpha),
+    lambda x, alpha: at_least(x, 0) + alpha * at_most(x, 0),
+    lambda x, alpha: between(alpha, ops.ones_like(alpha), ops.relu(ops.sign(x))),
     lambda x, alpha: at_most(x, 0),
 )
 
