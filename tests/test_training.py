@@ -152,6 +152,31 @@ def test_every_loss_trains():
         assert np.all(np.isfinite(values)) and values[-1] < values[0], loss
 
 
+PROBABILITIES = of_each_class(x for x in LOSSES if getattr(x, "from_logits", None) is False)
+# One for each op whose gradient asks for the size of a batch.
+ASKING = (losses.Boundary, losses.Dice, losses.LovaszSoftmax, losses.TopKBinaryCrossentropy)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(x, marks=[] if isinstance(x, ASKING) else [pytest.mark.nightly])
+        for x in PROBABILITIES
+    ],
+    ids=repr,
+)
+def test_probabilities_of_a_batch_of_any_size(loss):
+    y, x = testing.example_inputs(loss)
+    exclusive = loss.labels in ("onehot", "ids")
+    end = layers.Softmax(axis=loss.axis) if exclusive else layers.Sigmoid()
+    dense = keras.layers.Dense(x.shape[-1], kernel_initializer="identity")
+    model = keras.Sequential([keras.Input(x.shape[1:]), dense, end])
+    model.compile(keras.optimizers.SGD(0.01), loss, **MODES[FAST])
+    # Keras leaves the size unknown where the last batch is smaller than it could be.
+    history = model.fit(x, y, batch_size=len(x) + 1, epochs=2, verbose=0).history["loss"]
+    assert np.isfinite(history[1]) and history[1] < history[0]
+
+
 def test_unknown_batch_and_spatial_sizes():
     # Other tests may have built these layers for other channels.
     own = {repr(layer): rebuilt(layer) for layer in of_each_class(ACTIVATIONS)}

@@ -12,7 +12,7 @@ from keras import ops
 
 from keras_actloss.core import keras_fixes
 from keras_actloss.core.keras_fixes import tensor
-from keras_actloss.core.kernels import hides_values
+from keras_actloss.core.kernels import fused, hides_values
 from keras_actloss.core.registry import CATALOGUE
 
 # The kinds of labels that are class ids, with one axis fewer than the predictions.
@@ -95,8 +95,12 @@ def made_of_logits(y_pred, logits, axis, exclusive):
 
 
 def either(flag, first, x, second, y):
-    """`first(x)` if `flag`, else `second(y)`; both where a branch would break torch's graph."""
-    if hides_values():
+    """`first(x)` if `flag`, else `second(y)`; both where a branch would break a graph.
+
+    Torch's has no branches. In TensorFlow's, XLA compiles no gradient of an op that asks for the
+    shape of a batch of any size.
+    """
+    if hides_values() or keras.backend.backend() == "tensorflow" and fused():
         x, y = ops.where(flag, x, 0.5), ops.where(flag, 0.5, y)
         return ops.where(flag, first(x), second(y))
     return ops.cond(flag, lambda: first(x), lambda: second(y))
