@@ -58,6 +58,16 @@ def test_files_can_be_read_in_one_go(path):
     assert ast.get_docstring(ast.parse(text)), "a file begins by saying what it holds"
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_compilers_can_read_it(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        assert not isinstance(node, ast.NamedExpr), "AutoGraph of TensorFlow knows no :="
+        if _part(path) in FAMILIES and isinstance(node, ast.Call):
+            # Arguments are bound to a signature there, which a graph of torch cannot record.
+            called = getattr(node.func, "id", None)
+            assert called not in CATALOGUE[_part(path)], f"{called} has a form called prepared"
+
+
 def test_every_registered_object_is_exported_once():
     kinds = {"activations": ["activations"], "layers": ["layers"], "losses": ["losses"]}
     for kind, modules in kinds.items():

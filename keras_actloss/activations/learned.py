@@ -97,7 +97,7 @@ class Maxout(ActivationLayer, fn=maxout):
     def resized_mask(self, mask, axis):
         # A maximum over steps holds where all of them do.
         left_out = ops.cast(ops.logical_not(mask), "float32")
-        return maxout(left_out, self.num_units, axis) == 0
+        return maxout.prepared(left_out, num_units=self.num_units, axis=axis) == 0
 
 
 @activation(alpha=or_tensor(finite))

@@ -100,7 +100,7 @@ def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> An
             return ops.relu(x)
         return ops.relu6(x) if max_value == 6 else ops.minimum(ops.relu(x), max_value)
     if threshold == 0 and max_value is None:
-        return leaky_relu(x, negative_slope)
+        return leaky_relu.prepared(x, negative_slope=negative_slope)
 
     def general(x):
         linear_part = x if max_value is None else ops.minimum(x, max_value)

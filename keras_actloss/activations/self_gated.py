@@ -189,7 +189,7 @@ def swish(x: Any, beta=1.0) -> Any:
         [Ramachandran et al., 2017](https://arxiv.org/abs/1710.05941)
     """
     if isinstance(beta, numbers.Real) and beta in (0, 1):
-        return silu(x) if beta else x / 2
+        return silu.prepared(x) if beta else x / 2
     if gates.left_to_kernels(tensors.dtype_of(x)):
         return x * ops.sigmoid(fitting(beta, x) * x)
     return _exact_swish(x, beta)
@@ -249,7 +249,7 @@ def quick_gelu(x: Any) -> Any:
     Reference:
         [Hendrycks and Gimpel, 2016](https://arxiv.org/abs/1606.08415)
     """
-    return swish(x, 1.702)
+    return swish.prepared(x, beta=1.702)
 
 
 @register("layers")

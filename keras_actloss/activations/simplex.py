@@ -170,7 +170,7 @@ def softmin(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)
     """
-    return softmax(-x, axis=axis, mask=mask)
+    return softmax.prepared(-x, axis=axis, mask=mask)
 
 
 @register("layers")
@@ -246,7 +246,7 @@ def _relaxed_choice(x, noisy, temperature, hard, axis, seed):
     def choice(x):
         noise = _gumbel_noise(x, seed) if noisy else 0
         z = (x + noise) / temperature
-        return _choose(z, axis) if hard else softmax(z, axis=axis)
+        return _choose(z, axis) if hard else softmax.prepared(z, axis=axis)
 
     return in_float32(choice, x)
 

@@ -171,7 +171,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
     """
     fixed = isinstance(alpha, numbers.Real)
     if fixed and alpha in (1.5, 2):
-        return entmax15(x, axis=axis) if alpha == 1.5 else sparsemax(x, axis=axis)
+        return (entmax15 if alpha == 1.5 else sparsemax).prepared(x, axis=axis)
 
     def project(x):
         z = simplex.distance(x, axis)

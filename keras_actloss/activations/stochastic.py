@@ -56,10 +56,10 @@ def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) ->
     """
     ordered("rrelu", lower=lower, upper=upper)
     if not training:
-        return leaky_relu(x, (lower + upper) / 2)
+        return leaky_relu.prepared(x, negative_slope=(lower + upper) / 2)
     dtype = tensors.wide(tensors.dtype_of(x))
     slope = keras.random.uniform(ops.shape(x), lower, upper, dtype=dtype, seed=seed)
-    return prelu(x, slope)
+    return prelu.prepared(x, alpha=slope)
 
 
 @register("layers")
@@ -75,7 +75,8 @@ class RReLU(ActivationLayer, fn=rrelu):
         self.seed_generator = keras.random.SeedGenerator(seed)
 
     def call(self, inputs, training=False):
-        return rrelu(inputs, self.lower, self.upper, training=training, seed=self.seed_generator)
+        settings = {**self.fn_settings(), "seed": self.seed_generator}
+        return rrelu.prepared(inputs, training=training, **settings)
 
     # Keras leaves the state of a generator out of its files.
     def save_own_variables(self, store):

@@ -315,8 +315,9 @@ def _against_logits(ids, label, x, axis, low=None):
         `(loss, of_label, factor, of_others, described)`: the derivative is `of_label` at the label
         and `factor * of_others` elsewhere; `described()` is the `Label`.
     """
-    if low is None and readable(x) and (told := _against_moderate_logits(label, x, axis)):
-        return told
+    moderate = _against_moderate_logits(label, x, axis) if low is None and readable(x) else None
+    if moderate is not None:
+        return moderate
     own = _own(x, ids, label, axis)
     top = amax(x, axis=axis, keepdims=True)
     scale, e, own_e = exp_near(top, x, own)

@@ -100,7 +100,7 @@ def either(flag, first, x, second, y):
     Torch's has no branches. In TensorFlow's, XLA compiles no gradient of an op that asks for the
     shape of a batch of any size.
     """
-    if hides_values() or keras.backend.backend() == "tensorflow" and fused():
+    if hides_values() or (keras.backend.backend() == "tensorflow" and fused()):
         x, y = ops.where(flag, x, 0.5), ops.where(flag, 0.5, y)
         return ops.where(flag, first(x), second(y))
     return ops.cond(flag, lambda: first(x), lambda: second(y))
