@@ -1,5 +1,6 @@
 """The gradients of Fenchel-Young losses, and what goes wrong with such losses elsewhere."""
 
+import keras
 import numpy as np
 import pytest
 from keras import ops
@@ -149,3 +150,23 @@ def test_labels_of_0_and_1_and_of_signs():
 def test_alpha_is_above_one(alpha):
     with pytest.raises(ValueError, match=r"alpha must lie in \(1, 100\], got"):
         losses.CategoricalEntmax(alpha=alpha)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "jax", reason="compiles nothing by itself")
+@pytest.mark.parametrize("function", [activations.sparsemax, activations.entmax15])
+def test_a_second_call_compiles_nothing(function):
+    import jax
+
+    programs = []
+
+    def note(event, _, **details):
+        programs.extend([event] if "backend_compile" in event else [])
+
+    x = ops.convert_to_tensor([[0.0, 1.0, 3.0]])
+    jax.monitoring.register_event_duration_secs_listener(note)
+    function(x)
+    jax.jit(lambda x: function(x) + 1)(x)
+    assert programs
+    programs.clear()
+    function(x)
+    assert not programs

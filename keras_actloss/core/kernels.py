@@ -40,6 +40,12 @@ def hides_values():
     return _torch is not None and (_torch.compiler.is_compiling() or not runs_torch())
 
 
+def runs_jax(*xs):
+    """Whether JAX runs what is called with these tensors as it is, one op after the other."""
+    tracer = keras.backend.backend() == "jax" and sys.modules["jax"].core.Tracer
+    return bool(tracer) and not any(isinstance(x, tracer) for x in xs)
+
+
 def readable(x):
     """Whether what is in `x` may decide how to compute: torch has it in memory that is at hand."""
     return _torch is not None and not hides_values() and x.device.type == "cpu" and x.numel() > 0

@@ -18,6 +18,7 @@ from keras_actloss.core.kernels import (
     fused,
     hides_values,
     in_float64,
+    runs_jax,
     runs_torch,
     select,
     spent,
@@ -101,11 +102,13 @@ def repeat(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
     A graph or transform of torch, or a graph of OpenVINO, cannot end on a value: there it takes the
-    `most` steps of any input. Keras's loop for torch leaves the states to the garbage collector.
+    `most` steps of any input. Keras's loop for torch leaves the states to the garbage collector,
+    and that of JAX, called as it is, would compile the same steps in each call.
     """
-    if keras.backend.backend() not in ("torch", "openvino"):
+    runs = runs_jax(*state)
+    if keras.backend.backend() not in ("torch", "openvino") and not runs:
         return ops.while_loop(lambda *state: state[-1], step, state)
-    may_end = keras.backend.backend() == "torch" and not hides_values()
+    may_end = runs or (keras.backend.backend() == "torch" and not hides_values())
     for _ in range(most):
         state = step(*state)
         if may_end and not state[-1]:
