@@ -12,6 +12,7 @@ from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.kernels import (
     asked_of_number,
+    readable,
     rectified,
     row_count,
     row_max,
@@ -352,9 +353,10 @@ def multilabel_margin(
     """How far each label's score falls short of each other score plus 1, summed, over the classes.
 
     Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
-    needs a probability. All pairs of classes are held at once, so it is for hundreds of them.
-    PyTorch's MultiLabelMarginLoss takes a list of ids padded with -1 in place of a row of 0 and 1:
-    its `[3, 0, -1, 1]` is `[1, 0, 0, 1]` here.
+    needs a probability. All pairs of classes are held at once, so it is for hundreds of them; only
+    PyTorch, run op by op on a processor, holds those of labels. Its MultiLabelMarginLoss takes a
+    list of ids padded with -1 in place of a row of 0 and 1: its `[3, 0, -1, 1]` is `[1, 0, 0, 1]`
+    here.
 
     Formula:
 
@@ -383,8 +385,8 @@ def multilabel_margin(
 
     Example:
 
-    >>> float(keras_actloss.losses.multilabel_margin([[1, 0, 0, 1]], [[0.1, 0.2, 0.4, 0.8]])[0])
-    0.85...
+    >>> float(keras_actloss.losses.multilabel_margin([[1, 0, 0, 1]], [[0.25, 0.25, 0.5, 1.0]])[0])
+    0.75
 
     Related:
         With one label a sample, `multi_margin` of its id.
@@ -400,8 +402,12 @@ def multilabel_margin(
             "a row of 0 and 1 of each list of ids, or name the label to leave out with ignore_class"
         )
     y, x = (moved(v, axis, -1) for v in (y_true, y_pred))
-    short = rectified(1 + (ops.expand_dims(x, -2) - ops.expand_dims(x, -1)))
-    pair = ops.expand_dims(y, -1) > ops.expand_dims(y, -2)
+    label, own = y, x
+    if readable(y):  # Few of many classes are labels.
+        label, at = ops.top_k(y, max(1, int(ops.amax(ops.sum(y, axis=-1)))))
+        own = ops.take_along_axis(x, at, axis=-1)
+    short = rectified(1 + (ops.expand_dims(x, -2) - ops.expand_dims(own, -1)))
+    pair = ops.expand_dims(label, -1) > ops.expand_dims(y, -2)
     count = x.shape[-1]
     if mask is not None and len(mask.shape) == len(y_pred.shape):
         mask = moved(mask, axis, -1)
