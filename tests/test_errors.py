@@ -206,6 +206,15 @@ def test_settings_whose_limit_is_another_loss():
 SHAPES = {
     "one row short": (losses.MeanSquaredError(), np.zeros((3, 3)), ROWS, "(3, 3)", "(4, 3)"),
     "one axis short": (losses.Huber(), np.zeros(4), ROWS, "(4,)", "(4, 3)"),
+    "names": (
+        losses.Huber(),
+        np.array(["a"] * 4),
+        ROWS,
+        "y_true must hold numbers",
+        "StringLookup",
+    ),
+    "none": (losses.SparseCategoricalCrossentropy(), None, ROWS, "y_true must hold", "got None"),
+    "outputs": (losses.Huber(), {"a": ROWS}, ROWS, "y_true must hold", "each output its own loss"),
     "ids for one-hot": (losses.CategoricalCrossentropy(), IDS, ROWS, "(4,)", "class ids belong to"),
     "one-hot for ids": (
         losses.SparseCategoricalCrossentropy(),

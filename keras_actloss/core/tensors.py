@@ -158,6 +158,16 @@ def _compatible(shape, other):
     )
 
 
+def _check_numbers(y_true, name):
+    """Refuse labels that are none, before a backend does in words of its own."""
+    no_array = y_true is None or isinstance(y_true, (dict, str))
+    if no_array or (isinstance(y_true, np.ndarray) and y_true.dtype.kind in "OSUmM"):
+        raise TypeError(
+            f"{name}: y_true must hold numbers, got {y_true!r}; make class ids of names with "
+            "keras.layers.StringLookup, and give each output its own loss"
+        )
+
+
 def _labels_tensor(y_true, name):
     """Labels that may be class ids, as a tensor."""
     given = known_values(y_true)
@@ -289,6 +299,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
     Returns:
         `(y_true, y_pred)`.
     """
+    _check_numbers(y_true, name)
     pred_shape = tuple(y_pred.shape)
     from_keras = not strict and ops.is_tensor(y_true)
     class_axis = labels == "onehot" or labels in IDS
