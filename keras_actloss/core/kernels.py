@@ -51,6 +51,25 @@ def readable(x):
     return _torch is not None and not hides_values() and x.device.type == "cpu" and x.numel() > 0
 
 
+def tabulates(x):
+    """Whether a function of one number is known for each there is in 16 bit: where torch runs it.
+
+    What a kernel lacks takes torch a pass over memory for each op, of which a table takes two.
+    """
+    return _torch is not None and not hides_values() and x.device.type in ("cpu", "cuda")
+
+
+def every_number(x):
+    """All numbers of the 16-bit dtype of `x`, in the order of `table_entries`."""
+    return _torch.arange(-(2**15), 2**15, dtype=_torch.int16, device=x.device).view(x.dtype)
+
+
+def table_entries(table, x):
+    """The entry of a table for each number of `x`."""
+    places = x.view(_torch.int16).int().add_(2**15)
+    return table.index_select(0, places.flatten()).view(x.shape)
+
+
 def extremes(x):
     """The least and the largest entry of what is `readable`, both NaN if one is."""
     return (bound.item() for bound in x.detach().aminmax())

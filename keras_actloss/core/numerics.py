@@ -15,6 +15,7 @@ from keras_actloss.core.kernels import (
     at_least,
     at_most,
     clip,
+    every_number,
     fused,
     hides_values,
     in_float64,
@@ -22,6 +23,8 @@ from keras_actloss.core.kernels import (
     runs_torch,
     select,
     spent,
+    table_entries,
+    tabulates,
     traced_by_torch,
     transformed_by_torch,
 )
@@ -69,14 +72,17 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     return anywhere
 
 
-def rounded_once(value, gradient) -> Callable[..., Any]:
+def rounded_once(value, gradient, entrywise=False) -> Callable[..., Any]:
     """`with_gradient(value, gradient)`, computed in float32 and rounded once for an `x` in 16 bit.
 
     The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
     saturated sigmoid is off by a factor there, not by a rounding. Nothing but the tensors as they
     come in is kept for the backward pass. The result has the dtype of `x`, which is the first.
+
+    With `entrywise`, which says that each entry is made of the same one of `x` alone, torch looks
+    what it has computed of all numbers of 16 bit up in tables.
     """
-    exact = with_gradient(value, gradient)
+    exact, tables = with_gradient(value, gradient), {}
 
     def function(x, *others):
         dtype = dtype_of(x)
@@ -93,7 +99,20 @@ def rounded_once(value, gradient) -> Callable[..., Any]:
         def forward(x, *others):
             return ops.cast(value(ops.cast(x, width), *others), dtype)
 
-        return with_gradient(forward, backward)(x, *others)
+        if not entrywise or others or not tabulates(x):
+            return with_gradient(forward, backward)(x, *others)
+        key = dtype, x.device
+        if key not in tables:
+            every = ops.cast(every_number(x), width)
+            tables[key] = value(every), gradient(ops.ones_like(every), every)
+        values, slopes = tables[key]
+
+        def looked_up(upstream, x):
+            if sys.modules["torch"].is_grad_enabled():  # To be differentiated again.
+                return backward(upstream, x)
+            return ops.cast(spent("multiply", table_entries(slopes, x), upstream), dtype)
+
+        return with_gradient(lambda x: ops.cast(table_entries(values, x), dtype), looked_up)(x)
 
     return function
 

@@ -1,5 +1,6 @@
 """Parameters of activations: numbers, tensors that broadcast to `x`, and weights of a layer."""
 
+import functools
 import numbers
 
 import keras
@@ -9,6 +10,7 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, finite, or_none
 from keras_actloss.core.keras_fixes import recomputed
+from keras_actloss.core.kernels import tabulates
 from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import rounded_once
 
@@ -46,6 +48,8 @@ def parametric(value, *slopes):
 
     def function(x, *parameters):
         is_number = [isinstance(p, numbers.Real) for p in parameters]
+        if all(is_number) and tabulates(x):
+            return of_numbers(*parameters)(x)
         learned = [fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
 
         def all_of(learned):
@@ -68,6 +72,14 @@ def parametric(value, *slopes):
             return ops.cast(value(x, *all_of(learned)), x.dtype)
 
         return rounded_once(forward, gradient)(x, *learned)
+
+    @functools.lru_cache(maxsize=8)
+    def of_numbers(*parameters):
+        return rounded_once(
+            lambda x: value(x, *parameters),
+            lambda upstream, x: upstream * slopes[0](x, *parameters),
+            entrywise=True,
+        )
 
     return function
 
