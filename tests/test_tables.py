@@ -22,6 +22,8 @@ FUNCTIONS = {
     "mish": activations.mish,
     "lisht": activations.lisht,
     "snake": functools.partial(activations.snake, frequency=2.0),
+    "snake beta": functools.partial(activations.snake_beta, frequency=2.0, magnitude=3.0),
+    "sine": activations.sine,
     "xielu": activations.xielu,
 }
 

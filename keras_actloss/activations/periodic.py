@@ -105,12 +105,22 @@ def _snake_beta_by_magnitude(x, frequency, magnitude):
     return -ops.square(_sine(*_phase(x, frequency)) / magnitude)
 
 
+_snake_of_two = parametric(
+    _snake_beta, _snake_beta_by_x, _snake_beta_by_frequency, _snake_beta_by_magnitude
+)
+
+
 def _snake_by_frequency(x, frequency):
     phase = _phase(x, frequency)
     ripple = _sine(*phase) / frequency
     return x * (2 * ripple * _cosine(*phase)) - ops.square(ripple)
 
 
+_sine_of = parametric(
+    lambda x, frequency: _sine(*_phase(x, frequency)),
+    lambda x, frequency: frequency * _cosine(*_phase(x, frequency)),
+    lambda x, frequency: x * _cosine(*_phase(x, frequency)),
+)
 _snake = parametric(
     lambda x, frequency: _snake_beta(x, frequency, frequency),
     lambda x, frequency: _rippled(*_phase(x, frequency), 1.0),
@@ -220,8 +230,7 @@ def snake_beta(x: Any, frequency=1.0, magnitude=1.0) -> Any:
     Reference:
         [Lee et al., 2022](https://arxiv.org/abs/2206.04658)
     """
-    slopes = (_snake_beta_by_x, _snake_beta_by_frequency, _snake_beta_by_magnitude)
-    return parametric(_snake_beta, *slopes)(x, frequency, magnitude)
+    return _snake_of_two(x, frequency, magnitude)
 
 
 @register("layers")
@@ -288,11 +297,7 @@ def sine(x: Any, frequency=30.0) -> Any:
     Reference:
         [Sitzmann et al., 2020](https://arxiv.org/abs/2006.09661)
     """
-    return parametric(
-        lambda x, frequency: _sine(*_phase(x, frequency)),
-        lambda x, frequency: frequency * _cosine(*_phase(x, frequency)),
-        lambda x, frequency: x * _cosine(*_phase(x, frequency)),
-    )(x, frequency)
+    return _sine_of(x, frequency)
 
 
 @register("layers")

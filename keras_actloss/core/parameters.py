@@ -75,11 +75,15 @@ def parametric(value, *slopes):
 
     @functools.lru_cache(maxsize=8)
     def of_numbers(*parameters):
-        return rounded_once(
-            lambda x: value(x, *parameters),
-            lambda upstream, x: upstream * slopes[0](x, *parameters),
-            entrywise=True,
-        )
+        """Kept, for the tables of 16 bit that it makes."""
+
+        def gradient(upstream, x):
+            return ops.cast(ops.multiply(upstream, slopes[0](x, *parameters)), x.dtype)
+
+        def forward(x):
+            return ops.cast(value(x, *parameters), x.dtype)
+
+        return rounded_once(forward, gradient, entrywise=True)
 
     return function
 
