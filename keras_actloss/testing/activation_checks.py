@@ -155,7 +155,7 @@ def check_shape_is_known(layer, x):
 
 def check_function_on_symbolic_input(layer, x):
     """The function form applies to a functional model's tensors, and the model can be saved."""
-    if layer.weights and isinstance(layer, LearnedActivation):
+    if isinstance(layer, LearnedActivation) and layer.learned:
         raise NotApplicable("settings of the function are weights of the layer")
     inputs = keras.Input(x.shape[1:])
     function = _function_of(layer)
