@@ -26,6 +26,10 @@ def _exact_elu(alpha, scale=1.0):
     return rounded_once(lambda x: scale * (ops.relu(x) + alpha * expm1(at_most(x, 0))), gradient)
 
 
+# Torch has kernels for these, which round once in 16 bit too.
+_KERNELS = {"on": ("tensorflow", "torch"), "narrow": ("torch",)}
+
+
 @activation(alpha=finite_non_negative)
 def elu(x: Any, alpha=1.0) -> Any:
     """Exponential linear unit: linear right of zero, saturating at `-alpha` left of it.
@@ -58,7 +62,7 @@ def elu(x: Any, alpha=1.0) -> Any:
     Reference:
         [Clevert et al., 2016](https://arxiv.org/abs/1511.07289)
     """
-    return by_width(x, _exact_elu(alpha), lambda x: ops.elu(x, alpha), on=("tensorflow", "torch"))
+    return by_width(x, _exact_elu(alpha), lambda x: ops.elu(x, alpha), **_KERNELS)
 
 
 @register("layers")
@@ -100,7 +104,7 @@ def selu(x: Any) -> Any:
         [Klambauer et al., 2017](https://arxiv.org/abs/1706.02515)
     """
     exact = _exact_elu(_SELU_ALPHA, _SELU_SCALE)
-    return by_width(x, exact, ops.selu, on=("tensorflow", "torch"))
+    return by_width(x, exact, ops.selu, **_KERNELS)
 
 
 @register("layers")
@@ -145,10 +149,11 @@ def celu(x: Any, alpha=1.0) -> Any:
     exact = rounded_once(
         lambda x: ops.relu(x) + alpha * expm1(at_most(x, 0) / alpha),
         lambda upstream, x: upstream * exp_multiple(at_most(x, 0), 1 / alpha),
+        table=("celu", alpha),
     )
     # The kernel of torch takes the exponential of a rounded quotient.
     kernels = ("torch",) if is_power_of_two(alpha) else ()
-    return by_width(x, exact, lambda x: ops.celu(x, alpha), kernels)
+    return by_width(x, exact, lambda x: ops.celu(x, alpha), kernels, kernels)
 
 
 @register("layers")
@@ -188,7 +193,7 @@ def exponential(x: Any) -> Any:
     Reference:
         [Nelder and Wedderburn, 1972](https://doi.org/10.2307/2344614)
     """
-    return by_kernel(x, ops.exp, lambda upstream, x: upstream * ops.exp(x))
+    return by_kernel(x, ops.exp, lambda upstream, x: upstream * ops.exp(x), table="exponential")
 
 
 @register("layers")
@@ -231,6 +236,7 @@ def symlog(x: Any) -> Any:
     function = rounded_once(
         lambda x: ops.sign(x) * log1p(ops.abs(x)),
         lambda upstream, x: upstream / (1 + ops.abs(x)),
+        table="symlog",
     )
     return function(x)
 
@@ -274,6 +280,7 @@ def symexp(x: Any) -> Any:
     function = rounded_once(
         lambda x: ops.sign(x) * expm1(ops.abs(x)),
         lambda upstream, x: upstream * ops.exp(ops.abs(x)),
+        table="symexp",
     )
     return function(x)
 

@@ -2,7 +2,6 @@
 
 from typing import Any, Unpack
 
-import keras
 from keras import ops
 
 from keras_actloss.core.checks import (
@@ -204,8 +203,7 @@ def leaky_relu(x: Any, negative_slope=0.3) -> Any:
     def leaky(x):
         return ops.leaky_relu(x, negative_slope)
 
-    # The kernel of torch computes in float32 by itself, and keeps no more than its input.
-    return leaky(x) if keras.backend.backend() == "torch" else in_float32(leaky, x)
+    return by_width(x, lambda x: in_float32(leaky, x), leaky, narrow=("torch",))
 
 
 @register("layers")
@@ -229,7 +227,7 @@ def _above(x, threshold, default_value):
     def gradient(upstream, x):
         return ops.where(x > threshold, upstream, 0.0)
 
-    return by_kernel(x, kept, gradient)
+    return by_kernel(x, kept, gradient, narrow=("torch",))
 
 
 @activation(threshold=number, default_value=number)
@@ -419,6 +417,7 @@ class CReLU(ActivationLayer, fn=crelu):
 _parabola = rounded_once(
     lambda x: ops.where(x < 1, ops.square(ops.hard_tanh(x) + 1) / 4, x),
     lambda upstream, x: upstream * ((ops.hard_tanh(x) + 1) / 2),
+    table="sparse_plus",
 )
 
 
@@ -497,7 +496,7 @@ def hard_silu(x: Any) -> Any:
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-    exact = rounded_once(_hard_silu_value, _hard_silu_gradient)
+    exact = rounded_once(_hard_silu_value, _hard_silu_gradient, table="hard_silu")
     # Torch has one kernel for it, which overflows beyond 5e37, but is several times as fast.
     return by_width(x, exact, ops.hard_silu, on=("torch",))
 

@@ -38,7 +38,7 @@ def _of_factors(curve, slope):
         a, b = slope(x)
         return (upstream * a) * b
 
-    return rounded_once(lambda x: ops.multiply(*curve(x)), gradient, entrywise=True)
+    return rounded_once(lambda x: ops.multiply(*curve(x)), gradient, table=curve)
 
 
 # Where the backend's own kernels are several times as fast as their exact forms.
@@ -104,7 +104,7 @@ def _mish_gradient(upstream, x):
     return spent("multiply", slope, upstream)
 
 
-_exact_mish = rounded_once(_mish_value, _mish_gradient, entrywise=True)
+_exact_mish = rounded_once(_mish_value, _mish_gradient, table="mish")
 
 
 def _lisht_gradient(upstream, x):
@@ -112,7 +112,7 @@ def _lisht_gradient(upstream, x):
     return upstream * (ops.tanh(x) + bounded * tanh_slope(x))
 
 
-_exact_lisht = rounded_once(lambda x: x * ops.tanh(x), _lisht_gradient, entrywise=True)
+_exact_lisht = rounded_once(lambda x: x * ops.tanh(x), _lisht_gradient, table="lisht")
 
 
 @activation()

@@ -9,7 +9,7 @@ from keras_actloss.core.checks import non_negative, number, or_none, ordered
 from keras_actloss.core.functions import activation, by_kernel
 from keras_actloss.core.kernels import clip, runs_torch, spent
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import polynomial, rounded_once
+from keras_actloss.core.numerics import is_power_of_two, polynomial, rounded_once
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import dtype_of
 
@@ -32,6 +32,11 @@ def _outside(lower, upper):
 def _is_native(lower, upper):
     """Whether torch has a kernel for it; those of TensorFlow and JAX turn NaN into 0."""
     return runs_torch() and 0 <= upper == -lower < math.inf
+
+
+def _narrow(lower, upper):
+    """Where it serves in 16 bit, to which it rounds the ends of the interval."""
+    return ("torch",) if _is_native(lower, upper) and is_power_of_two(upper) else ()
 
 
 @activation(threshold=non_negative, lower=or_none(number), upper=or_none(number))
@@ -77,7 +82,7 @@ def hard_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
             return ops.hard_shrink(x, high)
         return ops.where(ops.logical_and(low <= x, x <= high), 0.0, x)
 
-    return by_kernel(x, shrunk, _outside(low, high))
+    return by_kernel(x, shrunk, _outside(low, high), narrow=_narrow(low, high))
 
 
 @register("layers")
@@ -133,7 +138,8 @@ def soft_shrink(x: Any, threshold=0.5, lower: Any = None, upper: Any = None) -> 
     def shrunk(x):
         return ops.soft_shrink(x, high) if _is_native(low, high) else x - ops.clip(x, low, high)
 
-    return by_kernel(x, shrunk, _outside(low, high), ("torch",) if _is_native(low, high) else ())
+    on = ("torch",) if _is_native(low, high) else ()
+    return by_kernel(x, shrunk, _outside(low, high), on, _narrow(low, high))
 
 
 @register("layers")
@@ -225,7 +231,7 @@ def tanh_shrink(x: Any) -> Any:
     Reference:
         [NIST Digital Library of Mathematical Functions, section 4.39](https://dlmf.nist.gov/4.39)
     """
-    return rounded_once(_tanh_shrink_value, _tanh_shrink_gradient)(x)
+    return rounded_once(_tanh_shrink_value, _tanh_shrink_gradient, table="tanh_shrink")(x)
 
 
 @register("layers")

@@ -50,7 +50,7 @@ def sigmoid(x: Any) -> Any:
     Reference:
         [Goodfellow et al., 2016, section 3.10](https://www.deeplearningbook.org)
     """
-    return attach_logits(by_kernel(x, ops.sigmoid, _sigmoid_gradient), x)
+    return attach_logits(by_kernel(x, ops.sigmoid, _sigmoid_gradient, table="sigmoid"), x)
 
 
 @register("layers")
@@ -88,7 +88,7 @@ def tanh(x: Any) -> Any:
     Reference:
         [LeCun et al., 1998](https://doi.org/10.1007/3-540-49430-8_2)
     """
-    return by_kernel(x, ops.tanh, _tanh_gradient)
+    return by_kernel(x, ops.tanh, _tanh_gradient, table="tanh")
 
 
 @register("layers")
@@ -133,7 +133,10 @@ def log_sigmoid(x: Any) -> Any:
         # Of an op for the whole, ONNX exporters make log(sigmoid(x)), minus infinity far out.
         return -ops.softplus(-x)
 
-    return by_kernel(x, value, lambda upstream, x: upstream * ops.sigmoid(-x))
+    def gradient(upstream, x):
+        return upstream * ops.sigmoid(-x)
+
+    return by_kernel(x, value, gradient, table="log_sigmoid")
 
 
 @register("layers")
@@ -175,6 +178,7 @@ def softsign(x: Any) -> Any:
     function = rounded_once(
         lambda x: ops.softsign(ops.clip(x, -3e38, 3e38)),
         lambda upstream, x: upstream / ops.square(1 + ops.abs(x)),
+        table="softsign",
     )
     return function(x)
 
@@ -221,7 +225,9 @@ def softcap(x: Any, cap: Any) -> Any:
     """
 
     function = rounded_once(
-        lambda x: cap * ops.tanh(x / cap), lambda upstream, x: upstream * tanh_slope(x, 1 / cap)
+        lambda x: cap * ops.tanh(x / cap),
+        lambda upstream, x: upstream * tanh_slope(x, 1 / cap),
+        table=("softcap", cap),
     )
     return function(x)
 
@@ -325,7 +331,7 @@ def hard_sigmoid(x: Any) -> Any:
     def gradient(upstream, x):
         return ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
 
-    return by_kernel(x, ops.hard_sigmoid, gradient)
+    return by_kernel(x, ops.hard_sigmoid, gradient, narrow=("torch",))
 
 
 @register("layers")

@@ -52,9 +52,13 @@ def softplus(x: Any, beta=1.0) -> Any:
         return upstream * (at_least(e, ops.sign(x)) / (1 + e))
 
     exact = rounded_once(
-        lambda x: ops.relu(x) + log1p(exp_multiple(-ops.abs(x), beta)) / beta, gradient
+        lambda x: ops.relu(x) + log1p(exp_multiple(-ops.abs(x), beta)) / beta,
+        gradient,
+        table=("softplus", beta),
     )
-    return by_width(x, exact, ops.softplus, ("tensorflow", "torch") if beta == 1 else ())
+    if beta != 1:
+        return exact(x)
+    return by_width(x, exact, ops.softplus, ("tensorflow", "torch"), narrow=("torch",))
 
 
 @register("layers")
@@ -98,6 +102,7 @@ def shifted_softplus(x: Any) -> Any:
     function = rounded_once(
         lambda x: ops.relu(x - 20) + log1p(expm1(at_most(x, 20)) / 2),
         lambda upstream, x: upstream * ops.sigmoid(x),
+        table="shifted_softplus",
     )
     return function(x)
 
@@ -162,7 +167,7 @@ def squareplus(x: Any, b=4) -> Any:
         slope = at_most(value(hypotenuse, size, x), 3e38, spare=True)
         return upstream * spent("divide", slope, at_most(hypotenuse, 3e38, spare=True))
 
-    return rounded_once(lambda x: value(*sides(x), x), gradient)(x)
+    return rounded_once(lambda x: value(*sides(x), x), gradient, table=("squareplus", b))(x)
 
 
 @register("layers")

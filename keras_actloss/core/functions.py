@@ -159,7 +159,7 @@ def activation(**checks):
     return decorate
 
 
-def by_width(x, exact, native, on=("jax", "tensorflow", "torch")):
+def by_width(x, exact, native, on=("jax", "tensorflow", "torch"), narrow=()):
     """`exact(x)` in 16 bit; else `native(x)` where it pays.
 
     Args:
@@ -167,15 +167,16 @@ def by_width(x, exact, native, on=("jax", "tensorflow", "torch")):
         exact: Function of a tensor of any width, see `numerics.rounded_once`.
         native: Function of a tensor that calls the backend's own kernel, for float32 and wider.
         on: Backends on which `native` is one fused kernel and `exact` is slower.
+        narrow: Backends whose kernels round once in 16 bit too, the gradient as well.
     """
     dtype = tensors.dtype_of(x)
-    pays = tensors.wide(dtype) == dtype and keras.backend.backend() in on
+    pays = keras.backend.backend() in (on if tensors.wide(dtype) == dtype else narrow)
     return native(x) if pays else exact(x)
 
 
-def by_kernel(x, value, gradient, on=("jax", "tensorflow", "torch")):
+def by_kernel(x, value, gradient, on=("jax", "tensorflow", "torch"), narrow=(), table=None):
     """`value(x)`, which is one kernel: with its own gradient where that pays, else with ours."""
-    return by_width(x, rounded_once(value, gradient), value, on)
+    return by_width(x, rounded_once(value, gradient, table), value, on, narrow)
 
 
 def in_float32(function, x):

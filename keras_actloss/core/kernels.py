@@ -51,23 +51,31 @@ def readable(x):
     return _torch is not None and not hides_values() and x.device.type == "cpu" and x.numel() > 0
 
 
-def tabulates(x):
-    """Whether a function of one number is known for each there is in 16 bit: where torch runs it.
+def tabulates(x, dtype):
+    """Whether torch runs a function of `x` of a 16-bit dtype, and nothing differentiates it again.
 
-    What a kernel lacks takes torch a pass over memory for each op, of which a table takes two.
+    There a table of all numbers takes two passes over memory, and each op of the maths one.
     """
-    return _torch is not None and not hides_values() and x.device.type in ("cpu", "cuda")
+    return (
+        _torch is not None
+        and not hides_values()
+        and not _torch.is_grad_enabled()
+        and dtype in ("float16", "bfloat16")
+        and x.device.type in ("cpu", "cuda")
+    )
 
 
 def every_number(x):
-    """All numbers of the 16-bit dtype of `x`, in the order of `table_entries`."""
-    return _torch.arange(-(2**15), 2**15, dtype=_torch.int16, device=x.device).view(x.dtype)
+    """All numbers of the dtype of `x`, which is of 16 bit, in the order of `table_entries`."""
+    return _torch.arange(2**16, device=x.device).to(_torch.uint16).view(x.dtype)
 
 
 def table_entries(table, x):
-    """The entry of a table for each number of `x`."""
-    places = x.view(_torch.int16).int().add_(2**15)
-    return table.index_select(0, places.flatten()).view(x.shape)
+    """The entry of a table for each number of `x`, which is of 16 bit."""
+    places = x.view(_torch.uint16).int().flatten()
+    # Integers are copied faster than floats of 16 bit.
+    entries = table.view(_torch.int16) if table.dtype == x.dtype else table
+    return entries.index_select(0, places).view(table.dtype).view(x.shape)
 
 
 def extremes(x):

@@ -72,17 +72,48 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     return anywhere
 
 
-def rounded_once(value, gradient, entrywise=False) -> Callable[..., Any]:
+# Of the functions that came last: two for each activation and setting, of at most 256 KiB.
+_TABLES: dict[Any, Any] = {}
+_MOST_TABLES = 64
+
+
+def looked_up(function, name, x, dtype):
+    """`function(x)`, of each entry alone; in a table where that pays, as `tabulates` tells.
+
+    Args:
+        function: Function of a tensor, whose result may be a tuple of tensors.
+        name: What tells `function` from all others, with its settings.
+        x: Tensor, which may be wider than `dtype`.
+        dtype: What `x` holds numbers of.
+    """
+    if not tabulates(x, dtype):
+        return function(x)
+    key, width = (name, dtype, x.device), x.dtype
+    x = ops.cast(x, dtype)
+    table = _TABLES.get(key)
+    if table is None:
+        while len(_TABLES) >= _MOST_TABLES:
+            _TABLES.pop(next(iter(_TABLES)))
+        table = _TABLES[key] = function(every_number(x).to(width))
+    if isinstance(table, tuple):
+        return tuple(table_entries(column, x) for column in table)
+    return table_entries(table, x)
+
+
+def rounded_once(value, gradient, table=None) -> Callable[..., Any]:
     """`with_gradient(value, gradient)`, computed in float32 and rounded once for an `x` in 16 bit.
 
     The backends' kernels round their gradients before they are used in 16 bit: the derivative of a
     saturated sigmoid is off by a factor there, not by a rounding. Nothing but the tensors as they
     come in is kept for the backward pass. The result has the dtype of `x`, which is the first.
 
-    With `entrywise`, which says that each entry is made of the same one of `x` alone, torch looks
-    what it has computed of all numbers of 16 bit up in tables.
+    Args:
+        value: Function of the tensors.
+        gradient: Function of the upstream and the tensors.
+        table: What tells this function from all others, with its settings, if each entry of it is
+            made of the same one of `x` alone. In 16 bit torch then looks it up.
     """
-    exact, tables = with_gradient(value, gradient), {}
+    exact = with_gradient(value, gradient)
 
     def function(x, *others):
         dtype = dtype_of(x)
@@ -90,29 +121,26 @@ def rounded_once(value, gradient, entrywise=False) -> Callable[..., Any]:
         if width == dtype:
             return exact(x, *others)
 
+        def forward(x, *others):
+            return ops.cast(value(ops.cast(x, width), *others), dtype)
+
+        def slope(x):
+            x = ops.cast(x, width)
+            by_x = gradient(ops.ones_like(x), x)
+            return by_x[0] if isinstance(by_x, tuple) else by_x
+
         def backward(upstream, x, *others):
             upstream, x = recomputed(upstream, x)
+            if table is not None and tabulates(x, dtype):
+                by_x = looked_up(slope, (table, "slope"), x, dtype)
+                return ops.cast(spent("multiply", by_x, upstream), dtype)
             slopes = gradient(ops.cast(upstream, width), ops.cast(x, width), *others)
             by_x, *by_others = slopes if isinstance(slopes, tuple) else (slopes,)
             return ops.cast(by_x, dtype), *by_others
 
-        def forward(x, *others):
-            return ops.cast(value(ops.cast(x, width), *others), dtype)
-
-        if not entrywise or others or not tabulates(x):
+        if table is None:
             return with_gradient(forward, backward)(x, *others)
-        key = dtype, x.device
-        if key not in tables:
-            every = ops.cast(every_number(x), width)
-            tables[key] = value(every), gradient(ops.ones_like(every), every)
-        values, slopes = tables[key]
-
-        def looked_up(upstream, x):
-            if sys.modules["torch"].is_grad_enabled():  # To be differentiated again.
-                return backward(upstream, x)
-            return ops.cast(spent("multiply", table_entries(slopes, x), upstream), dtype)
-
-        return with_gradient(lambda x: ops.cast(table_entries(values, x), dtype), looked_up)(x)
+        return with_gradient(lambda x: looked_up(forward, (table, "value"), x, dtype), backward)(x)
 
     return function
 

@@ -1,6 +1,5 @@
 """Parameters of activations: numbers, tensors that broadcast to `x`, and weights of a layer."""
 
-import functools
 import numbers
 
 import keras
@@ -10,7 +9,6 @@ from keras import ops
 from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, finite, or_none
 from keras_actloss.core.keras_fixes import recomputed
-from keras_actloss.core.kernels import tabulates
 from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import rounded_once
 
@@ -48,8 +46,6 @@ def parametric(value, *slopes):
 
     def function(x, *parameters):
         is_number = [isinstance(p, numbers.Real) for p in parameters]
-        if all(is_number) and tabulates(x):
-            return of_numbers(*parameters)(x)
         learned = [fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
 
         def all_of(learned):
@@ -71,19 +67,8 @@ def parametric(value, *slopes):
         def forward(x, *learned):
             return ops.cast(value(x, *all_of(learned)), x.dtype)
 
-        return rounded_once(forward, gradient)(x, *learned)
-
-    @functools.lru_cache(maxsize=8)
-    def of_numbers(*parameters):
-        """Kept, for the tables of 16 bit that it makes."""
-
-        def gradient(upstream, x):
-            return ops.cast(ops.multiply(upstream, slopes[0](x, *parameters)), x.dtype)
-
-        def forward(x):
-            return ops.cast(value(x, *parameters), x.dtype)
-
-        return rounded_once(forward, gradient, entrywise=True)
+        table = None if learned else (value, *parameters)
+        return rounded_once(forward, gradient, table)(x, *learned)
 
     return function
 
