@@ -11,7 +11,7 @@ from keras_actloss.core.functions import activation
 from keras_actloss.core.gated import GatedLayer, ProjectionArguments, halved, halves, joined
 from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.kernels import at_most, clip
-from keras_actloss.core.numerics import rounded_once, tanh_slope
+from keras_actloss.core.numerics import looked_up, rounded_once, tanh_slope
 from keras_actloss.core.registry import register
 
 _ORDER = {"axis": integer_axis, "gate": one_of("first", "last", "interleaved")}
@@ -35,10 +35,11 @@ def _linear(x):
 
 
 _LINEAR = _Curve(_linear, _linear, lambda x: 1.0)
+_RELU = _Curve(ops.relu, lambda x: (ops.relu(x), 1.0), lambda x: (ops.cast(x > 0, x.dtype), 1.0))
 _SIGMOID = _Curve(ops.sigmoid, gates.sigmoid, gates.sigmoid_slope)
 
 
-def _gated(name, x, axis, gate, opening, through=_LINEAR):
+def _gated(name, x, axis, gate, opening, through=_LINEAR, settings=()):
     """`through(linear) * opening(opens)` of the two halves of `x`."""
     halved(name, x.shape, axis)
     dtype = tensors.dtype_of(x)
@@ -47,19 +48,25 @@ def _gated(name, x, axis, gate, opening, through=_LINEAR):
         linear, opens = halves(x, axis, gate)
         return through.native(linear) * opening.native(opens)
 
+    def of(curve, which, half):
+        function = getattr(curve, which)
+        if curve in (_LINEAR, _RELU):  # No slower as they are.
+            return function(half)
+        return looked_up(function, (name, curve is opening, which, *settings), half, dtype)
+
     def value(x):
         linear, opens = halves(x, axis, gate)
-        a, b = opening.value(opens)
-        return through.value(linear) * a * b
+        a, b = of(opening, "value", opens)
+        return of(through, "value", linear) * a * b
 
     def gradient(upstream, x):
         # From the input alone: nothing else is kept.
         upstream, x = recomputed(upstream, x)
         linear, opens = halves(x, axis, gate)
-        a, b = opening.value(opens)
-        to_linear = upstream * through.slope(linear) * a * b
-        a, b = opening.slope(opens)
-        to_opens = through.value(linear) * a * upstream * b
+        a, b = of(opening, "value", opens)
+        to_linear = upstream * of(through, "slope", linear) * a * b
+        a, b = of(opening, "slope", opens)
+        to_opens = of(through, "value", linear) * a * upstream * b
         return joined(to_linear, to_opens, axis, gate)
 
     return rounded_once(value, gradient)(x)
@@ -312,7 +319,7 @@ def geglu(x: Any, axis=-1, gate="last", approximate=False) -> Any:
         gates.gelu_tanh_slope if approximate else gates.gelu_slope,
         anywhere=approximate,
     )
-    return _gated("geglu", x, axis, gate, curve)
+    return _gated("geglu", x, axis, gate, curve, settings=(approximate,))
 
 
 @register("layers")
@@ -329,9 +336,6 @@ class GEGLU(GatedLayer, fn=geglu):
     ):
         super().__init__(units, axis, gate, **kwargs)
         self.approximate = approximate
-
-
-_RELU = _Curve(ops.relu, lambda x: (ops.relu(x), 1.0), lambda x: (ops.cast(x > 0, x.dtype), 1.0))
 
 
 @activation(**_ORDER)
@@ -443,7 +447,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
         return ops.cast(ops.abs(x) <= limit, x.dtype)
 
     curves = _Curve(None, value, slope), _Curve(None, shifted, inside)
-    return _gated("swiglu_clipped", x, axis, gate, *curves)
+    return _gated("swiglu_clipped", x, axis, gate, *curves, settings=(alpha, limit))
 
 
 @register("layers")
