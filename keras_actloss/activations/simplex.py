@@ -11,6 +11,7 @@ from keras_actloss.core import tensors
 from keras_actloss.core.checks import axes, flag, integer_axis, positive
 from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
 from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.kernels import entry, first_largest, indexes
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import leader, rounded_once, sigmoid_sides, tail, with_gradient
 from keras_actloss.core.registry import register
@@ -41,10 +42,13 @@ def _of_entries(mask, x):
 
 def _softmax_gradient(axis):
     def gradient(upstream, x):
-        _, leads, others, rest = leader(x, axis)
-        y = ops.where(leads, 1.0, others) / (1 + rest)
+        y = ops.softmax(x, axis=axis)
         # Relative to the upstream value of one leader nothing cancels at a saturated row.
-        reference = amax(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
+        if indexes(x, axis):
+            reference = entry(upstream, first_largest(x, axis)[1], axis)
+        else:
+            leads = x == amax(x, axis=axis, keepdims=True)
+            reference = amax(ops.where(leads, upstream, -np.inf), axis=axis, keepdims=True)
         relative = upstream - reference
         return y * (relative - ops.sum(y * relative, axis=axis, keepdims=True))
 
