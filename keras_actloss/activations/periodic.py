@@ -105,11 +105,6 @@ def _snake_beta_by_magnitude(x, frequency, magnitude):
     return -ops.square(_sine(*_phase(x, frequency)) / magnitude)
 
 
-_snake_of_two = parametric(
-    _snake_beta, _snake_beta_by_x, _snake_beta_by_frequency, _snake_beta_by_magnitude
-)
-
-
 def _snake_by_frequency(x, frequency):
     phase = _phase(x, frequency)
     ripple = _sine(*phase) / frequency
@@ -120,6 +115,9 @@ _sine_of = parametric(
     lambda x, frequency: _sine(*_phase(x, frequency)),
     lambda x, frequency: frequency * _cosine(*_phase(x, frequency)),
     lambda x, frequency: x * _cosine(*_phase(x, frequency)),
+)
+_snake_of_two = parametric(
+    _snake_beta, _snake_beta_by_x, _snake_beta_by_frequency, _snake_beta_by_magnitude
 )
 _snake = parametric(
     lambda x, frequency: _snake_beta(x, frequency, frequency),

@@ -343,6 +343,7 @@ def _padded(x, axis, fill, before=0, after=0):
 
 
 def _part(x, axis, start, end=None):
+    """What `x` holds along an axis from `start` up to `end`."""
     where = [slice(None)] * len(x.shape)
     where[axis] = slice(start, end)
     return x[tuple(where)]
@@ -384,7 +385,6 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
     Reference:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
     """
-
     if x.shape[axis] == 0:
         raise ValueError(
             f"x of shape {tuple(x.shape)} has no logit along axis={axis}; give it one less than "
