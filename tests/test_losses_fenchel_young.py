@@ -117,7 +117,6 @@ def test_the_slope_of_the_gradient(name):
 
 def _slope(function, x):
     """The gradient of `function`, to be differentiated again."""
-    import keras
 
     if keras.backend.backend() == "jax":
         import jax
@@ -150,23 +149,3 @@ def test_labels_of_0_and_1_and_of_signs():
 def test_alpha_is_above_one(alpha):
     with pytest.raises(ValueError, match=r"alpha must lie in \(1, 100\], got"):
         losses.CategoricalEntmax(alpha=alpha)
-
-
-@pytest.mark.skipif(keras.backend.backend() != "jax", reason="compiles nothing by itself")
-@pytest.mark.parametrize("function", [activations.sparsemax, activations.entmax15])
-def test_a_second_call_compiles_nothing(function):
-    import jax
-
-    programs = []
-
-    def note(event, _, **details):
-        programs.extend([event] if "backend_compile" in event else [])
-
-    x = ops.convert_to_tensor([[0.0, 1.0, 3.0]])
-    jax.monitoring.register_event_duration_secs_listener(note)
-    function(x)
-    jax.jit(lambda x: function(x) + 1)(x)
-    assert programs
-    programs.clear()
-    function(x)
-    assert not programs

@@ -100,17 +100,38 @@ def over_axes(op, x, axes):
     return functools.reduce(op, sorted(axes, reverse=True), x)
 
 
-def scan(step, start, xs, reverse=False):
+@functools.cache
+def _with_constants(step):
+    """`step` that takes the constants with what it carries on; one function, which JAX knows."""
+
+    def function(carry, x):
+        carry, constants = carry
+        carry, result = step(carry, x, *constants)
+        return (carry, constants), result
+
+    return function
+
+
+def scan(step, start, xs, reverse=False, constants=()):
     """`keras.ops.scan` over several sequences, of a length that is not known too.
 
     On TensorFlow Keras compares their lengths with a method that an unknown one does not have.
-    There the steps are counted, and looked up.
+    There the steps are counted, and looked up. JAX, called as it is, compiles a `step` in each call
+    that is made in it: a function of the module gets what it needs as `constants`.
     """
+    if keras.backend.backend() == "jax":
+        start = start, constants
+        (end, _), results = ops.scan(_with_constants(step), start, xs, reverse=reverse)
+        return end, results
+
+    def of_entries(carry, x):
+        return step(carry, x, *constants)
+
     if keras.backend.backend() != "tensorflow" or xs[0].shape[0] is not None:
-        return ops.scan(step, start, xs, reverse=reverse)
+        return ops.scan(of_entries, start, xs, reverse=reverse)
 
     def numbered(carry, i):
-        return step(carry, tuple(x[i] for x in xs))
+        return of_entries(carry, tuple(x[i] for x in xs))
 
     return ops.scan(numbered, start, ops.arange(ops.shape(xs[0])[0]), reverse=reverse)
 

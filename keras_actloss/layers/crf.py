@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_actloss.core.checks import flag
-from keras_actloss.core.keras_fixes import amax
+from keras_actloss.core.keras_fixes import amax, scan
 from keras_actloss.core.layer import (
     ActivationLayer,
     Constraint,
@@ -144,6 +144,16 @@ def _check_potentials(shape):
         )
 
 
+def _forward(carry, step):
+    reached = ops.expand_dims(carry[0], -1) + step[0]
+    carry = amax(reached, axis=1), ops.cast(ops.argmax(reached, axis=1), "int32")
+    return carry, carry
+
+
+def _backward(tag, step):
+    return ops.take_along_axis(step[0], ops.expand_dims(tag, -1), -1)[:, 0], tag
+
+
 def viterbi(potentials: Any, mask: Any = None) -> Any:
     """The tags of the path with the largest sum of scores, and that sum.
 
@@ -175,22 +185,14 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
     stay = ops.where(same[:, None] == same, ops.cast(0, wide(dtype)), LOG_ZERO)
     x = ops.where(keep[:, :, None, None], ops.cast(x, wide(dtype)), stay)
 
-    def forward(carry, x):
-        reached = ops.expand_dims(carry[0], -1) + x
-        carry = amax(reached, axis=1), ops.cast(ops.argmax(reached, axis=1), "int32")
-        return carry, carry
-
     # Whatever comes first comes from tag 0.
     start = ops.where(same == 0, ops.cast(0, x.dtype), LOG_ZERO)
     shape = ops.shape(x)[0], x.shape[-1]
     state = ops.broadcast_to(start, shape), ops.broadcast_to(same, shape)
-    (best, _), (_, origins) = ops.scan(forward, state, ops.swapaxes(x, 0, 1))
-
-    def backward(tag, origin):
-        return ops.take_along_axis(origin, ops.expand_dims(tag, -1), -1)[:, 0], tag
+    (best, _), (_, origins) = scan(_forward, state, (ops.swapaxes(x, 0, 1),))
 
     last = ops.cast(ops.argmax(best, axis=-1), "int32")
-    _, tags = ops.scan(backward, last, origins, reverse=True)
+    _, tags = scan(_backward, last, (origins,), reverse=True)
     tags = ops.where(keep, ops.swapaxes(tags, 0, 1), -1)
     return tags, ops.cast(amax(best, axis=-1), dtype)
 

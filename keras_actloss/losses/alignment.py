@@ -89,6 +89,29 @@ def _reversed(x, *axes):
     return ops.concatenate([x, over_axes(ops.flip, x, axes)], axis=-2)
 
 
+def _step(carry, frame, skips):
+    weights, small = carry
+    emitted, whole, of_whole, *counts = frame
+    behind = ops.pad(weights, [(0, 0), (2, 0)], constant_values=LOG_ZERO)
+    small_behind = ops.pad(small, [(0, 0), (2, 0)])
+    moved, rest = _either(
+        (weights, small),
+        (behind[:, 1:-1], small_behind[:, 1:-1]),
+        (behind[:, :-2] + skips, small_behind[:, :-2]),
+    )
+    moved, lost = difference(moved, -emitted)
+    moved, lost_too = difference(moved, whole)
+    rest = rest + (lost + lost_too - of_whole)
+    # What of the second part is above the last place of the first goes there.
+    total = moved + rest
+    moved, rest = total, rest - (total - moved)
+    if counts:
+        moved, rest = (
+            ops.where(counts[0], new, old) for new, old in ((moved, weights), (rest, small))
+        )
+    return (moved, rest), (moved, rest)
+
+
 def _alignments(blank) -> Callable[..., Any]:
     """Minus the logarithm of what all alignments weigh together, by dynamic programming.
 
@@ -122,31 +145,9 @@ def _alignments(blank) -> Callable[..., Any]:
         start = ops.concatenate([ops.zeros_like(last), size - 1 - last], axis=0)
         start = ops.where(state == start, ops.cast(0, x.dtype), LOG_ZERO)
 
-        def step(carry, frame):
-            weights, small = carry
-            emitted, whole, of_whole, *counts = frame
-            behind = ops.pad(weights, [(0, 0), (2, 0)], constant_values=LOG_ZERO)
-            small_behind = ops.pad(small, [(0, 0), (2, 0)])
-            moved, rest = _either(
-                (weights, small),
-                (behind[:, 1:-1], small_behind[:, 1:-1]),
-                (behind[:, :-2] + skips, small_behind[:, :-2]),
-            )
-            moved, lost = difference(moved, -emitted)
-            moved, lost_too = difference(moved, whole)
-            rest = rest + (lost + lost_too - of_whole)
-            # What of the second part is above the last place of the first goes there.
-            total = moved + rest
-            moved, rest = total, rest - (total - moved)
-            if counts:
-                moved, rest = (
-                    ops.where(counts[0], new, old) for new, old in ((moved, weights), (rest, small))
-                )
-            return (moved, rest), (moved, rest)
-
         counts = [_reversed(ops.expand_dims(ops.transpose(k), -1), 0) for k in keep]
         frames = _reversed(emitted, 0, 2), *(_reversed(v, 0) for v in (whole, of_whole)), *counts
-        weights, small = scan(step, (start, ops.zeros_like(start)), frames)[1]
+        weights, small = scan(_step, (start, ops.zeros_like(start)), frames, constants=(skips,))[1]
         batch = ops.shape(x)[0]
 
         def weight_of(index):

@@ -11,6 +11,13 @@ from keras_actloss.core.checks import flag
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax, over_axes, scan
+from keras_actloss.core.kernels import (
+    first_largest,
+    in_float64,
+    indexes,
+    put_entry,
+    spent,
+)
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import LOG_ZERO, leader, with_gradient
 from keras_actloss.core.registry import register
@@ -126,10 +133,36 @@ def _steps(x):
 
 def _log_sum(x, axis):
     """Log-sum-exp over an axis, less its largest entry over the rest, and that one."""
-    top, _, _, rest = leader(x, axis)
+    dtype = x.dtype
+    if indexes(x, axis):
+        # A third of the kernels that `leader` calls, of which a step consists.
+        x = in_float64(x)
+        top, first = first_largest(x, axis)
+        others = put_entry(spent("exp", x - top), first, 0.0, axis, spare=True)
+        rest = ops.sum(others, axis, keepdims=True)
+    else:
+        top, _, _, rest = leader(x, axis)
     total = ops.squeeze(top + ops.log1p(rest), axis)
-    scale = amax(total, axis=-1, keepdims=True)
-    return total - scale, scale
+    scale = ops.cast(amax(total, axis=-1, keepdims=True), dtype)
+    return ops.cast(total - scale, dtype), scale
+
+
+def _follow(last, step):
+    tag, keep = step
+    return ops.where(keep[:, 0], tag, last), last
+
+
+def _forward(carry, step):
+    (weights, scale), (x, keep) = carry, step
+    total, scale = _log_sum(ops.expand_dims(weights, -1) + x, 1)
+    carry = ops.where(keep, total, weights), ops.where(keep, scale, 0.0)
+    return carry, carry
+
+
+def _backward(weights, step):
+    x, keep = step
+    total, _ = _log_sum(x + ops.expand_dims(weights, 1), 2)
+    return ops.where(keep, total, weights), weights
 
 
 def _chain_parts(tags, keep, x):
@@ -141,11 +174,7 @@ def _chain_parts(tags, keep, x):
     x = ops.maximum(_steps(x), LOG_ZERO)
     tags, keep = _steps(tags), ops.expand_dims(_steps(keep), -1)
 
-    def follow(last, step):
-        tag, keep = step
-        return ops.where(keep[:, 0], tag, last), last
-
-    _, before = scan(follow, ops.zeros_like(tags[0]), (tags, keep))
+    _, before = scan(_follow, ops.zeros_like(tags[0]), (tags, keep))
     place = ops.expand_dims(before * size + tags, -1)
     flat = ops.reshape(x, (*ops.shape(x)[:2], size * size))
     true = ops.where(keep, ops.take_along_axis(flat, place, -1), 0.0)
@@ -153,17 +182,10 @@ def _chain_parts(tags, keep, x):
     true = ops.where(true < LOG_ZERO / 2, 0.0, true)
     x = x - ops.expand_dims(true, -1)
 
-    def forward(carry, step):
-        weights, scale = carry
-        x, keep = step
-        total, scale = _log_sum(ops.expand_dims(weights, -1) + x, 1)
-        carry = ops.where(keep, total, weights), ops.where(keep, scale, 0.0)
-        return carry, carry
-
     # Whatever comes first comes from tag 0.
     start = ops.where(ops.arange(size) == 0, ops.cast(0, x.dtype), LOG_ZERO)
     start = ops.broadcast_to(start, ops.shape(x)[1:3])
-    weights, scale = scan(forward, (start, ops.zeros_like(start[:, :1])), (x, keep))[1]
+    weights, scale = scan(_forward, (start, ops.zeros_like(start[:, :1])), (x, keep))[1]
     return x, keep, place, barred, start, weights, scale
 
 
@@ -177,12 +199,7 @@ def _chain_value(parts, tags, keep, x):
 def _chain_gradient(upstream, parts, tags, keep, x):
     x, keep, place, _, start, weights, _ = parts
 
-    def backward(weights, step):
-        x, keep = step
-        total, _ = _log_sum(x + ops.expand_dims(weights, 1), 2)
-        return ops.where(keep, total, weights), weights
-
-    _, after = scan(backward, ops.zeros_like(start), (x, keep), reverse=True)
+    _, after = scan(_backward, ops.zeros_like(start), (x, keep), reverse=True)
     before = ops.concatenate([start[None], weights[:-1]], axis=0)
     pairs = ops.expand_dims(before, -1) + x + ops.expand_dims(after, 2)
     pairs = ops.reshape(pairs, (*ops.shape(pairs)[:2], x.shape[-1] ** 2))

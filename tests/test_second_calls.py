@@ -1,0 +1,51 @@
+"""What runs a loop compiles it once, on JAX called as it is too."""
+
+import keras
+import numpy as np
+import pytest
+from keras import ops
+
+from keras_actloss import activations, layers, losses
+
+pytestmark = pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="compiles nothing by itself"
+)
+
+X = np.random.default_rng(0).normal(size=(2, 5, 3, 3)).astype("float32")
+IDS = np.array([[1, 2, 1, 2, 0], [2, 1, 1, 0, 2]], dtype="int32")
+
+FUNCTIONS = {
+    "sparsemax": activations.sparsemax,
+    "entmax15": activations.entmax15,
+    "viterbi": layers.viterbi,
+    "linear_chain_crf": lambda x: losses.linear_chain_crf(IDS, x),
+    "ctc": lambda x: losses.ctc(IDS[:, :2], x[:, :, 0], from_logits=True),
+}
+GRADIENTS = ("sparsemax", "entmax15", "linear_chain_crf", "ctc")
+
+
+def _gradient(function):
+    import jax
+
+    return jax.grad(lambda x: ops.sum(function(x)))
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *(f"{name}, gradient" for name in GRADIENTS)])
+def test_a_second_call_compiles_nothing(name):
+    import jax
+
+    name, *gradient = name.split(", ")
+    function = _gradient(FUNCTIONS[name]) if gradient else FUNCTIONS[name]
+    programs = []
+
+    def note(event, _, **details):
+        programs.extend([event] if "backend_compile" in event else [])
+
+    x = ops.convert_to_tensor(X)
+    jax.monitoring.register_event_duration_secs_listener(note)
+    function(x)
+    jax.jit(lambda x: ops.sum(FUNCTIONS[name](x)[0]))(x)
+    assert programs
+    programs.clear()
+    function(x)
+    assert not programs
