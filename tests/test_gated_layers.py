@@ -94,6 +94,42 @@ def test_trains_and_reloads(tmp_path):
     np.testing.assert_allclose(again.predict(X, verbose=0), model.predict(X, verbose=0), rtol=1e-6)
 
 
+def test_a_frozen_layer_stays_frozen(tmp_path):
+    frozen, layer = layers.SwiGLU(4, trainable=False), layers.SwiGLU(4)
+    layer.trainable = False
+    for each in (frozen, layer):
+        model = keras.Sequential([keras.Input((5, 6)), each, keras.layers.Dense(1)])
+        model.save(tmp_path / "model.keras")
+        copies = keras.models.clone_model(model), keras.saving.load_model(tmp_path / "model.keras")
+        for again in (model, *copies):
+            assert [tuple(w.shape) for w in again.trainable_weights] == [(4, 1), (1,)]
+    frozen.trainable = True
+    assert len(frozen.trainable_weights) == 2
+
+
+def test_a_policy_that_is_set_later():
+    layer = layers.SwiGLU(3)
+    layer.dtype_policy = "mixed_bfloat16"
+    assert "bfloat16" in str(layer(X).dtype)
+    again = layers.SwiGLU.from_config(layer.get_config())
+    assert again.dtype_policy.name == again.projection.dtype_policy.name == "mixed_bfloat16"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda projection: projection.quantize("int8"),
+        lambda projection: projection.enable_lora(2),
+    ],
+)
+def test_projections_that_are_not_plain_take_no_weights(change):
+    layer = layers.SwiGLU(3)
+    layer.load_projections(GATE, VALUE, GATE_BIAS, VALUE_BIAS)
+    change(layer.projection)
+    with pytest.raises(ValueError, match="load them before quantize and enable_lora"):
+        layer.load_projections(GATE, VALUE, GATE_BIAS, VALUE_BIAS)
+
+
 @pytest.mark.parametrize(
     ("weights", "message"),
     [

@@ -127,8 +127,15 @@ class GatedLayer(ActivationLayer):
                 kernel_constraint=self.kernel_constraint,
                 bias_constraint=self.bias_constraint,
                 dtype=self.dtype_policy,
+                trainable=self.trainable,
                 name="projection",
             )
+
+    @keras.layers.Layer.dtype_policy.setter
+    def dtype_policy(self, policy):
+        keras.layers.Layer.dtype_policy.fset(self, policy)
+        if self.projection is not None:
+            self.projection.dtype_policy = policy
 
     def build(self, input_shape=None):
         if self.projection is not None:
@@ -171,12 +178,17 @@ class GatedLayer(ActivationLayer):
 
         Raises:
             TypeError: If a kernel is no matrix.
-            ValueError: If the layer has no `units`, or a weight is missing, too many or of another
-                shape.
+            ValueError: If the layer has no `units`, or is quantized or has LoRA, or a weight is
+                missing, too many or of another shape.
         """
         name = type(self).__name__
         if self.projection is None:
             raise ValueError(f"{name}: there are no weights to load; name units in the constructor")
+        if self.projection.quantization_mode or self.projection.lora_enabled:
+            raise ValueError(
+                f"{name}: a projection that is quantized or has LoRA takes no other weights; load "
+                "them before quantize and enable_lora"
+            )
         for key, kernel in {"gate": gate, "value": value}.items():
             if np.ndim(kernel) != 2:
                 raise TypeError(
