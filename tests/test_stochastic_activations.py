@@ -54,6 +54,17 @@ def test_state_is_saved(tmp_path):
     np.testing.assert_array_equal(array(again(X, training=True)), array(model(X, training=True)))
 
 
+@pytest.mark.parametrize("random", [layers.RReLU(), layers.GumbelSoftmax()])
+def test_weights_of_a_model_with_another_activation(random, tmp_path):
+    models = [
+        keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), layer])
+        for layer in (keras.layers.Softmax(), random)
+    ]
+    models[0].save_weights(tmp_path / "model.weights.h5")
+    models[1].load_weights(tmp_path / "model.weights.h5")
+    np.testing.assert_array_equal(*(array(model.layers[0].kernel) for model in models))
+
+
 def test_fit_draws():
     layer = layers.RReLU()
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4), layer])

@@ -230,6 +230,28 @@ def test_masks_and_weights_in_fit():
     assert np.isfinite(model.fit(x, y, sample_weight=weights, verbose=0).history["loss"][0])
 
 
+@pytest.mark.parametrize("layer", [layers.Softmax, layers.Softmin])
+def test_a_mask_that_a_user_hands_to_a_softmax(layer):
+    """It broadcasts as in the function; causal attention has one of the last two axes."""
+    causal = np.tril(np.ones((4, 4), "bool"))
+    for shape in ((2, 3, 4, 4), (4, 4, 4, 4)):
+        y = keras.ops.convert_to_numpy(layer()(np.zeros(shape, "float32"), mask=causal))
+        expected = np.broadcast_to(causal / causal.sum(-1, keepdims=True), shape)
+        np.testing.assert_allclose(y, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_mask_of_steps_reaches_a_softmax(wrapped):
+    layer = layers.Softmax()
+    if wrapped:
+        layer = keras.layers.TimeDistributed(layer)
+    inputs = keras.Input((3,))
+    # As many entries as steps and samples, where a mask would fit the last axes too.
+    outputs = layer(keras.layers.Embedding(5, 3, mask_zero=True)(inputs))
+    y = keras.Model(inputs, outputs).predict(np.array([[1, 2, 0], [3, 0, 0], [0, 4, 1]]), verbose=0)
+    np.testing.assert_allclose(y.sum(-1), [[1, 1, 0], [1, 0, 0], [0, 1, 1]], rtol=1e-6)
+
+
 def test_a_mask_of_an_axis_that_the_loss_reduces():
     rng = np.random.default_rng(0)
     y_true, y_pred = rng.normal(size=(2, 4, 3)).astype("float32")

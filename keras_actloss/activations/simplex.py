@@ -124,6 +124,17 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
     return tensors.attach_logits(y, x) if len(axes) == 1 else y
 
 
+def _is_of_steps(mask, x):
+    """Whether a mask that a layer is handed has the first axes of `x`, as those of Keras.
+
+    Else it has the last ones, as the function takes it. Where it fits both ways, it is Keras's if
+    `x` has one: a functional model hands masks of steps on by itself.
+    """
+    shape, of_x = np.shape(mask), np.shape(x)
+    fits = tensors.compatible(shape, of_x[: len(shape)])
+    return fits and (not tensors.broadcasts(shape, of_x) or tensors.get_mask(x) is not None)
+
+
 @register("layers")
 class Softmax(ActivationLayer, fn=softmax):
     """Layer form of `softmax`; `layer(x, mask)` leaves entries out."""
@@ -131,6 +142,12 @@ class Softmax(ActivationLayer, fn=softmax):
     def __init__(self, axis: int | Sequence[int] = -1, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)
         self.axis = tuple(axis) if isinstance(axis, list) else axis
+
+    def __call__(self, inputs, mask=None, **kwargs):
+        if mask is not None and not _is_of_steps(mask, inputs):
+            for _ in range(np.ndim(inputs) - np.ndim(mask)):
+                mask = ops.expand_dims(mask, 0)
+        return super().__call__(inputs, mask=mask, **kwargs)
 
     def call(self, inputs, mask=None):
         # A Keras mask of steps reaches all entries of a step.
@@ -332,7 +349,8 @@ class GumbelSoftmax(ActivationLayer, fn=gumbel_softmax):
         store["seed"] = self.seed_generator.state
 
     def load_own_variables(self, store):
-        self.seed_generator.state.assign(store["seed"])
+        if "seed" in store:  # A softmax in its place has none.
+            self.seed_generator.state.assign(store["seed"])
 
 
 def _padded(x, axis, fill, before=0, after=0):

@@ -152,7 +152,7 @@ def known_values(x):
         return None
 
 
-def _compatible(shape, other):
+def compatible(shape, other):
     return len(shape) == len(other) and all(
         a is None or b is None or a == b for a, b in zip(shape, other, strict=True)
     )
@@ -319,7 +319,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         expected = pred_shape[:axis] + pred_shape[axis + 1 :]
         remedy = f"class ids have the shape of y_pred without axis {axis}"
         column = len(y_true.shape) == len(pred_shape) and y_true.shape[axis] == 1
-        if _compatible(tuple(y_true.shape), pred_shape) and not column:
+        if compatible(tuple(y_true.shape), pred_shape) and not column:
             levels = "the levels of a rank add up to it"
             remedy += f"; {levels if labels == 'ranks' else _other_labels(name, labels, axis)}"
         else:
@@ -360,7 +360,7 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
         remedy = "give both the same shape"
         if class_axis and true_rank < pred_rank:
             remedy += f"; {_other_labels(name, labels, axis)}"
-    if not _compatible(tuple(y_true.shape), expected):
+    if not compatible(tuple(y_true.shape), expected):
         raise ValueError(
             f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "
             f"{pred_shape}; {remedy}"
