@@ -18,10 +18,10 @@ HUBER = keras.saving.serialize_keras_object(losses.Huber())
 
 
 def _nested(depth):
-    loss = losses.Huber()
+    node = outer = keras.saving.serialize_keras_object(losses.WeightedSum([losses.Huber()]))
     for _ in range(depth):
-        loss = losses.WeightedSum([loss])
-    return loss.get_config()
+        node = {**outer, "config": {**outer["config"], "losses": [node]}}
+    return node["config"]
 
 
 def _cyclic():
@@ -43,7 +43,7 @@ LAMBDA = _of("builtins", "__lambda__", {"value": "", "defaults": None, "closure"
 HOSTILE = {
     "function of a module": (_of("os", "function", "system"), "which is not registered"),
     "class of a module": (_of("subprocess", "Popen", {"args": "ls"}), "which is not registered"),
-    "function of Keras": (_of("builtins", "function", "relu"), "which is not registered"),
+    "function of Keras": (_of("builtins", "function", "relu"), "must be a Initializer"),
     "lambda": (LAMBDA, "which is not registered"),
     "layer with a lambda": (_of("keras.layers", "Lambda", {"function": LAMBDA}), "not registered"),
     "a lambda inside": (_of("keras.initializers", "Constant", {"value": LAMBDA}), "not registered"),

@@ -14,12 +14,19 @@ _BLOCKS = {
     "keras.losses": (keras.losses, keras.losses.Loss),
     "keras.regularizers": (keras.regularizers, keras.regularizers.Regularizer),
 }
+_ACTIVATIONS = {
+    name: function
+    for name, function in vars(keras.activations).items()
+    if callable(function) and name not in ("get", "serialize", "deserialize")
+}
 _ARRAYS = ("__numpy__", "__tensor__")
 # A dtype of NumPy's may be an array in itself, of any size.
 _DTYPES = (
     *("bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"),
     *("float16", "float32", "float64"),
 )
+_OF_USERS = "register it with keras.saving.register_keras_serializable and import it before loading"
+_OF_KERAS = "make it in the constructor, from settings that are numbers, text or None"
 _DEEPEST, _MOST = 32, 2**20
 
 
@@ -41,7 +48,8 @@ def _setting(what, name, value):
     _, wanted = _BLOCKS.get(f"keras.{name.rpartition('_')[2]}s", (None, object))
     named = keras.saving.get_registered_object(value) if isinstance(value, str) else None
     kind = named if isinstance(named, type) else type(value)
-    known = named is kind or any(issubclass(kind, base) for _, base in _BLOCKS.values())
+    of_keras = any(value is function for function in _ACTIVATIONS.values())
+    known = named is kind or of_keras or any(issubclass(kind, base) for _, base in _BLOCKS.values())
     if known and not issubclass(kind, wanted):
         raise TypeError(f"{what} must be a {wanted.__name__}, got {value!r}")
     return value
@@ -66,7 +74,12 @@ def _restored(value):
     return {key: _restored(item) for key, item in value.items()}
 
 
-def _vet(what, value):
+def vet_saved(what, value):
+    """Refuse to save what names an object of Keras's own that no config may name."""
+    _vet(what, value, lambda node: _is_of_keras(node.get("module")))
+
+
+def _vet(what, value, looks_at=lambda node: True):
     """Refuse, before anything is built, what names code from elsewhere or has no end."""
     rest, count = [(value, 0)], 0
     while rest:
@@ -78,11 +91,15 @@ def _vet(what, value):
                 "no file of this package does"
             )
         if isinstance(value, dict):
-            if "class_name" in value:
+            if "class_name" in value and looks_at(value):
                 _vet_object(what, value)
             rest += [(item, depth + 1) for item in value.values()]
         elif isinstance(value, (list, tuple)):
             rest += [(item, depth + 1) for item in value]
+
+
+def _is_of_keras(module):
+    return isinstance(module, str) and module.partition(".")[0] == "keras"
 
 
 def _vet_object(what, value):
@@ -94,10 +111,12 @@ def _vet_object(what, value):
     identifier = config if kind == "function" else value.get("registered_name")
     if isinstance(identifier, str) and keras.saving.get_registered_object(identifier):
         return
+    if kind == "function" and isinstance(config, str) and config in _ACTIVATIONS:
+        return
     place, base = _BLOCKS.get(module, (None, ())) if isinstance(module, str) else (None, ())
     found = getattr(place, kind, None) if isinstance(kind, str) else None
     if not (isinstance(found, type) and issubclass(found, base)):
         raise ValueError(
-            f"{what} names {kind!r} of module {module!r}, which is not registered; register it "
-            "with keras.saving.register_keras_serializable and import it before loading"
+            f"{what} names {kind!r} of module {module!r}, which is not registered; "
+            + (_OF_KERAS if _is_of_keras(module) else _OF_USERS)
         )

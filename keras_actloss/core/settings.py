@@ -8,7 +8,7 @@ import keras
 import numpy as np
 
 from keras_actloss.core.functions import checked, settings_of
-from keras_actloss.core.reading import restored_config
+from keras_actloss.core.reading import restored_config, vet_saved
 
 
 def _constructor_parameters(cls):
@@ -113,6 +113,7 @@ class Configured:
                     "keras.saving.register_keras_serializable"
                 )
             config[name] = keras.saving.serialize_keras_object(value)
+            vet_saved(f"{type(self).__name__}: {name}", config[name])
         return config
 
     @classmethod
