@@ -509,6 +509,29 @@ def test_a_layer_that_keras_3_has_no_more(tmp_path):
     assert not report.changes
 
 
+@pytest.mark.parametrize("place", keras2._FUNCTIONAL)
+def test_a_functional_model_of_any_release(place, tmp_path):
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, keras.layers.ReLU()(inputs))
+
+    def edit(config):
+        config.update(module=place, class_name="Functional", registered_name="Functional")
+
+    again = _of_keras_2(model, tmp_path, edit)
+    np.testing.assert_array_equal(_outputs(again, np.float32([[-1, 0, 1, 2]]))[0], [[0, 0, 1, 2]])
+
+
+@pytest.mark.parametrize("operator", ["TFOpLambda", "SlicingOpLambda"])
+def test_an_op_between_layers_is_named(operator, tmp_path):
+    model = keras.Sequential([keras.Input((4,)), keras.layers.ReLU(name="rectifier")])
+
+    def edit(config):
+        config["config"]["layers"][1].update({"class_name": operator, "config": {"name": "add"}})
+
+    with pytest.raises(ValueError, match=rf"add.*{operator}[\s\S]*load the file in Keras 2"):
+        _of_keras_2(model, tmp_path, edit)
+
+
 def test_the_score_of_an_attention_is_no_layer():
     """Keras takes the name in an HDF5 file for that of its function `dot`."""
     node = {"class_name": "Attention", "config": {"score_mode": "dot", "dropout": 0.1}}

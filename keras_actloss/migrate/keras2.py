@@ -3,7 +3,11 @@
 import re
 
 # Names in files, not imports: where releases of Keras 2 say that a functional model is from.
-_FUNCTIONAL = ("keras.src.engine.functional", "keras.engine.functional")
+_FUNCTIONAL = tuple(
+    f"{place}.functional" for place in ("keras.engine", "keras.src.engine", "tf_keras.src.engine")
+)
+# What Keras 2 made of an op of TensorFlow between the layers of a functional model.
+OPERATORS = ("TFOpLambda", "SlicingOpLambda", "ClassMethod", "InstanceMethod", "InstanceProperty")
 # Arguments with the value that says nothing: the first is gone, the other misread in HDF5.
 _SILENT = ("time_major", False), ("Attention.score_mode", "dot")
 # Arguments that are gone and said nothing whatever they were, of the layers that had them.

@@ -24,6 +24,12 @@ _NO_REDUCTION = (
 )
 
 
+_OPERATOR = (
+    "an op of TensorFlow between layers, which Keras 3 has no layer for; load the file in Keras 2, "
+    "tf_keras=True or --tf-keras, where it is as it was"
+)
+
+
 def _is_function(node):
     return isinstance(node, dict) and node.get("class_name") in _FUNCTIONS
 
@@ -102,8 +108,11 @@ class Rewriter:
             if name is not None and not self._given(where, name):
                 return self._layer(node, name, where)
             cls = node.get("registered_name") or node["class_name"]
-            if self.for_keras_3 and cls in LAYERS_OF_KERAS_2 and cls not in self.custom_objects:
-                return self._replaced(node, cls, LAYERS_OF_KERAS_2[cls], where)
+            if self.for_keras_3 and cls not in self.custom_objects:
+                if cls in LAYERS_OF_KERAS_2:
+                    return self._replaced(node, cls, LAYERS_OF_KERAS_2[cls], where)
+                if cls in keras2.OPERATORS:
+                    self.report.add(where, cls, None, _OPERATOR)
         return {key: self._member(key, value, where) for key, value in node.items()}
 
     def _member(self, key, value, where):
