@@ -13,6 +13,7 @@ from keras import ops
 from keras_actloss.core.checks import one_of, positive_integer
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.registry import CATALOGUE, find
+from keras_actloss.core.settings import shown
 from keras_actloss.testing.backend import value_and_gradient
 
 __all__ = ["plot_activations"]
@@ -74,6 +75,25 @@ _SETTINGS = {
 }
 
 
+def _text(name, value):
+    """A setting as text; of a weight's first value the number, or the name of its initializer."""
+    if name.endswith("_initializer"):
+        value = keras.initializers.get(value) if isinstance(value, str) else value
+        value = getattr(value, "value", value)
+    return shown(value, value.get_config()) if hasattr(value, "get_config") else repr(value)
+
+
+def _title_of(layer):
+    """A layer with the settings that are not the defaults, by which it differs from others."""
+    own = {}
+    for name, parameter in inspect.signature(type(layer)).parameters.items():
+        text = _text(name, getattr(layer, name, None))
+        if name not in layer._base_arguments and text != _text(name, parameter.default):
+            own[name.removesuffix("_initializer")] = text
+    settings = ", ".join(f"{name}={text}" for name, text in own.items())
+    return f"{type(layer).__name__}({settings})" if own else repr(layer)
+
+
 def _titled(thing):
     """Title and layer or function of what `names` may hold."""
     if isinstance(thing, str):
@@ -84,15 +104,15 @@ def _titled(thing):
             f"{thing!r}; call a class to make a layer of it"
         )
     if isinstance(thing, ActivationLayer):
-        return repr(thing), thing
+        return _title_of(thing), thing
     title = getattr(thing, "__name__", type(thing).__name__)
     if CATALOGUE["activations"].get(title) is not thing:
         return title, thing
     settings = _SETTINGS.get(title, {})
-    shown = [f"{key.removesuffix('_initializer')}={v}" for key, v in settings.items()]
+    given = [f"{key.removesuffix('_initializer')}={v}" for key, v in settings.items()]
     # The layer adds no noise outside training.
     layer = vars(thing)["layer"](**settings)
-    return f"{title}({', '.join(shown)})" if shown else title, layer
+    return f"{title}({', '.join(given)})" if given else title, layer
 
 
 def _viewed(thing):

@@ -176,6 +176,19 @@ def test_layers_on_an_axis_of_their_own():
         np.testing.assert_array_equal(*(_curves(a)[0][0].get_ydata() for a in (one, other)))
 
 
+def test_titles_tell_layers_apart():
+    things = [
+        layers.PReLU(),
+        layers.PReLU(alpha_initializer=0.1),
+        layers.SwiGLU(units=3, gate="last"),
+        layers.Softcap(3.0),
+    ]
+    first, *titles = (axes.get_title() for axes in plot_activations(things).axes)
+    assert first.startswith("PReLU")
+    assert titles[0] == "PReLU(alpha=0.1)" and "units=3, gate='last'" in titles[1]
+    assert titles[2] == "Softcap(cap=3.0)"
+
+
 def test_a_figure_of_ones_own(tmp_path):
     figure = Figure()
     left, right = figure.subfigures(1, 2)
