@@ -1,5 +1,7 @@
 """Layers that learn parameters: shapes of the weights, Keras's files, training, precision."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -64,8 +66,50 @@ def test_a_weight_of_unknown_shape_is_refused(shape, shared_axes):
 def test_a_value_for_what_is_learned_is_refused():
     with pytest.raises(TypeError, match="alpha_initializer"):
         layers.PReLU(alpha=0.25)
-    with pytest.raises(TypeError, match="tau_initializer"):
-        activations.tlu(keras.Input((3,)), tau=0.5)
+
+
+CONSTANT = {
+    "prelu": {"alpha": 0.3},
+    "prelu of channels": {"alpha": np.float32([0.1, 0.2, 0.3])},
+    "tlu": {"tau": -0.5},
+    "tlu, affine": {"tau": -0.5, "alpha": 0.2},
+    "dynamic_tanh": {"alpha": 0.8},
+    "dynamic_tanh of defaults": {},
+    "xielu": {"alpha_p": 0.4},
+    "star_relu": {"bias": -0.1},
+    "snake": {"frequency": 2.0},
+}
+
+
+@pytest.mark.parametrize("name", CONSTANT)
+def test_in_a_functional_model_a_function_has_constants(name):
+    function, settings = getattr(activations, name.split()[0].strip(",")), CONSTANT[name]
+    inputs, x = keras.Input((3,)), np.linspace(-2, 2, 6, dtype="float32").reshape(2, 3)
+    model = keras.Model(inputs, function(inputs, **settings))
+    assert not model.trainable_weights
+    again = keras.Model.from_config(json.loads(json.dumps(model.get_config())))
+    for built in (model, again):
+        np.testing.assert_allclose(array(built(x)), array(function(x, **settings)), rtol=1e-6)
+
+
+def test_a_symbolic_setting_is_refused():
+    inputs = keras.Input((3,))
+    with pytest.raises(TypeError, match="snake: frequency of a symbolic x must be a number"):
+        activations.snake(inputs, frequency=inputs)
+
+
+def test_a_weight_is_no_entry_of_the_batch():
+    layer = layers.PReLU(alpha_initializer=0.5)
+    np.testing.assert_array_equal(array(layer(-np.ones(5, "float32"))), -0.5 * np.ones(5))
+    assert layer.alpha.shape == ()
+    for axes in (0, [1, -3]):
+        with pytest.raises(ValueError, match="shared_axes must name axes of a sample"):
+            layers.PReLU(shared_axes=axes).build((6, 4, 3))
+
+
+def test_affine_is_a_flag():
+    with pytest.raises(TypeError, match="TLU: affine must be True or False, got 'no'"):
+        layers.TLU(affine="no")
 
 
 @pytest.mark.parametrize("alpha", [np.ones(2), np.ones((1, 1, 3)), np.ones((1, 3))])

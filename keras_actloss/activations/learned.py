@@ -13,7 +13,7 @@ from keras import ops
 
 from keras_actloss.activations.rectifiers import leaky_relu
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import finite, integer_axis, or_tensor, positive_integer
+from keras_actloss.core.checks import finite, flag, integer_axis, or_tensor, positive_integer
 from keras_actloss.core.functions import activation
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import at_least, at_most, between, select
@@ -222,6 +222,8 @@ class TLU(LearnedActivation, fn=tlu):
     One of each for a channel, as in the paper; TFA's has one for each entry of a sample.
     """
 
+    own_checks = {**LearnedActivation.own_checks, "affine": flag}  # noqa: RUF012
+
     def __init__(
         self,
         affine=False,
@@ -242,6 +244,10 @@ class TLU(LearnedActivation, fn=tlu):
         if not affine:
             self.learned.pop("alpha")
             self.alpha = 0.0
+
+    @classmethod
+    def of_settings(cls, settings):
+        return super().of_settings({"affine": "alpha" in settings, **settings})
 
 
 @activation(scale=or_tensor(finite), bias=or_tensor(finite))

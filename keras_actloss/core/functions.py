@@ -31,6 +31,15 @@ def checked(name, value, check):
     return value.item() if isinstance(value, (np.integer, np.floating)) else value
 
 
+def bound(signature, name, args, kwargs):
+    """The arguments of a call by name, or an error that says of what."""
+    try:
+        return signature.bind(*args, **kwargs)
+    except TypeError as error:
+        takes = ", ".join(signature.parameters)
+        raise TypeError(f"{name}: {error}; it takes {takes}") from None
+
+
 def check_settings(name, checks, settings):
     for key, check in checks.items():
         if key in settings:
@@ -96,9 +105,9 @@ def loss_function(
 
         @functools.wraps(body)
         def function(*args, **kwargs):
-            bound = signature.bind(*args, **kwargs)
-            bound.apply_defaults()
-            settings = bound.arguments
+            call = bound(signature, body.__name__, args, kwargs)
+            call.apply_defaults()
+            settings = call.arguments
             check_settings(body.__name__, checks, settings)
             y_true, y_pred = settings.pop("y_true"), settings.pop("y_pred")
             y_pred = tensors.map_prediction(tensors.float_tensor, y_pred)
@@ -125,7 +134,8 @@ def loss_function(
 def activation(**checks):
     """Decorator: make maths on a float tensor a public activation function.
 
-    Applied to a symbolic tensor of a functional model, the function inserts its layer.
+    Applied to a symbolic tensor of a functional model, the function inserts its layer, with what
+    a layer would learn as constants.
 
     Args:
         checks: For a setting, the check from `core.checks` that it must pass.
@@ -144,13 +154,19 @@ def activation(**checks):
 
         @functools.wraps(body)
         def function(*args, **kwargs):
-            settings = signature.bind(*args, **kwargs).arguments
+            settings = bound(signature, body.__name__, args, kwargs).arguments
             check_settings(body.__name__, checks, settings)
             x = settings.pop("x")
             if isinstance(x, keras.KerasTensor):
                 given = ("mask", "training")
                 inputs = {name: settings.pop(name) for name in given if name in settings}
-                return vars(function)["layer"](**settings)(x, **inputs)
+                for name, value in settings.items():
+                    if isinstance(value, keras.KerasTensor):
+                        raise TypeError(
+                            f"{body.__name__}: {name} of a symbolic x must be a number or an "
+                            f"array, got {value!r}; call the function in a layer of your own"
+                        )
+                return vars(function)["layer"].of_settings(settings)(x, **inputs)
             return prepared(x, **settings)
 
         vars(function).update(prepared=prepared, checks=checks)

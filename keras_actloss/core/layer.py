@@ -49,6 +49,11 @@ class ActivationLayer(Configured, keras.layers.Layer):
         super().__init__(**kwargs)
         self.supports_masking = True
 
+    @classmethod
+    def of_settings(cls, settings):
+        """The layer that the function with these settings is in a functional model."""
+        return cls(**settings)
+
     def build(self, input_shape=None):
         self.built = True
 

@@ -118,6 +118,17 @@ class LearnedActivation(ActivationLayer):
         super().__init__(**kwargs)
         self.learned = {}
 
+    @classmethod
+    def of_settings(cls, settings):
+        """A layer that learns nothing: what the function is given is constant."""
+        constants = {}
+        for name, value in settings.items():
+            if f"{name}_initializer" in cls._settings:
+                value = keras.initializers.Constant(ops.convert_to_numpy(value))
+                name = f"{name}_initializer"
+            constants[name] = value
+        return cls(**constants, trainable=False)
+
     def learn(self, name, initializer, regularizer=None, constraint=None, scalar=False):
         """Declare the setting `name` of `fn` a weight; called by a subclass's constructor.
 
@@ -153,11 +164,17 @@ class LearnedActivation(ActivationLayer):
 
     def _weight_shape(self, input_shape):
         if self.shared_axes is None:
-            shape = input_shape[-1:]
+            shape = input_shape[1:][-1:]
         else:
             tensors.check_axis(self.shared_axes, input_shape, type(self).__name__, "an input")
             shape = list(input_shape)
             for axis in np.atleast_1d(self.shared_axes).astype(int):
+                if axis % len(shape) == 0:
+                    raise ValueError(
+                        f"{type(self).__name__}: shared_axes must name axes of a sample, got "
+                        f"{self.shared_axes!r}, which has the batch of an input of shape "
+                        f"{input_shape}; name axes from 1 on"
+                    )
                 shape[axis] = 1
             shape = shape[1:]
         if not input_shape or None in shape:
