@@ -389,6 +389,51 @@ def test_a_file_that_names_a_foreign_class(tmp_path):
         keras.models.model_from_json(json.dumps(config))
 
 
+@keras.saving.register_keras_serializable("tests_errors")
+class Within(layers.ActivationLayer):
+    def __init__(self, inner, **kwargs):
+        super().__init__(**kwargs)
+        self.inner = inner
+
+    def call(self, inputs):
+        return self.inner(inputs)
+
+
+def test_a_setting_may_be_an_activation_of_keras(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), Within(keras.activations.relu)])
+    model.save(tmp_path / "model.keras")
+    again = keras.saving.load_model(tmp_path / "model.keras")
+    x = np.float32([[-1, 0, 2]])
+    np.testing.assert_array_equal(array(again(x)), array(model(x)))
+
+
+def test_what_cannot_be_loaded_is_not_saved(tmp_path):
+    model = keras.Sequential([keras.Input((3,)), Within([keras.layers.Dense(3)])])
+    with pytest.raises(ValueError, match=r"inner names 'Dense'.*make it in the constructor"):
+        model.save(tmp_path / "model.keras")
+
+
+@pytest.mark.parametrize("name", ["get", "deserialize", "__doc__", "os", ["relu"]])
+def test_a_config_that_names_what_is_no_activation(name):
+    config = {"class_name": "function", "config": name, "module": "builtins"}
+    with pytest.raises(ValueError, match="not registered"):
+        Within.from_config({"inner": config})
+
+
+def test_a_misspelt_argument():
+    with pytest.raises(TypeError, match=r"elu: got an unexpected .* 'alhpa'; it takes x, alpha"):
+        activations.elu(1.0, alhpa=2.0)
+    with pytest.raises(TypeError, match="huber: missing a required argument: 'y_pred'"):
+        losses.huber([1.0])
+
+
+def test_a_lookup_takes_any_argument_of_a_class():
+    assert keras_actloss.get("losses", "Huber", name="mine").name == "mine"
+    for name in (3, ["Huber"]):
+        with pytest.raises(TypeError, match="get: name must be a public name as text"):
+            keras_actloss.get("losses", name)
+
+
 def test_a_config_that_names_a_foreign_object():
     foreign = {"class_name": "function", "config": "system", "module": "os"}
     with pytest.raises(ValueError, match=r"delta names 'function'.*not registered"):

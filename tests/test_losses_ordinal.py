@@ -267,9 +267,9 @@ def test_ordinal_dense_is_saved_with_its_settings(tmp_path):
     np.testing.assert_array_equal(array(again(np.ones((2, 4)))), array(model(np.ones((2, 4)))))
 
 
-@pytest.mark.parametrize("count", [1, 0, 2.5, True])
+@pytest.mark.parametrize("count", [1, 0, 2.0, 2.5, True])
 def test_ordinal_dense_needs_two_classes(count):
-    with pytest.raises(ValueError, match="OrdinalDense: num_classes must be"):
+    with pytest.raises(ValueError, match="num_classes must be an integer of at least 2"):
         layers.OrdinalDense(count)
 
 

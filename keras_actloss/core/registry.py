@@ -40,7 +40,7 @@ def find(kind, name, owner):
     return names[name]
 
 
-def get(kind: str, name: str, **settings: Any) -> Any:
+def get(kind: str, name: str, /, **settings: Any) -> Any:
     """The layer, loss or function of this package with that name.
 
     Keras resolves strings for its own objects only, so `compile(loss="Huber")` is Keras's Huber.
@@ -55,6 +55,7 @@ def get(kind: str, name: str, **settings: Any) -> Any:
         An instance of the class, or the function.
 
     Raises:
+        TypeError: If the name is no text.
         ValueError: If there is no such kind or name, or a function is given settings.
 
     Example:
@@ -64,6 +65,8 @@ def get(kind: str, name: str, **settings: Any) -> Any:
     """
     if kind not in CATALOGUE:
         raise ValueError(f"get: kind must be one of {sorted(CATALOGUE)}, got {kind!r}")
+    if not isinstance(name, str):
+        raise TypeError(f"get: name must be a public name as text, got {name!r}")
     found = find(kind, name, "get")
     if isinstance(found, type):
         return found(**settings)

@@ -1,11 +1,11 @@
 """The output layer of an ordinal model."""
 
+import numbers
 from typing import Any, Unpack
 
 import keras
 from keras import ops
 
-from keras_actloss.core.checks import positive_integer
 from keras_actloss.core.layer import (
     ActivationLayer,
     Constraint,
@@ -61,9 +61,10 @@ class OrdinalDense(ActivationLayer):
         **kwargs: Unpack[LayerArguments],
     ):
         super().__init__(**kwargs)
-        positive_integer("OrdinalDense: num_classes", num_classes)
-        if num_classes == 1:
-            raise ValueError("OrdinalDense: num_classes must be at least 2, got 1")
+        if not isinstance(num_classes, numbers.Integral) or num_classes < 2:
+            raise ValueError(
+                f"OrdinalDense: num_classes must be an integer of at least 2, got {num_classes!r}"
+            )
         self.num_classes = num_classes
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
         self.bias_initializer = keras.initializers.get(bias_initializer)
