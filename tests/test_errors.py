@@ -486,6 +486,37 @@ def test_tf_keras_is_for_tensorflow():
         import keras_actloss.tf_keras  # noqa: F401
 
 
+def test_ids_that_are_left_out_may_be_anything():
+    y, x = np.int32([1, -1, 7]), np.eye(3, dtype="float32")
+    expected = array(losses.SparseCategoricalCrossentropy(from_logits=True)(y[:1], x[:1]))
+    kept = np.array([True, False, False])
+    loss = losses.SparseCategoricalCrossentropy(from_logits=True, reduction="sum")
+    np.testing.assert_array_equal(array(loss(y, x, np.float32(kept))), expected)
+    each = losses.sequence_crossentropy(y[None], x[None], from_logits=True, mask=kept[None])
+    np.testing.assert_array_equal(array(each), [expected])
+    for call in (loss, losses.sparse_categorical_crossentropy, losses.SequenceCrossentropy()):
+        with pytest.raises(ValueError, match="y_true has the class id -1"):
+            call(y[None], x[None])
+
+
+def test_a_mask_may_have_signs_for_labels():
+    x = np.float32([[2.0, -0.5, -3.0]])
+    signs = array(losses.lovasz_hinge([[1, -1, -1]], x))
+    np.testing.assert_array_equal(signs, array(losses.lovasz_hinge([[1, 0, 0]], x)))
+    with pytest.raises(ValueError, match="labels run from -1 to 1"):
+        losses.lovasz_hinge([[2, 0, 0]], x)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1), (2, 1, 1), (2, 1, 1, 1)])
+def test_weights_of_images_of_any_rank(shape):
+    rng = np.random.default_rng(0)
+    ids, p = rng.integers(0, 3, (2, 4, 4)), rng.random((2, 4, 4, 3)).astype("float32")
+    weight = np.float32([0.5, 2.0])
+    for loss in (losses.Dice(encoding="ids"), losses.LovaszSoftmax(encoding="ids")):
+        expected = loss(ids, p, weight)
+        assert array(loss(ids, p, weight.reshape(shape))) == array(expected)
+
+
 def test_labels_that_are_left_out_may_be_anything():
     y_true = np.array([[2.0], [1.0]])
     loss = losses.BinaryCrossentropy()

@@ -94,6 +94,48 @@ def test_a_softmax_and_its_logits_cost_the_same(logits):
     np.testing.assert_allclose(got[0], truth, rtol=1e-6)
 
 
+# A loss of probabilities, what made them, and whether its logits are of use to the loss.
+OUTPUTS = {
+    "distances behind a sigmoid": (losses.Boundary(encoding="multilabel"), "sigmoid", True),
+    "distances behind a softmax": (losses.Boundary(), "softmax", True),
+    "labels without an alignment": (losses.CTC(), "softmax", True),
+    "exclusive distances behind a sigmoid": (losses.Boundary(), "sigmoid", False),
+    "labels behind a sigmoid": (losses.CTC(), "sigmoid", False),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_logits_are_those_of_the_function_that_a_loss_wants(name):
+    loss, function, fits = OUTPUTS[name]
+    x = 30 * np.random.default_rng(0).normal(size=(2, 4, 3)).astype("float32")
+    y = np.int32([[1, 2], [2, 1]]) if isinstance(loss, losses.CTC) else np.tanh(x[:, ::-1])
+    of_logits = type(loss).from_config({**loss.get_config(), "from_logits": True})
+    p = (layers.Sigmoid() if function == "sigmoid" else layers.Softmax())(x)
+    expected = of_logits(y, x) if fits else loss(y, keras.ops.convert_to_numpy(p))
+    got, expected = (float(keras.ops.convert_to_numpy(v)) for v in (loss(y, p), expected))
+    assert got == pytest.approx(expected, rel=1e-6)
+
+
+def test_one_channel_of_distances_behind_a_sigmoid():
+    model = keras.Sequential([keras.Input((4, 4, 2)), keras.layers.Conv2D(1, 1), layers.Sigmoid()])
+    model.compile("sgd", losses.Boundary())
+    x, y = np.ones((2, 4, 4, 2)), np.random.default_rng(0).normal(size=(2, 4, 4, 1))
+    value = model.evaluate(x, y, verbose=0)
+    assert value == pytest.approx(np.mean(y * model.predict(x, verbose=0)), rel=1e-5)
+
+
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("name", ["SparseCategoricalCrossentropy", "SequenceCrossentropy"])
+def test_an_id_that_is_masked_may_be_anything(name, eager):
+    steps = keras.layers.Embedding(9, 4, mask_zero=True)
+    model = keras.Sequential([keras.Input((3,)), steps, keras.layers.Dense(3)])
+    loss = getattr(losses, name)(from_logits=True)
+    model.compile("sgd", loss, run_eagerly=eager)
+    x, y = np.array([[1, 2, 0], [3, 0, 0]]), np.array([[0, 1, -1], [2, -1, -1]])
+    value = model.evaluate(x, y, verbose=0)
+    assert value == pytest.approx(model.evaluate(x, np.maximum(y, 0), verbose=0), rel=1e-6)
+
+
 @pytest.mark.parametrize(
     ("policy", "mode"),
     [_mode(mode, "float32", sampled=False) for mode in MODES]

@@ -47,7 +47,10 @@ def check_settings(name, checks, settings):
 
 
 def loss_function(
-    labels: str | Callable[[dict], str] = "values", weighs_entries: Any = False, **checks
+    labels: str | Callable[[dict], str] = "values",
+    weighs_entries: Any = False,
+    least: float = 0,
+    **checks,
 ):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
 
@@ -59,6 +62,7 @@ def loss_function(
         labels: What `y_true` holds, as in `tensors.prepare`, or a function that tells it from the
             settings.
         weighs_entries: Whether the `mask` of the body may be numbers, what each entry weighs.
+        least: The least of labels that are `"binary"`.
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
@@ -69,8 +73,8 @@ def loss_function(
         signature = inspect.signature(body)
         takes_mask = "mask" in signature.parameters
 
-        def prepared(y_true, y_pred, mask=None, **settings):
-            """The maths on inputs that `tensors.prepare` has seen."""
+        def prepared(y_true, y_pred, mask=None, owner=None, **settings):
+            """The maths on inputs that `tensors.prepare` has seen; ids are checked for an owner."""
             axis, held = settings.get("axis", -1), kind(settings)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.convert_to_tensor(mask)
@@ -82,8 +86,10 @@ def loss_function(
             if keep is not None and held != "sequence":  # A mask of frames, not labels.
                 there = ops.cast(keep, "bool")
                 y_true, y_pred = tensors.remove(there, y_true, y_pred, axis)
+            if owner is not None and held in tensors.IDS:
+                tensors.check_range(y_true, y_pred.shape[axis], held, ignore_class, owner)
             if held == "binary":
-                tensors.check_shares(y_true, body.__name__)
+                tensors.check_shares(y_true, body.__name__, least)
             if takes_mask:
                 settings["mask"] = keep
 
@@ -94,7 +100,7 @@ def loss_function(
                 return ops.where(keep, values, ops.zeros_like(values))
 
             logits = tensors.get_logits(y_pred)
-            exclusive = held in ("onehot", "ids")
+            exclusive = settings.get("encoding", held) in ("onehot", "ids", "sequence")
             if exclusive and y_pred.shape[axis] == 1:
                 logits = None  # Not of a softmax, which of one class would be 1.
             if logits is None or settings.get("from_logits", True):
@@ -117,11 +123,10 @@ def loss_function(
                 tensors.map_prediction(lambda x: tensors.cast(x, tensors.wide(dtype)), y_pred),
                 kind(settings),
                 settings.get("axis", -1),
-                settings.get("ignore_class"),
                 body.__name__,
                 strict=False,
             )
-            return tensors.cast(prepared(y_true, y_pred, **settings), dtype)
+            return tensors.cast(prepared(y_true, y_pred, owner=body.__name__, **settings), dtype)
 
         told = {"labels": labels, "weighs_entries": weighs_entries, "checks": checks}
         # For other losses the maths alone: inputs are looked at once, whatever is made of them.

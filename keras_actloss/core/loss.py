@@ -160,6 +160,8 @@ class Loss(Configured, keras.losses.Loss):
                     )
                     mask = _left_of(weight, mask, self._class_axis)
                     sample_weight = None
+                elif self.weighs_entries and len(sample_weight.shape) > 1:  # As (n, 1, 1).
+                    sample_weight = ops.reshape(sample_weight, (-1,))
                 elif mask is not None and self.labels == "sequence":  # Of frames, not of labels.
                     sample_weight = tensors.of_whole(sample_weight, mask, 1)
             # What a mask or ignore_class leaves, with the rank of the labels or lower.
@@ -169,6 +171,7 @@ class Loss(Configured, keras.losses.Loss):
                 y_true, y_pred, sample_weight, None if takes_mask else mask
             )
             seen = mask if takes_mask else None
+            self._check_ids(y_true, y_pred, seen)
             if sample_weight is not None and self._takes_mask and self.couples_samples:
                 seen = _weighed(sample_weight, mask)
             values = self.call(y_true, y_pred, **({} if seen is None else {"mask": seen}))
@@ -186,14 +189,17 @@ class Loss(Configured, keras.losses.Loss):
         return getattr(self, "axis", -1)
 
     def _prepare(self, y_true, y_pred):
-        return tensors.prepare(
-            y_true,
-            y_pred,
-            self.labels,
-            self._class_axis,
-            getattr(self, "ignore_class", None),
-            type(self).__name__,
-        )
+        name = type(self).__name__
+        return tensors.prepare(y_true, y_pred, self.labels, self._class_axis, name)
+
+    def _check_ids(self, y_true, y_pred, mask):
+        """Refuse class ids that are out of range; what is left out may be anything."""
+        if self.labels not in tensors.IDS or keras.tree.is_nested(y_pred):
+            return
+        axis, ignored = self._class_axis, getattr(self, "ignore_class", None)
+        if mask is not None:
+            y_true, _ = tensors.remove(ops.cast(mask, "bool"), y_true, y_pred, axis)
+        tensors.check_range(y_true, y_pred.shape[axis], self.labels, ignored, type(self).__name__)
 
     def _not_ignored(self, y_true):
         ignore_class = getattr(self, "ignore_class", None)

@@ -199,17 +199,17 @@ def _class_ids(y_true, name, from_keras):
     return ops.cast(y_true, "int32")
 
 
-def check_shares(y_true, name):
+def check_shares(y_true, name, least=0):
     """Refuse labels, as far as they are known, that are not from 0 to 1, but for a rounding."""
     values = known_values(ops.stop_gradient(y_true))
     if values is None or not values.size:
         return
     for value in (np.min(values), np.max(values)):
-        if value < -1e-3 or value > 1 + 1e-3:
+        if value < least - 1e-3 or value > 1 + 1e-3:
             raise ValueError(
-                f"{name}: y_true has the label {value:g}, but labels run from 0 to 1; give a row "
-                "of 0 and 1 a sample, and leave out others by a mask, a weight of 0 or, where the "
-                "loss has it, ignore_class"
+                f"{name}: y_true has the label {value:g}, but labels run from {least} to 1; give a "
+                "row of 0 and 1 a sample, and leave out others by a mask, a weight of 0 or, where "
+                "the loss has it, ignore_class"
             )
 
 
@@ -279,7 +279,7 @@ def check_axis(axis, shape, name, what="x"):
         )
 
 
-def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", strict=True):
+def prepare(y_true, y_pred, labels, axis=-1, name="loss", strict=True):
     """Labels and predictions with dtypes and shapes that fit each other.
 
     Args:
@@ -292,7 +292,6 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             `"tags"` (ids beside predictions with two axes more) or `"sequence"` (ids with a length
             of their own, beside a batch of frames).
         axis: The class axis of `y_pred`, for `"onehot"`, `"ids"` and `"ranks"`.
-        ignore_class: A class id that may lie outside the range.
         name: The loss, for messages.
         strict: Whether `y_true` still has the dtype that the user gave it.
 
@@ -365,8 +364,6 @@ def prepare(y_true, y_pred, labels, axis=-1, ignore_class=None, name="loss", str
             f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "
             f"{pred_shape}; {remedy}"
         )
-    if labels in IDS:
-        check_range(y_true, pred_shape[axis], labels, ignore_class, name)
     return y_true, y_pred
 
 

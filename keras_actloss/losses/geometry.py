@@ -75,9 +75,9 @@ def boundary(
             may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`, and its mean
-            is over the images in which a pixel weighs something; with weights of images it is over
-            all, as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
+            over the images in which a pixel weighs something, and with weights of images over all,
+            as in Keras. Defaults to `None`.
 
     Shapes:
         `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: `(batch,)`.
@@ -241,9 +241,9 @@ def centerline_dice(
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`, and its mean
-            is over the images in which a pixel weighs something; with weights of images it is over
-            all, as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
+            over the images in which a pixel weighs something, and with weights of images over all,
+            as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without

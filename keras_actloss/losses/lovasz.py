@@ -154,7 +154,10 @@ def _rows(x, kept_axes):
 
 
 @loss_function(
-    "binary", weighs_entries=True, **{name: OPTIONS[name] for name in ("per", "ignore_class")}
+    "binary",
+    weighs_entries=True,
+    least=-1,
+    **{name: OPTIONS[name] for name in ("per", "ignore_class")},
 )
 def lovasz_hinge(
     y_true: Any, y_pred: Any, per="image", ignore_class: Any = None, mask: Any = None
@@ -335,9 +338,9 @@ def lovasz_softmax(
         ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`, and its mean
-            is over the images in which a pixel weighs something; with weights of images it is over
-            all, as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
+            over the images in which a pixel weighs something, and with weights of images over all,
+            as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, class ids
