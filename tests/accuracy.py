@@ -12,7 +12,7 @@ import pytest
 from keras import ops
 
 from keras_actloss.testing import oracle
-from keras_actloss.testing.backend import compiled, value_and_gradient
+from keras_actloss.testing.backend import compiled, graph, value_and_gradient
 from keras_actloss.testing.oracle import derivative as exact_derivative
 from keras_actloss.testing.oracle import evaluate as exact_evaluate
 
@@ -20,6 +20,8 @@ IS_TORCH = keras.backend.backend() == "torch"
 RUNS = {"eager": value_and_gradient}
 if not IS_TORCH:
     RUNS["compiled"] = functools.partial(value_and_gradient, through=compiled)
+if keras.backend.backend() == "tensorflow":
+    RUNS["graph"] = functools.partial(value_and_gradient, through=graph)
 DIGITS = {"float32": 23, "bfloat16": 7, "float16": 10}
 LOWEST = {"float32": -126, "bfloat16": -126, "float16": -14}
 HIGHEST = {"float32": 127, "bfloat16": 127, "float16": 15}
@@ -28,10 +30,12 @@ HIGHEST = {"float32": 127, "bfloat16": 127, "float16": 15}
 def _row(mode, dtype=None):
     """A mode, beside a dtype if there is one; at night what costs most.
 
-    XLA is seen on JAX in 16 bit, and one op after the other on the other backends.
+    XLA is seen on JAX in 16 bit, and one op after the other on torch; a graph of TensorFlow has the
+    same kernels, and an optimizer that takes sums and products in an order of its own.
     """
     at_night = {
         ("jax", "eager"): True,
+        ("tensorflow", "eager"): True,
         ("tensorflow", "compiled"): dtype in ("bfloat16", "float16"),
     }
     marks = [pytest.mark.nightly] if at_night.get((keras.backend.backend(), mode)) else []

@@ -8,6 +8,7 @@ from keras import ops
 from keras_actloss.core.curves import Label, far_from, own_slope, slope_of, smoothed
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.kernels import (
+    apart,
     asked,
     asked_of_number,
     at_least,
@@ -36,7 +37,6 @@ from keras_actloss.core.numerics import (
     exp_near,
     positive,
     power,
-    reciprocal,
     with_gradient,
 )
 from keras_actloss.core.tensors import dtype_of
@@ -186,8 +186,9 @@ def _of_weights(target, x, axis, curve, spread):
             slope = curve.slope(labels(top, weight, rest))
             own = target * own_slope(curve, slope, weight)
             target = target * slope
-        # In this order nothing cancels at a leader, whose weight is 1 to the last digit.
-        own = spent("multiply", 1 / above_zero(weight), own)
+        # In this order nothing cancels at a leader, whose weight is 1 to the last digit; and with
+        # no reciprocal, for TensorFlow's, which its optimizer makes of one over it, is not.
+        own = own / above_zero(weight)
         if curve is None:
             slope = spread.mass(mass) - own
             if spread.label_smoothing:
@@ -369,13 +370,14 @@ def _against_probabilities(ids, label, x, axis):
     ratio = total / positive(own)
     large = ops.log(positive(total)) - ops.log(positive(own))
     loss = ops.where(ops.isfinite(ratio), ops.log1p(ratio), large)
-    factor = reciprocal(total + own)
+    whole = above_zero(total + own)
 
     def described():
-        p = positive(own) * factor
-        return Label(loss, p, total * factor, lambda exponent: power(p, exponent))
+        p = positive(own) / whole
+        return Label(loss, p, total / whole, lambda exponent: power(p, exponent))
 
-    return loss, -total * reciprocal(own) * factor, factor, ops.ones_like(x), described
+    of_label = -total / above_zero(own) / whole
+    return loss, of_label, 1 / whole, ops.ones_like(x), described
 
 
 def _mean_distance(loss, x, ids, label, axis):
@@ -411,7 +413,7 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_sm
             own = slope if from_logits else own_slope(curve, slope, _own(x, ids, label, axis))
             of_label = of_label * own
             # One after the other: a small slope times the factor of large weights underflows.
-            of_others, factor = factor * of_others, slope
+            of_others, factor = apart(factor * of_others), slope
         if label_smoothing:
             # The loss of a class is the label's, and what the class is below it.
             more = _mean_distance(loss, x, ids, label, axis)

@@ -78,9 +78,13 @@ def _distance_times(d, flat, series):
 
 
 def _sum(large, small):
-    """The sum of two floats, and what its rounding drops."""
+    """The sum of two floats, and what its rounding drops.
+
+    As a difference: TensorFlow's optimizer takes a sum of sums, of 1 and that say, in an order of
+    its own.
+    """
     total = large + small
-    return total, (large - total) + small
+    return total, small - (total - large)
 
 
 def _root(size, low=None):

@@ -338,6 +338,25 @@ def rectified(x):
     return ops.where(x <= 0, 0.0, x) if keras.backend.backend() == "jax" else ops.relu(x)
 
 
+def rectified_beside(margin, x):
+    """`rectified(margin + x)` of a difference `x` of large numbers.
+
+    TensorFlow's optimizer adds a number to one of the two before it takes the other from it.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return rectified(margin + x)
+    return ops.maximum(x, -margin) + margin
+
+
+def apart(product):
+    """A product from 0 on, to be multiplied afterwards with what is as small.
+
+    Where numbers for rows meet one for each entry TensorFlow's optimizer would multiply those for
+    rows before, and underflow.
+    """
+    return ops.relu(product) if keras.backend.backend() == "tensorflow" else product
+
+
 def summed_relu(x):
     """`ops.relu` in a sum, with a zero of its own in JAX."""
     return ops.maximum(x, alone(0, x)) if keras.backend.backend() == "jax" else ops.relu(x)

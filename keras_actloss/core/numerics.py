@@ -174,8 +174,9 @@ def sigmoid_sides(x):
         return ops.sigmoid(x), ops.sigmoid(-x)
     # Its own kernel is off by 6 units in the last place where it is small.
     e = ops.exp(-ops.abs(x))
-    large = 1 / (1 + e)
-    small, above = e * large, x > 0
+    # Without 1 over a number, of which the optimizer of a graph makes a reciprocal, which is rough.
+    small, above = e / (1 + e), x > 0
+    large = 1 - small
     return select(above, large, small), select(above, small, large)
 
 
@@ -271,7 +272,8 @@ def log1p(x):
     """
     if keras.backend.backend() != "tensorflow":
         return ops.log1p(x)
-    total = 1 + x
+    # TensorFlow's optimizer would make `log1p` of the logarithm of a sum with 1, as it stands.
+    total = positive(1 + x)
     # Of a sum as large it is less than a digit, and of infinity NaN.
     dropped = ops.where(total < 1e9, x - (total - 1), 0.0)
     return ops.log(total) + dropped / total
@@ -336,7 +338,10 @@ def product(a, b):
     """`a * b` of float32 tensors and what its rounding dropped (Dekker), 0 if a half overflows."""
     rounded = a * b
     (high_a, low_a), (high_b, low_b) = _halves(a), _halves(b)
-    dropped = ((high_a * high_b - rounded) + (high_a * low_b + low_a * high_b)) + low_a * low_b
+    # Differences, for TensorFlow's optimizer takes a sum of sums in an order of its own. XLA would
+    # not round what is the first product of one.
+    low_b = -low_b
+    dropped = (high_a * high_b - rounded) - (high_a * low_b - low_a * high_b) - low_a * low_b
     return rounded, ops.where(ops.abs(dropped) < 1, dropped, ops.zeros_like(dropped))
 
 

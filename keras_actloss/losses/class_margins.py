@@ -13,7 +13,7 @@ from keras_actloss.core.keras_fixes import amax, moved
 from keras_actloss.core.kernels import (
     asked_of_number,
     readable,
-    rectified,
+    rectified_beside,
     row_count,
     row_max,
     row_sum,
@@ -235,7 +235,7 @@ def categorical_multi_margin(
     def loss(y, x):
         label = y == amax(y, axis=axis, keepdims=True)
         own = ops.sum(ops.where(label, x, 0.0), axis=axis, keepdims=True)
-        short = rectified(margin + (x - own))
+        short = rectified_beside(margin, x - own)
         return mean(ops.where(label, 0.0, short if p == 1 else ops.square(short)), axis=axis)
 
     return of_rows(loss, y_true, y_pred, 0.0, axis, class_weights)
@@ -406,7 +406,7 @@ def multilabel_margin(
     if readable(y):  # Few of many classes are labels.
         label, at = ops.top_k(y, max(1, int(ops.amax(ops.sum(y, axis=-1)))))
         own = ops.take_along_axis(x, at, axis=-1)
-    short = rectified(1 + (ops.expand_dims(x, -2) - ops.expand_dims(own, -1)))
+    short = rectified_beside(1, ops.expand_dims(x, -2) - ops.expand_dims(own, -1))
     pair = ops.expand_dims(label, -1) > ops.expand_dims(y, -2)
     count = x.shape[-1]
     if mask is not None and len(mask.shape) == len(y_pred.shape):

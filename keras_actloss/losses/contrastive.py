@@ -10,7 +10,7 @@ from keras_actloss.core.checks import class_id_or_none, finite, flag, one_of
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.kernels import alike, rectified
+from keras_actloss.core.kernels import alike, rectified, rectified_beside
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import (
     LOG_ZERO,
@@ -475,7 +475,7 @@ def triplet_semihard(
     negatives = ops.sort(ops.where(others, between, math.inf), axis=-1)
     number = ops.sum(ops.cast(others, "int32"), axis=-1, keepdims=True)
     place = ops.minimum(_places(between, negatives), ops.maximum(number - 1, 0))
-    excess = ops.relu(margin + (between - ops.take_along_axis(negatives, place, axis=-1)))
+    excess = rectified_beside(margin, between - ops.take_along_axis(negatives, place, axis=-1))
     return _shared_out(excess, pairs, counts)
 
 
@@ -579,7 +579,7 @@ def triplet_hard(
     between = _distances(y_pred, distance)
     farthest, nearest = _farthest(between, pairs), -_farthest(-between, others)
     excess = farthest - nearest
-    values = logistic(excess, ops.zeros_like(excess)) if soft else ops.relu(margin + excess)
+    values = logistic(excess, ops.zeros_like(excess)) if soft else rectified_beside(margin, excess)
     triplets = ops.logical_and(*(ops.any(x, axis=-1, keepdims=True) for x in (pairs, others)))
     return _shared_out(values, triplets, counts)
 

@@ -105,6 +105,11 @@ def compiled(function):
     return module.compile(function, fullgraph=True, backend="eager", dynamic=False)
 
 
+def graph(function):
+    """`function` as a graph of TensorFlow, which its optimizer rewrites and XLA does not see."""
+    return importlib.import_module("tensorflow").function(function)
+
+
 def at_once(function):
     """`function` as one program on JAX, where each op alone is compiled anew for a new size."""
     return compiled(function) if keras.backend.backend() == "jax" else function
