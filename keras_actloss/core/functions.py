@@ -49,7 +49,7 @@ def check_settings(name, checks, settings):
 def loss_function(
     labels: str | Callable[[dict], str] = "values",
     weighs_entries: Any = False,
-    least: float = 0,
+    least: Any = 0,
     **checks,
 ):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
