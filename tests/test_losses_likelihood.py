@@ -6,6 +6,7 @@ import pytest
 from scipy import stats
 
 from keras_actloss import losses
+from keras_actloss.testing import oracle
 from keras_actloss.testing.backend import value_and_gradient
 
 pytestmark = pytest.mark.slow
@@ -236,3 +237,41 @@ def test_tutorial_losses_have_keras_names_and_values():
     _close(_value(losses.poisson(y, p)), expected, 1e-4)
     y, p = (RNG.dirichlet(np.ones(4), 10).astype("float32") for _ in range(2))
     _close(_value(losses.kl_divergence(y, p)), _value(keras.losses.kl_divergence(y, p)), 1e-4)
+
+
+# Logarithms of parameters that are no float32: an amount or a count and both of them.
+FAR = {
+    "gamma_nll": [
+        (1, -200, -200),
+        (1, 1, -1e4),
+        (1, -80, -90),
+        (2, 85, 84),
+        (3, 95, 0),
+        (0.5, -100, -95),
+        (1e30, -20, -60),
+        (1e-30, 30, 2),
+    ],
+    "negative_binomial_nll": [(3, 0, -90), (3, 90, 0), (0, 90, 2), (2, -90, 0), (0, 0, -90)],
+}
+
+
+@pytest.mark.parametrize(("name", "row"), [(name, row) for name in FAR for row in FAR[name]])
+def test_parameters_that_are_no_float32(name, row):
+    function = getattr(losses, name)
+    y, heads = np.float32(row[:1]), np.float32([row[1:]])
+    formula, arguments = oracle.formula_of(function), {"y_true": y, "full": False}
+    got = value_and_gradient(lambda heads: function(y, heads), heads)
+    truth = (
+        oracle.evaluate(formula, y_pred=heads, **arguments),
+        oracle.derivative(formula, "y_pred", heads, **arguments),
+    )
+    for computed, exact in zip(got, truth, strict=True):
+        exact = np.where(np.isnan(exact), computed, exact)  # Beyond fifty digits, a difference of 0.
+        np.testing.assert_allclose(computed, exact, rtol=2e-5, atol=1e-30)
+
+
+def test_an_infinite_shape_has_no_nan():
+    value, gradient = value_and_gradient(
+        lambda heads: losses.gamma_nll(np.float32([1.0]), heads), np.float32([[1.0, 1e4]])
+    )
+    assert value > 1e37 and np.all(gradient > 0)

@@ -1,5 +1,6 @@
 """Negative log-likelihoods of counts and of positive amounts, with the rules of `likelihood`."""
 
+import math
 from typing import Any, Unpack
 
 from keras import ops
@@ -211,6 +212,9 @@ class Tweedie(Loss, fn=tweedie):
         return LOGARITHMS if self.from_log else POSITIVE
 
 
+_LOG_SMALLEST = math.log(special.SMALLEST)
+
+
 def _gamma_shared(y, log_mean, log_shape):
     a, b = special.exp_factors(-log_mean)
     c, d = special.exp_factors(log_shape)
@@ -219,18 +223,26 @@ def _gamma_shared(y, log_mean, log_shape):
     lost = ops.logical_or(ratio < special.SMALLEST, ratio > 2.0**126)
     one = ops.ones_like(ratio)
     excess = special.relative_entropy(one, ops.where(lost, 1.0, ratio))
-    excess = ops.where(lost, (log_mean - ops.log(y)) + (ratio - 1), excess)
-    shape = ops.maximum(c * d, special.SMALLEST)
-    return log_shape, shape, excess, 1 - ratio
+    shape = ops.clip(c * d, special.SMALLEST, 3e38)
+    # Of a ratio that is no float32 the product with the shape may be one.
+    e, f = special.exp_factors(log_shape - log_mean)
+    events = (y * e) * f
+    apart = shape * ((log_mean - ops.log(y)) - 1) + events
+    lost = ops.logical_or(lost, log_shape < _LOG_SMALLEST)
+    excess = ops.where(lost, apart, shape * excess)
+    error = ops.where(lost, shape - events, shape * (1 - ratio))
+    return log_shape, shape, excess, error
 
 
 def _gamma_value(log_shape, shape, excess, error):
     gap = (special.HALF_LOG_2PI - 0.5 * log_shape) + special.binet(shape)
-    return shape * excess + gap
+    # A shape that is no float32 has its logarithm still, of which the gap is what remains.
+    below = ops.relu(_LOG_SMALLEST - log_shape)
+    return excess + (gap + 0.5 * below)
 
 
 def _gamma_gradient(log_shape, shape, excess, error):
-    return shape * error, shape * excess - shape * special.log_minus_digamma(shape)
+    return error, excess - shape * special.log_minus_digamma(shape)
 
 
 @loss_function("target", full=flag)
@@ -292,6 +304,8 @@ class GammaNLL(Loss, fn=gamma_nll):
 
 def _negative_binomial_shared(y, log_mean, log_count):
     x, k = ops.clip(log_mean, -75, 75), ops.clip(log_count, -75, 75)
+    above, below = ops.relu(log_mean - x), ops.relu(x - log_mean)
+    few = ops.where(y > 0, ops.relu(k - log_count), 0.0)
     mean, count = ops.exp(x), ops.exp(k)
     error = y - mean
     both, drawn = mean + count, y + count
@@ -302,20 +316,21 @@ def _negative_binomial_shared(y, log_mean, log_count):
     ratio = (y / mean) * ops.minimum(both / drawn, 1e38)
     far = ops.log(ops.maximum(ops.where(near, 1.0, ratio), special.SMALLEST))
     more = ops.where(near, ops.log1p(ops.where(near, tilt, 0.0)), far)
-    return y, count, error, both, drawn, less, more, log_mean - x
+    # What is no float32 has its logarithm still.
+    beyond = count * above, y * below + few
+    return y, count, error, both, drawn, less, more, beyond
 
 
-def _negative_binomial_value(y, count, error, both, drawn, less, more, below):
+def _negative_binomial_value(y, count, error, both, drawn, less, more, beyond):
     stirling = special.binet(count) - special.binet(drawn)
     gap = 0.5 * ops.log1p(y / count) + stirling
-    # A mean that is no float32 has its logarithm still.
-    return (y * more + count * less) + gap + y * ops.relu(-below)
+    return (y * more + count * less) + gap + sum(beyond)
 
 
-def _negative_binomial_gradient(y, count, error, both, drawn, less, more, below):
+def _negative_binomial_gradient(y, count, error, both, drawn, less, more, beyond):
     excess = special.relative_entropy(ops.ones_like(both), drawn / both, -error / both)
     gap = special.log_minus_digamma(count) - special.log_minus_digamma(drawn)
-    return -error * (count / both), count * excess - count * gap
+    return -error * (count / both), count * excess - count * gap + beyond[0]
 
 
 @loss_function("target", full=flag)
