@@ -10,7 +10,7 @@ from accuracy import RUNS
 from keras import ops
 
 from keras_actloss import activations, layers
-from keras_actloss.testing.backend import array, compiled, value_and_gradient
+from keras_actloss.testing.backend import array, compiled, graph, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -151,7 +151,9 @@ def _adversaries(size):
 @pytest.mark.parametrize("size", [2, 5, 64, 1000, 32000])
 def test_sparsemax_of_adversarial_rows(size, mode):
     x = _adversaries(size)
-    function = {"eager": lambda f: f, "compiled": compiled}[mode](activations.sparsemax)
+    function = {"eager": lambda f: f, "compiled": compiled, "graph": graph}[mode](
+        activations.sparsemax
+    )
     y = array(function(ops.convert_to_tensor(x)))
     np.testing.assert_allclose(y, _by_sorting(x), 0, 1e-7 * np.abs(x).max(initial=1))
     # TensorFlow's own sum of 32000 entries is off by that much.

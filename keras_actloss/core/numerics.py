@@ -72,7 +72,7 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     return anywhere
 
 
-# Of the functions that came last: two for each activation and setting, of at most 256 KiB.
+# Of the functions that came last: two for each activation and setting, of at most 512 KiB.
 _TABLES: dict[Any, Any] = {}
 _MOST_TABLES = 64
 

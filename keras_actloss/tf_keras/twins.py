@@ -119,6 +119,9 @@ class _Part(tf_keras.layers.Layer):
 class TwinLayer(Twin, tf_keras.layers.Layer):
     """Base of the twins of layers."""
 
+    # That of a layer that sets it for what it holds is of Keras 3.
+    dtype_policy = tf_keras.layers.Layer.dtype_policy
+
     def __init__(self, *args, **kwargs):
         own = {name: kwargs.pop(name) for name in _LAYER_ARGUMENTS if name in kwargs}
         super().__init__(**own | {"dtype": policy_name(own.get("dtype"))})
