@@ -10,15 +10,13 @@ Activations have numbers of both signs from 2**-20 to 64, losses predictions tha
 ten classes, some of which lead by far, and values as close as 1e-6.
 """
 
-import argparse
 import functools
 import inspect
+import itertools
 import json
-import os
-import subprocess
 import sys
 
-from run import ASIDE, HERE, MODES, QUIET, limit
+from run import HERE, MODES, by_mode, factor, held_to, limit
 
 KINDS = ("activation, 4 million numbers", "loss, 4 million predictions")
 ROWS, CLASSES = 64, 10
@@ -30,14 +28,12 @@ def slow_rows(mode):
     """(kind, name, what it is held to, time) of the cases that cost more than they may."""
     found = {}
     for row in json.loads((HERE / "results.json").read_text())["rows"]:
-        others = {who: ratio for who, ratio in row["ratios"].items() if who not in ASIDE}
-        other = max(others, key=others.__getitem__)
         known = row["name"].split(",")[0]
         of_mode = row["mode"] == mode and row["kind"] in KINDS and known not in LEFT_OUT
-        if of_mode and others[other] > limit(row):
+        if of_mode and factor(row) > limit(row):
             # By classes they differ in their time alone.
             key = known if row["kind"] == KINDS[1] else row["name"]
-            found.setdefault(key, (row["kind"], row["name"], other, others[other]))
+            found.setdefault(key, (row["kind"], row["name"], held_to(row), factor(row)))
     return list(found.values())
 
 
@@ -123,12 +119,7 @@ def measure(mode):
     import numpy as np
 
     from keras_actloss.testing import oracle
-    from keras_actloss.testing.backend import compiled, value_and_gradient
-
-    def graph(function):
-        import tensorflow as tf
-
-        return tf.function(function)
+    from keras_actloss.testing.backend import compiled, graph, value_and_gradient
 
     through = {"torch": None, "tensorflow": graph}.get(mode, compiled)
     lines = []
@@ -152,27 +143,16 @@ def measure(mode):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--measure", choices=MODES, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        measure(arguments.measure)
+    found = by_mode(__file__, __doc__, measure)
+    if found is None:
         return
     lines = [
         "| case | mode | time | our value | our gradient | their value | their gradient | they |",
         "|---" * 8 + "|",
     ]
-    for mode in arguments.modes:
-        command = [sys.executable, __file__, "--measure", mode]
-        environment = {**os.environ, **QUIET, **MODES[mode]}
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        lines += json.loads(done.stdout.splitlines()[-1])
-    table = "\n".join(lines)
+    table = "\n".join([*lines, *itertools.chain(*found.values())])
     print(table)
-    if arguments.modes == list(MODES):
+    if list(found) == list(MODES):
         text = (
             "# What the time is for\n\nLargest errors in float32, in units in the last place, of "
             "what costs more than it may and of what\nit is held to; `errors.py` says how.\n\n"

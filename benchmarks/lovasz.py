@@ -8,15 +8,13 @@ milliseconds of one processor, and how far the gradient of the bins is off that 
 (relative, root of the sum of squares), there and where a thousandth is in the mask.
 """
 
-import argparse
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 
-from run import HERE, MODES, QUIET
+from run import HERE, MODES, by_mode
 
 SIZES = [2**k for k in range(10, 23, 2)]
 SHARES = (0.2, 0.001)
@@ -80,31 +78,19 @@ def measure(mode):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
-    parser.add_argument("--measure", choices=MODES, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.measure:
-        measure(arguments.measure)
+    found = by_mode(__file__, __doc__, measure)
+    if found is None:
         return
     of_shares = [f"error, {share:.1%}" for share in SHARES]
-    lines = ["| pixels | " + " | ".join([*arguments.modes, *of_shares]) + " |"]
-    lines.append("|---" * (len(arguments.modes) + 1 + len(SHARES)) + "|")
-    columns = []
-    for mode in arguments.modes:
-        command = [sys.executable, __file__, "--measure", mode]
-        environment = {**os.environ, **QUIET, **MODES[mode]}
-        done = subprocess.run(
-            command, env=environment, stdout=subprocess.PIPE, text=True, check=True
-        )
-        columns.append(json.loads(done.stdout.splitlines()[-1]))
-    for rows in zip(*columns, strict=True):
+    lines = ["| pixels | " + " | ".join([*found, *of_shares]) + " |"]
+    lines.append("|---" * (len(found) + 1 + len(SHARES)) + "|")
+    for rows in zip(*found.values(), strict=True):
         cells = [f"{sort:.1f} / {bins:.1f}" for _, sort, bins, *_ in rows]
         cells += [f"{off:.0e}" for off in rows[0][3:]]
         lines.append(f"| {rows[0][0]:,} | " + " | ".join(cells) + " |")
     table = "\n".join(lines)
     print(table)
-    if arguments.modes == list(MODES):
+    if list(found) == list(MODES):
         text = (
             "# Lovasz losses by the number of pixels\n\nMilliseconds with a sort / with bins, "
             "forward and backward, and how far the\ngradient of the bins is off by the share of "

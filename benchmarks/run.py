@@ -38,17 +38,43 @@ QUIET = {
 }
 
 
-def measure(mode, only, rounds):
-    """The rows of one mode, from a process of its own."""
-    command = [sys.executable, HERE / "measure.py", mode, "--rounds", str(rounds), "--only", *only]
+def in_process(mode, script, *arguments):
+    """What a script prints last, as JSON, in a quiet process of its own for a mode."""
+    command = [sys.executable, script, *arguments]
     environment = {**os.environ, **QUIET, **MODES[mode]}
     done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def by_mode(script, description, measure):
+    """Mode -> what `measure(mode)` prints last, for a script that is started anew for each.
+
+    Returns:
+        The modes that the command names, all by default; None in a process for one of them.
+    """
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--modes", nargs="+", choices=MODES, default=list(MODES))
+    parser.add_argument("--measure", choices=MODES, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.measure:
+        return measure(arguments.measure)
+    return {mode: in_process(mode, script, "--measure", mode) for mode in arguments.modes}
+
+
+def measure(mode, only, rounds):
+    """The rows of one mode."""
+    return in_process(mode, HERE / "measure.py", mode, "--rounds", str(rounds), "--only", *only)
+
+
+def held_to(row):
+    """The name of the fastest other one."""
+    others = {other: ratio for other, ratio in row["ratios"].items() if other not in ASIDE}
+    return max(others, key=others.__getitem__)
+
+
 def factor(row):
     """How many times what the fastest other one costs that it is held to."""
-    return max(ratio for other, ratio in row["ratios"].items() if other not in ASIDE)
+    return row["ratios"][held_to(row)]
 
 
 def table(rows, kind):
