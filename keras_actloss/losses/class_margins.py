@@ -9,7 +9,7 @@ from keras_actloss.core.categorical import of_rows, one_hot
 from keras_actloss.core.checks import finite, one_of
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.keras_fixes import amax, moved
+from keras_actloss.core.keras_fixes import moved
 from keras_actloss.core.kernels import (
     asked_of_number,
     readable,
@@ -28,10 +28,10 @@ from keras_actloss.core.tensors import known_values, mean
 
 
 def _lead(y, x, axis):
-    """How far the best other score is ahead of the label's, which is where `y` is largest."""
+    """How far the best other score is ahead of the label's, where `y` is 1."""
 
     def shared(y, x):
-        label = same(y, row_max(y, axis))
+        label = ops.cast(y > 0.5, y.dtype)
         others = ops.minimum(x, (0.5 - label) * np.inf)
         return label, others, row_max(others, axis)
 
@@ -60,13 +60,13 @@ def categorical_hinge(
 
     Formula:
 
-        label = y_true == max(y_true, axis=axis, keepdims=True)
+        label = y_true > 1 / 2
         best_other = max(where(label, -inf, y_pred), axis=axis)
         w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
         loss = w * maximum(1 + best_other - sum(where(label, y_pred, 0), axis=axis), 0)
 
     Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
+        y_true: One-hot labels; an entry above 1/2 is the label.
         y_pred: Scores, any real number.
         axis: The class axis. Defaults to `-1`.
         class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
@@ -196,14 +196,14 @@ def categorical_multi_margin(
 
     Formula:
 
-        label = y_true == max(y_true, axis=axis, keepdims=True)
+        label = y_true > 1 / 2
         own = sum(where(label, y_pred, 0), axis=axis, keepdims=True)
         short = where(label, 0, maximum(margin + y_pred - own, 0))
         w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
         loss = w * mean(short**p, axis=axis)
 
     Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
+        y_true: One-hot labels; an entry above 1/2 is the label.
         y_pred: Scores, any real number.
         p: 1, or 2 to square what is missing. Defaults to `1`.
         margin: By how much the label's score is to lead. Defaults to `1.0`.
@@ -233,7 +233,7 @@ def categorical_multi_margin(
     """
 
     def loss(y, x):
-        label = y == amax(y, axis=axis, keepdims=True)
+        label = y > 0.5
         own = ops.sum(ops.where(label, x, 0.0), axis=axis, keepdims=True)
         short = rectified_beside(margin, x - own)
         return mean(ops.where(label, 0.0, short if p == 1 else ops.square(short)), axis=axis)
@@ -436,12 +436,12 @@ def categorical_perceptron(
 
     Formula:
 
-        label = y_true == max(y_true, axis=axis, keepdims=True)
+        label = y_true > 1 / 2
         w = 1 if class_weights is None else sum(y_true * along(class_weights, axis), axis=axis)
         loss = w * (max(y_pred, axis=axis) - sum(where(label, y_pred, 0), axis=axis))
 
     Args:
-        y_true: One-hot labels; the largest entry of a row is its class.
+        y_true: One-hot labels; an entry above 1/2 is the label.
         y_pred: Scores, any real number.
         axis: The class axis. Defaults to `-1`.
         class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
