@@ -18,8 +18,8 @@ from keras_actloss.core.checks import (
     one_of,
 )
 from keras_actloss.core.functions import Function, loss_function
-from keras_actloss.core.keras_fixes import amax, moved, over_axes
-from keras_actloss.core.kernels import between, spent
+from keras_actloss.core.keras_fixes import add, amax, moved, over_axes
+from keras_actloss.core.kernels import between, fused, spent
 from keras_actloss.core.numerics import exp_near, over, sigmoid_sides, with_gradient
 from keras_actloss.core.tensors import fit
 
@@ -267,6 +267,17 @@ def _confusion(x, y, rest, axis):
     return with_gradient(value, gradient, lambda x, *_: _softmax(x, axis))(*tensors)
 
 
+def _combined(parts, sums):
+    """A sum for each row of `sums`, of what is found, wrongly there, missed and rightly not there.
+
+    The last may lack where no row asks for it.
+    """
+    terms = (
+        [x if c == 1 else c * x for c, x in zip(row, parts, strict=False) if c] for row in sums
+    )
+    return [functools.reduce(add, row) for row in terms]
+
+
 def _count_exclusive(x, y, rest, axis, sums):
     """`count` of a softmax: what a class lacks is what the others of its pixels have."""
     matrix = _confusion(x, y, rest, axis)
@@ -285,50 +296,47 @@ def _count_exclusive(x, y, rest, axis, sums):
         # slopes of the other classes do not cancel.
         left = with_gradient(lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream))
         parts.append(left(ops.stop_gradient(ops.sum(others, axis=-1)), found + extra + missed))
-    return ops.stack([sum(c * x for c, x in zip(row, parts, strict=False)) for row in sums])
-
-
-def _of_pixels(row, p, q, y):
-    """What each pixel adds to the sum of which `row` has the coefficients."""
-    found, extra, missed, empty = row
-
-    def side(of_p, of_q):
-        factor, x = (of_p, p) if of_p else (of_q, q)
-        # What p and q weigh alike is 1.
-        return factor if of_p == of_q else x if factor == 1 else factor * x
-
-    if extra == empty == 0:
-        return y * side(found, missed)
-    if found == missed == 0:
-        return (1 - y) * side(extra, empty)
-    return between(side(extra, empty), side(found, missed), y)
+    return ops.stack(_combined(parts, sums))
 
 
 def _count_each(x, y, weight, axis, from_logits, sums):
     """`count` of probabilities, or of the sigmoid of logits."""
+    if x.shape[axis] == 1 and len(x.shape) > 2:
+        # The pixels of one class are one long row.
+        x, y, weight = (None if t is None else moved(t, axis, 1) for t in (x, y, weight))
+        axis = 1
     weights = ()
     if weight is not None:
         shape = list(ops.shape(x))
         shape[axis] = weight.shape[axis]
         weights = (ops.broadcast_to(weight, shape),)
+    first = _classes_first(x, axis)
 
     def shared(x, *_):
         return sigmoid_sides(x) if from_logits else (x,)
 
-    def value(sides, x, y, *weights):
-        def terms(p, q, y, *weights):
-            of_pixels = [_of_pixels(row, p, q, y) for row in sums]
-            return [spent("multiply", x, *weights) for x in of_pixels] if weights else of_pixels
+    def parts_of(sides, y, *weights):
+        # Differences of what is exact where a label is 0 or 1.
+        p, both = sides[0], y * sides[0]
+        parts = [both, p - both, y * sides[1] if from_logits else y - both]
+        if any(row[3] for row in sums):
+            parts.append((1 - y) * sides[1] if from_logits else (1 - y) - parts[1])
+        return [spent("multiply", x, *weights) for x in parts] if weights else parts
 
+    def value(sides, x, y, *weights):
         # Block by block what is added up stays in the cache. XLA, which hands a sum to a kernel
         # that takes many times as long where it is one of several terms, adds a stack up itself.
-        parts = zip(*(_blocks(x, axis) for x in (*sides, y, *weights)), strict=True)
-        if not from_logits:
-            parts = ((p, 1 - p, *others) for p, *others in parts)
-        total = terms(*next(parts))
-        for part in parts:
-            total = [spent("add", a, b) for a, b in zip(total, terms(*part), strict=True)]
-        return ops.sum(ops.stack(total), axis=3 if _classes_first(x, axis) else 2)
+        reduced = first and not fused()
+        total = None
+        for block in zip(*(_blocks(x, axis) for x in (*sides, y, *weights)), strict=True):
+            parts = parts_of(block[: len(sides)], *block[len(sides) :])
+            parts = [ops.sum(x, axis=-1) for x in parts] if reduced else _combined(parts, sums)
+            if total is not None:
+                parts = [spent("add", *two) for two in zip(total, parts, strict=True)]
+            total = parts
+        if reduced:
+            return ops.stack(_combined(total, sums))
+        return ops.sum(ops.stack(total), axis=3 if first else 2)
 
     def gradient(upstream, sides, x, y, *weights):
         of_sums = ops.unstack(upstream, len(sums))
