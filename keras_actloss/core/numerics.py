@@ -295,7 +295,7 @@ def log1p_quotient(a, b):
         far = ops.log(ops.maximum(a * 2.0**-120 / b, 1.0))
         return ops.log1p(ops.minimum(a / b, 2.0**120)) + far
     # XLA's `log1p` takes twice as long as the logarithm of a sum and what its rounding dropped.
-    scale = ops.where(a * 2.0**-100 > b, 2.0**-100, 1.0)
+    scale = ops.where(a * 2.0**-100 > b, 2.0**-100, ops.ones_like(b))
     a = a * scale
     # A quotient that is used twice XLA keeps in memory; that of negatives is one of its own.
     total, again = (a + b * scale) / b, -((-a - b * scale) / b)

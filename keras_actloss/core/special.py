@@ -131,7 +131,7 @@ def log_ratio(a, b, difference=None):
     wide = beyond > 2.0**120
     narrowed = (large * 2.0**-64) / (small * 2.0**64) - 1
     apart = ops.log1p(ops.where(wide, narrowed, beyond))
-    return side * (apart + ops.where(wide, 128 * math.log(2), 0.0))
+    return side * (apart + 128 * math.log(2) * ops.cast(wide, a.dtype))
 
 
 def relative_entropy(a, b, difference=None):

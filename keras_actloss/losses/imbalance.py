@@ -39,7 +39,7 @@ def _focused(x, y, gamma, from_logits, where=None):
         p, q, miss, focus, loss = parts(x, y, *where)
         # Miss and slope have the sign of each other: nothing cancels.
         of_power = gamma * (p * q) if from_logits else gamma
-        of_power = ops.where(where[0], of_power, 0.0) if where else of_power
+        of_power = of_power * ops.cast(where[0], p.dtype) if where else of_power
         of_loss = miss if from_logits else miss * reciprocal(p) * reciprocal(q)
         # Where the loss is infinite, of the power there is nothing left: 0, not 0 times infinity.
         slope = of_loss + of_power * over(ops.minimum(loss, 2.0**126), miss)

@@ -139,12 +139,12 @@ def cosine_embedding(y_true: Any, y_pred: Any, margin=0.0) -> Any:
 
     def gradient(upstream, shared, label, y_pred):
         (u, *of_a), (v, *of_b), cosine = shared
-        slope = ops.where(label > 0, -1.0, ops.where(cosine > margin, 1.0, 0.0))
+        slope = ops.where(label > 0, -1.0, ops.cast(cosine > margin, cosine.dtype))
         # Of a vector of zeros the factor is 0.
         slope = ops.where(ops.minimum(of_a[1], of_b[1]) == 0, 0.0, slope)
         slope = ops.expand_dims(upstream, -1) * slope
         # What of each is across the other, from their chord, or that to the opposite.
-        sign = ops.where(cosine < 0, -1.0, 1.0)
+        sign = 1 - 2 * ops.cast(cosine < 0, cosine.dtype)
         chord = v - sign * u
         height = ops.sum(ops.square(chord), -1, keepdims=True) / 2
         across_a, across_b = chord + sign * height * u, sign * (height * v - chord)

@@ -312,7 +312,7 @@ def _barron(alpha, scale):
     def log_of(r):
         """The logarithm of `1 + r**2`."""
         near = r < 2.0**30
-        return ops.where(near, 1.0, 2.0) * ops.log1p(ops.where(near, ops.square(r), r - 1))
+        return (2 - ops.cast(near, r.dtype)) * ops.log1p(ops.where(near, ops.square(r), r - 1))
 
     def value(d):
         r, ratio, h = parts(d)
