@@ -9,8 +9,6 @@ import keras
 import pytest
 from hypothesis import settings
 
-from keras_actloss.testing import NotApplicable
-
 # JAX compiles each op anew for each shape.
 few = 8 if keras.backend.backend() == "jax" else 25
 settings.register_profile("suite", deadline=None, derandomize=True, max_examples=few)
@@ -49,15 +47,6 @@ def pytest_sessionfinish(session, exitstatus):
     """What `-k` names may be in the other part."""
     if exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED and session.config.getoption("xla"):
         session.exitstatus = pytest.ExitCode.OK
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_call(item):
-    """What does not apply, to an object or to this Keras, is skipped and says why."""
-    try:
-        return (yield)
-    except NotApplicable as reason:
-        pytest.skip(str(reason))
 
 
 @pytest.fixture(autouse=True, scope="session")

@@ -401,6 +401,13 @@ class MixedPrecision(HealthyActivation):
 
 
 @registered
+class SamplesAreIndependentOfActivation(
+    ActivationLayer, fn=_function(lambda x, y: y - 0.1 * ops.mean(y))
+):
+    """Takes the mean over the batch off."""
+
+
+@registered
 class LayerEqualsFunction(ActivationLayer, fn=_function(lambda x, y: y)):
     """Does not pass its setting on."""
 
@@ -559,13 +566,14 @@ ALSO_LOSS = {
     "check_samples_are_independent": {"check_mask", "check_weight_zero_removes"},
     "check_saving": {"check_copy_and_pickle"},
 }
+ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
 if keras.backend.backend() == "jax":
+    ALSO_ACTIVATION["check_compiled"] = {"check_samples_are_independent"}
     ALSO_LOSS["check_compiled"] = {
         "check_mask",
         "check_samples_are_independent",
         "check_small_batches",
     }
-ALSO_ACTIVATION = {"check_saving": {"check_copy"}}
 
 
 def _failed(report):
@@ -578,6 +586,71 @@ def test_only_its_check_catches_a_broken_loss(check, mutant):
         pytest.skip("this Keras does not compile here")
     report = testing.check_loss(mutant(), raise_on_failure=False)
     assert _failed(report) == {check} | ALSO_LOSS.get(check, set()), str(report)
+
+
+@registered
+class RoundedLabels(IntegerLabels):
+    """Takes class ids through 16 bit whatever its dtype."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        y_true = ops.cast(ops.cast(y_true, "bfloat16"), "int32")
+        return Loss.__call__(self, y_true, y_pred, sample_weight)
+
+
+@registered
+class HiddenLayer(HealthyLoss):
+    """Has a list of layers, of which one may be frozen."""
+
+    def __init__(self, trainable=True, **kwargs):
+        super().__init__(**kwargs)
+        self.trainable = trainable
+        self.parts = [None, keras.layers.Dense(2, trainable=trainable)]
+
+
+@pytest.mark.parametrize(
+    ("loss", "check"),
+    [(RoundedLabels(), "check_integer_labels"), (HiddenLayer(), "check_no_hidden_weights")],
+)
+def test_what_hides_well_is_found(loss, check):
+    report = testing.check_loss(loss, raise_on_failure=False)
+    assert check in _failed(report), str(report)
+
+
+def test_a_frozen_layer_may_be_part_of_a_loss():
+    report = testing.check_loss(HiddenLayer(trainable=False), raise_on_failure=False)
+    assert "check_no_hidden_weights" not in _failed(report), str(report)
+
+
+@registered
+class Images(HealthyLoss):
+    """The healthy loss of images.
+
+    Formula:
+
+        loss = scale * mean((y_true - y_pred) ** 2, axis=(1, 2, 3))
+    """
+
+    rank = 4
+
+    def call(self, y_true, y_pred):
+        return self.scale * ops.mean(ops.square(y_pred - y_true), axis=(1, 2, 3))
+
+
+@registered
+def unit_length(x):
+    """Vectors of length 1, whose slope along themselves is 0."""
+    x = ops.convert_to_tensor(x)
+    return x / ops.sqrt(ops.sum(ops.square(x), axis=-1, keepdims=True))
+
+
+@registered
+class UnitLength(ActivationLayer, fn=unit_length):
+    """A layer that does not scale with its input."""
+
+
+def test_a_gradient_across_the_input_is_right():
+    report = testing.check_activation(UnitLength(), raise_on_failure=False)
+    assert "check_gradient" not in _failed(report), str(report)
 
 
 def test_a_sum_in_16_bit_is_caught():
@@ -621,6 +694,7 @@ def test_broken_losses_of_a_batch(mutant, checks):
 def test_the_healthy_ones_pass():
     assert not testing.check_loss(HealthyLoss(scale=2.0)).failed
     assert not testing.check_loss(HealthyCoupling(scale=2.0)).failed
+    assert not testing.check_loss(Images(scale=2.0)).failed
     assert not testing.check_activation(HealthyActivation(scale=2.0)).failed
 
 

@@ -1,7 +1,8 @@
 """Checks that hold a loss or an activation to what this package promises of its own.
 
 `check_loss(MyLoss())` and `check_activation(MyLayer())` run every check and raise an
-`AssertionError` that a person can read. With pytest, a test a check:
+`AssertionError` that a person can read. Digits are held to the `Formula:` of the docstring: without
+one nothing tells a loss that saturates. With pytest, a test a check:
 
     @pytest.mark.parametrize("check", keras_actloss.testing.LOSS_CHECKS)
     def test_my_loss(check):

@@ -11,7 +11,13 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.parameters import LearnedActivation
-from keras_actloss.testing.backend import array, compiled, off_differences, value_and_gradient
+from keras_actloss.testing.backend import (
+    array,
+    at_once,
+    compiled,
+    off_differences,
+    value_and_gradient,
+)
 from keras_actloss.testing.examples import rebuilt
 from keras_actloss.testing.report import NotApplicable, ensure
 
@@ -80,6 +86,16 @@ def check_mixed_precision(layer, x):
         result = rebuilt(layer, dtype=policy)(x)
         got = keras.backend.standardize_dtype(result.dtype)
         ensure(got == policy.removeprefix("mixed_"), f"under {policy} the output is {got}")
+
+
+def check_samples_are_independent(layer, x):
+    """What comes out of a sample does not depend on its neighbors."""
+    axes = np.atleast_1d(getattr(layer, "axis", []))
+    if any(int(axis) % x.ndim == 0 for axis in axes):
+        raise NotApplicable("the layer works along the axis of samples")
+    among = array(layer(x))[:1]  # Also makes the weights.
+    alone = array(at_once(lambda x: layer(x))(ops.convert_to_tensor(x[:1])))
+    _close(among, alone, "a sample in the batch and alone")
 
 
 def check_layer_equals_function(layer, x):
@@ -168,7 +184,8 @@ def check_function_on_symbolic_input(layer, x):
 
 def check_gradient(layer, x):
     """The gradient is that of the value: it matches differences in most random directions."""
-    upstream = np.random.default_rng(0).normal(size=layer(x).shape).astype("float32")
+    # No multiple of the example input, along which a norm has no slope.
+    upstream = np.random.default_rng(1).normal(size=layer(x).shape).astype("float32")
     _, gradient = value_and_gradient(layer, x, upstream)
     ensure(gradient is not None, "the backend finds no path from the output to the input")
     # In float64, since the sum of outputs would lose a small step.
@@ -185,10 +202,8 @@ def _overflows(layer, x):
     formula = oracle.formula_of(type(layer))
     if formula is None:
         return False
-    return (
-        np.abs(oracle.evaluate(formula, x=x, **_formula_arguments(layer)))
-        > oracle.LARGEST["float32"]
-    )
+    exact = oracle.evaluate(formula, x=x, **_formula_arguments(layer))
+    return np.abs(exact) > oracle.LARGEST["float32"]
 
 
 def check_finite(layer, x):
@@ -201,7 +216,11 @@ def check_finite(layer, x):
             # A gradient of another shape than the output's may have any of its overflows in it.
             excused = overflows if np.shape(got) == np.shape(overflows) else np.any(overflows)
             finite = np.all(np.isfinite(got) | excused)
-            ensure(finite, f"{what} is not finite at inputs of size {scale:g}")
+            ensure(
+                finite,
+                f"{what} is not finite at inputs of size {scale:g}; where the exact one overflows, "
+                "too, a `Formula:` in the docstring tells",
+            )
 
 
 def check_nan_stays(layer, x):
@@ -297,6 +316,7 @@ ACTIVATION_CHECKS = (
     check_ranks,
     check_dtypes,
     check_mixed_precision,
+    check_samples_are_independent,
     check_layer_equals_function,
     check_formula,
     check_weights_learn,

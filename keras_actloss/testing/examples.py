@@ -48,7 +48,8 @@ def labeled_predictions(loss, batch=6, classes=4, seed=0):
     if not isinstance(axis, int):
         raise NotApplicable("example inputs need one class axis; pass y_true and y_pred")
     classes = width_of(loss) or classes
-    shape = (batch, classes) if axis == -1 and loss.rank < 3 else (batch, 3, classes)
+    between = max(loss.rank - 2, 0 if axis == -1 else 1)
+    shape = (batch, *[3] * between, classes)
     shape = {"sequence": (batch, 5, classes), "tags": (batch, 3, classes, classes)}.get(
         loss.labels, shape
     )

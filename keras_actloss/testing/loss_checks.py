@@ -173,9 +173,16 @@ def check_copy_and_pickle(loss, y_true, y_pred):
 
 
 def check_no_hidden_weights(loss, y_true, y_pred):
-    """No Keras variable hides in the loss, where no optimizer would find it."""
-    found = [k for k, v in vars(loss).items() if isinstance(v, keras.Variable)]
-    ensure(not found, f"{found} never train inside a loss; let a layer own them")
+    """No Keras variable hides in the loss, or in its layers, where no optimizer would find it."""
+
+    def learns(part):
+        return isinstance(part, keras.Variable) or (
+            isinstance(part, keras.layers.Layer) and part.trainable
+        )
+
+    found = [k for k, v in vars(loss).items() if any(map(learns, keras.tree.flatten(v)))]
+    remedy = "let a layer of the model own them, or set `trainable = False` of a layer"
+    ensure(not found, f"{found} never train inside a loss; {remedy}")
 
 
 def check_sample_weight(loss, y_true, y_pred):
@@ -284,7 +291,7 @@ def check_ignore_class(loss, y_true, y_pred):
 
 
 def check_integer_labels(loss, y_true, y_pred):
-    """Class ids beyond 256 are not rounded by a loss of a 16-bit dtype."""
+    """Class ids beyond 256 are not rounded, by a loss of a 16-bit dtype neither."""
     if loss.labels not in IDS or getattr(loss, "class_weights", None) or width_of(loss):
         raise NotApplicable("labels are not class ids, or are weighed class by class")
     classes = np.arange(600, dtype="float32") % 7
@@ -295,6 +302,11 @@ def check_integer_labels(loss, y_true, y_pred):
     half, single = (rebuilt(loss, dtype=d) for d in ("bfloat16", "float32"))
     got, expected = (_program(x)(ids, y_pred) for x in (half, single))
     _close(got, expected, "loss of class id 257", rtol=0.01)
+    if loss.labels == "ids":
+        before, first = (_program(single)(i, y_pred) for i in (ids - 1, 0 * ids))
+        # Of one sample a loss may say nothing.
+        told = np.any(before != expected) or np.all(first == expected)
+        ensure(told, "the loss takes class id 257 for 256; is it rounded?")
 
 
 def check_shape_mismatch(loss, y_true, y_pred):
@@ -317,8 +329,12 @@ def check_flat_labels(loss, y_true, y_pred):
     if takes(loss, "class_weights"):
         loss = rebuilt(loss, class_weights=None)
     y_true, y_pred = y_true.reshape(-1, 1), y_pred.reshape(-1, 1)
-    expected = _values(loss, y_true, y_pred)
-    _close(_values(loss, y_true[:, 0], y_pred), expected, "values of flat labels")
+    try:
+        got, expected = (_values(loss, y, y_pred) for y in (y_true[:, 0], y_true))
+    except Exception as error:
+        hint = "if there is always one axis more, `rank` of the class says how many there are"
+        raise AssertionError(f"predictions of shape (batch, 1) are refused; {hint}") from error
+    _close(got, expected, "values of flat labels")
 
 
 def check_reductions(loss, y_true, y_pred):
