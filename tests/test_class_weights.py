@@ -54,10 +54,13 @@ def test_a_prior_is_a_distribution():
     ("call", "message"),
     [
         (lambda: losses.class_counts([0.0, 1.0]), "argmax"),
+        (lambda: losses.class_counts(["a", "b"]), "StringLookup"),
         (lambda: losses.class_counts([0, 3], num_classes=3), "id 3, but ids run from 0 to 2"),
         (lambda: losses.class_counts([0, -1]), "ignore_class"),
         (lambda: losses.balanced_weights([3, 0]), "does not occur"),
         (lambda: losses.balanced_weights(IDS), "class_counts makes them of labels"),
+        (lambda: losses.balanced_weights({"a": 3}), "got {'a': 3}"),
+        (lambda: losses.effective_number_weights(["3", "a"]), "one number above 0 a class"),
         (lambda: losses.effective_number_weights([3, 1], beta=1), "balanced_weights"),
         (lambda: losses.logit_prior([]), "above 0 a class"),
     ],

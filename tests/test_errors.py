@@ -340,6 +340,23 @@ def test_weights_that_do_not_fit(shape):
     assert str(shape) in str(error.value)
 
 
+@pytest.mark.parametrize("weight", ["balanced", {0: 1.0, 1: 2.0}])
+def test_weights_that_are_no_numbers(weight):
+    with pytest.raises(TypeError, match="mean_squared_error: sample_weight must hold numbers"):
+        losses.MeanSquaredError()(ROWS, ROWS, weight)
+
+
+@pytest.mark.parametrize("x", ["a", None, {"x": 1.0}])
+def test_what_is_no_input(x):
+    with pytest.raises(TypeError, match="relu: x must hold numbers"):
+        activations.relu(x)
+
+
+def test_lists_of_several_lengths():
+    with pytest.raises(ValueError, match=r"several lengths .* got \[\[1.0\], \[2.0, 3.0\]\]"):
+        losses.MeanSquaredError()([[1.0], [2.0, 3.0]], ROWS)
+
+
 def test_a_fraction_of_a_class_id_in_training():
     """Keras hands float labels to a function, whose values are not known while it is compiled."""
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(3, activation="softmax")])

@@ -132,6 +132,37 @@ def test_what_is_refused(call, message):
         call()
 
 
+def test_weights_may_change():
+    """As a callback changes them in training."""
+    y, x = [[0.0], [0.0]], [[1.0], [3.0]]
+    loss = losses.WeightedSum([losses.MeanSquaredError(), losses.MeanAbsoluteError()])
+    assert float(loss(y, x)) == 7
+    loss.weights = [10.0, 0.0]
+    assert float(loss(y, x)) == 50
+    loss.losses = [losses.MeanAbsoluteError(), losses.MeanSquaredError()]
+    assert float(loss(y, x)) == 20
+    for name, value in (("weights", [1.0]), ("weights", "abc"), ("losses", [losses.Huber()])):
+        with pytest.raises((TypeError, ValueError), match="one number a part"):
+            setattr(loss, name, value)
+    assert float(loss(y, x)) == 20
+
+
+def test_no_two_parts_have_one_name():
+    parts = [losses.Huber(), losses.Huber(name="huber_1"), losses.Huber(), losses.Huber()]
+    names = [metric.name for metric in losses.WeightedSum(parts).metrics()]
+    assert names == ["huber", "huber_1", "huber_2", "huber_3"]
+
+
+def test_callbacks_know_which_way_a_loss_goes():
+    x = RNG.normal(size=(8, 2)).astype("float32")
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    metric = losses.LossMetric(losses.MeanSquaredError(), name="error")
+    model.compile("sgd", "mse", metrics=[metric])
+    stop = keras.callbacks.EarlyStopping(monitor="error")
+    model.fit(x, x[:, :1], epochs=3, verbose=0, callbacks=[stop])
+    assert stop.monitor_op(1.0, 2.0)
+
+
 def test_values_that_do_not_add_up():
     loss = losses.WeightedSum([losses.MeanSquaredError(), losses.BinaryCrossentropy(axis=1)])
     loss.reduction = "none"

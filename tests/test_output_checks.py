@@ -256,6 +256,8 @@ SICK = {
     "three classes for one sigmoid": (dense(1, "sigmoid"), BCE(), IDS, "an output for each"),
     "signs for a sigmoid": (dense(1, "sigmoid"), BCE(), 2 * BINARY - 1, r"(y + 1) / 2"),
     "units for nothing": (dense(2, "sigmoid"), "binary_crossentropy", BINARY, "as many units"),
+    "names": (dense(3), SCE(from_logits=True), IDS.astype(str), "StringLookup"),
+    "names, Keras's": (dense(1), "mse", BINARY.astype(str), "StringLookup"),
     "a number for three": (dense(3), "mse", X[:, :1], "as many units"),
     "scores for a divergence": (dense(3), "kl_divergence", ONE_HOT, "end the model in sigmoid"),
     "softmax for its logarithm": (
@@ -456,6 +458,11 @@ def test_a_slice_of_a_softmax_is_no_softmax_of_one():
     model = keras.Model(inputs, keras.layers.Dense(2, activation="softmax")(inputs)[:, :1])
     assert not check_outputs(model, BCE(), X, BINARY).failed
     assert not check_outputs(model, BCE()).failed
+
+
+@pytest.mark.parametrize("loss", [SCE(from_logits=True), "mse"])
+def test_no_labels_at_all(loss):
+    assert not check_outputs(_functional(*dense(3)()), loss, y=IDS[:0]).failed
 
 
 def test_what_only_the_loss_itself_refuses():

@@ -152,6 +152,7 @@ def activation(**checks):
 
         def prepared(x, **settings):
             """The maths with settings that have been checked."""
+            tensors.check_numbers(x, f"{body.__name__}: x", "pass a tensor or an array")
             x = tensors.float_tensor(x)
             if axis is not None:
                 tensors.check_axis(settings.get("axis", axis.default), x.shape, body.__name__)

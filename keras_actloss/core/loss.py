@@ -153,6 +153,9 @@ class Loss(Configured, keras.losses.Loss):
             else:
                 y_true = keras.tree.map_structure(ops.convert_to_tensor, y_true)
             if sample_weight is not None:
+                tensors.check_numbers(
+                    sample_weight, f"{self.name}: sample_weight", "give one a sample"
+                )
                 sample_weight = ops.cast(ops.convert_to_tensor(sample_weight), dtype)
                 if self.weighs_entries and tensors.of_entries(sample_weight):
                     weight = tensors.fit(

@@ -51,8 +51,15 @@ def float_tensor(x):
 def from_lists(x):
     """Nested lists of numbers as an array; a structure of tensors stays a structure."""
     nested = keras.tree.is_nested(x) and not isinstance(x, dict)
-    numbers = nested and all(np.isscalar(leaf) for leaf in keras.tree.flatten(x))
-    return np.asarray(x) if numbers else x
+    if not nested or not all(np.isscalar(leaf) for leaf in keras.tree.flatten(x)):
+        return x
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise ValueError(
+            f"lists of several lengths are no tensor, got {x!r}; fill up the short ones, and leave "
+            "out with a mask or with weights of 0 what they lack"
+        ) from error
 
 
 def get_logits(y_pred):
@@ -158,14 +165,11 @@ def compatible(shape, other):
     )
 
 
-def _check_numbers(y_true, name):
-    """Refuse labels that are none, before a backend does in words of its own."""
-    no_array = y_true is None or isinstance(y_true, (dict, str))
-    if no_array or (isinstance(y_true, np.ndarray) and y_true.dtype.kind in "OSUmM"):
-        raise TypeError(
-            f"{name}: y_true must hold numbers, got {y_true!r}; make class ids of names with "
-            "keras.layers.StringLookup, and give each output its own loss"
-        )
+def check_numbers(x, what, remedy):
+    """Refuse what holds none, before a backend does in words of its own."""
+    no_array = x is None or isinstance(x, (dict, str))
+    if no_array or (isinstance(x, np.ndarray) and x.dtype.kind in "OSUmM"):
+        raise TypeError(f"{what} must hold numbers, got {x!r}; {remedy}")
 
 
 def _labels_tensor(y_true, name):
@@ -298,7 +302,11 @@ def prepare(y_true, y_pred, labels, axis=-1, name="loss", strict=True):
     Returns:
         `(y_true, y_pred)`.
     """
-    _check_numbers(y_true, name)
+    check_numbers(
+        y_true,
+        f"{name}: y_true",
+        "make class ids of names with keras.layers.StringLookup, and give each output its own loss",
+    )
     pred_shape = tuple(y_pred.shape)
     from_keras = not strict and ops.is_tensor(y_true)
     class_axis = labels == "onehot" or labels in IDS

@@ -404,7 +404,7 @@ def ciou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """Complete IoU loss: `diou` plus the difference of the aspect ratios.
 
     Take it as the loss of boxes in a detector of the YOLO family. The aspect ratio weighs more, the
-    better the boxes overlap; its weight `alpha` has no gradient.
+    better the boxes overlap; its weight `alpha` has no gradient. A box of no size has none.
 
     Formula:
 
@@ -416,8 +416,8 @@ def ciou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
         overlap, area, true_area = (v[..., 0] * v[..., 1] for v in (inner, size, true_size))
         union = area + true_area - overlap
         loss = 1 - overlap / where(union == 0, 1, union)
-        ratio, true_ratio = (arctan(v[..., 0], v[..., 1]) for v in (size, true_size))
-        aspect = (2 / pi * (true_ratio - ratio)) ** 2
+        turn = true_size[..., 0] * size[..., 1] - size[..., 0] * true_size[..., 1]
+        aspect = (2 / pi * arctan(turn, sum(size * true_size, axis=-1))) ** 2
         whole = stop_gradient(loss + aspect)
         alpha = stop_gradient(aspect) / where(whole == 0, 1, whole)
         shift = (low + high - true_low - true_high) / 2

@@ -36,7 +36,8 @@ def class_counts(
     if ids.dtype.kind not in "iub":
         raise TypeError(
             f"class_counts: y holds class ids and must have an integer dtype, got {ids.dtype}; "
-            "take y.argmax(axis=-1) of one-hot labels"
+            "take y.argmax(axis=-1) of one-hot labels, and make ids of names with "
+            "keras.layers.StringLookup"
         )
     ids = ids.astype("int64")
     if ignore_class is not None:
@@ -52,14 +53,15 @@ def class_counts(
 
 
 def _counts(counts, name):
-    counts = np.asarray(counts, dtype="float64")
-    if counts.ndim != 1 or not counts.size or not np.all(np.isfinite(counts) & (counts > 0)):
+    given, counts = counts, np.asarray(counts)
+    fine = counts.dtype.kind in "iuf" and counts.ndim == 1 and counts.size
+    if not fine or not np.all(np.isfinite(counts) & (counts > 0)):
         raise ValueError(
-            f"{name}: counts must be one number above 0 a class, got {counts.tolist()!r}; "
+            f"{name}: counts must be one number above 0 a class, got {given!r}; "
             "class_counts makes them of labels, and a class that does not occur has no weight of "
             "its own: leave it out, or count it as one"
         )
-    return counts
+    return counts.astype("float64")
 
 
 def balanced_weights(counts: Any) -> list[float]:

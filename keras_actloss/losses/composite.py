@@ -1,6 +1,7 @@
 """Losses made of losses: a weighted sum with its parts as metrics, and one of several devices."""
 
 import copy
+import itertools
 import math
 from typing import Unpack
 
@@ -36,6 +37,29 @@ def _part(loss):
             f"{loss.reduction!r}; hand reduction={loss.reduction!r} to WeightedSum"
         )
     return loss
+
+
+def _parts_of(losses):
+    if not isinstance(losses, (list, tuple)) or not losses:
+        raise ValueError(f"WeightedSum: losses must be a list of at least one loss, got {losses!r}")
+    return [_part(loss) for loss in losses]
+
+
+def _weights_of(weights, losses):
+    """One number for each of the parts."""
+    if not isinstance(weights, (list, tuple, np.ndarray)):
+        raise TypeError(
+            f"WeightedSum: weights must be a list of one number a part, got {weights!r}"
+        )
+    weights = list(weights)
+    for weight in weights:
+        finite("WeightedSum: each of weights", weight)
+    if len(weights) != len(losses) or not any(weights):
+        raise ValueError(
+            f"WeightedSum: weights must hold one number a part, not all of them 0, got {weights!r} "
+            f"for {len(losses)} parts"
+        )
+    return weights
 
 
 def _reduced(loss, reduction):
@@ -86,30 +110,18 @@ class WeightedSum(Loss):
 
     def __init__(self, losses, weights=None, **kwargs: Unpack[LossArguments]):
         super().__init__(**kwargs)
-        if not isinstance(losses, (list, tuple)) or not losses:
-            raise ValueError(
-                f"WeightedSum: losses must be a list of at least one loss, got {losses!r}"
-            )
-        self.losses = [_part(loss) for loss in losses]
-        weights = [1.0] * len(losses) if weights is None else weights
-        if not isinstance(weights, (list, tuple, np.ndarray)):
-            raise TypeError(
-                f"WeightedSum: weights must be a list of one number a part, got {weights!r}"
-            )
-        weights = list(weights)
-        for weight in weights:
-            finite("WeightedSum: each of weights", weight)
-        if len(weights) != len(losses) or not any(weights):
-            raise ValueError(
-                f"WeightedSum: weights must hold one number a part, not all of them 0, got "
-                f"{weights!r} for {len(losses)} parts"
-            )
-        self.weights = weights
-        self._set_parts()
+        self.losses = losses
+        self.weights = [1.0] * len(losses) if weights is None else weights
 
     def __setattr__(self, name, value):
+        if name == "losses":
+            value = _parts_of(value)
+            if hasattr(self, "weights"):
+                _weights_of(self.weights, value)
+        elif name == "weights":
+            value = _weights_of(value, self.losses)
         super().__setattr__(name, value)
-        if name == "reduction" and hasattr(self, "weights"):
+        if name in ("losses", "weights", "reduction") and hasattr(self, "weights"):
             self._set_parts()
 
     def _set_parts(self):
@@ -192,13 +204,14 @@ class WeightedSum(Loss):
             A list of `LossMetric`. Parts of the same name are numbered.
         """
         reduction = self.reduction if self.reduction not in (None, "none") else _MEAN[0]
-        names = [loss.name for loss in self.losses]
-        found = []
-        for i, loss in enumerate(self.losses):
-            before = names[:i].count(names[i])
-            name = f"{names[i]}_{before}" if before else names[i]
-            found.append(LossMetric(_reduced(loss, reduction), name))
-        return found
+        taken, found = {loss.name for loss in self.losses}, {}
+        for loss in self.losses:
+            numbered = (f"{loss.name}_{i}" for i in itertools.count(1))
+            name = loss.name
+            if name in found:
+                name = next(name for name in numbered if name not in taken | found.keys())
+            found[name] = LossMetric(_reduced(loss, reduction), name)
+        return list(found.values())
 
 
 def _of_loss(name):
@@ -302,6 +315,8 @@ class LossMetric(keras.metrics.Mean):
                 f"LossMetric: loss must have a reduction, got {loss!r} without; take its default"
             )
         super().__init__(name=name or loss.name, dtype=dtype)
+        # For callbacks that watch it in mode "auto".
+        self._direction = "down"
         self.loss = loss
 
     def of_batch(self, y_true, y_pred, sample_weight=None):

@@ -385,6 +385,13 @@ def check_labels_fit(output, expected):
     if expected.labels in unknown or output.shape is None:
         raise NotApplicable(f"what labels {expected.name} takes is not known to this check")
     y, shape = np.asarray(output.labels), output.shape
+    ensure(
+        y.dtype.kind in "biuf",
+        f"labels have dtype {y.dtype}, but {expected.name} takes numbers; make class ids of names "
+        "with keras.layers.StringLookup",
+    )
+    if not y.size:
+        raise NotApplicable("there are no labels")
     check = {"onehot": _check_one_hot, "binary": _check_binary} | dict.fromkeys(IDS, _check_ids)
     check.get(expected.labels, _check_values)(y, shape, expected)
     if isinstance(output.loss, Loss) and output.predicted is not None:
