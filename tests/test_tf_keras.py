@@ -5,6 +5,7 @@ import importlib
 import inspect
 import json
 import os
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -386,6 +387,33 @@ class Wave(layers.ActivationLayer):
 
     def call(self, inputs, training=False):
         return keras.ops.sin(inputs + self.phase) * (self.height if training else 0.0)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        bridge.layers.ELU(alpha=0.5),
+        bridge.layers.PReLU(alpha_initializer="uniform", trainable=False),
+        bridge.layers.LearnedSnakeBeta(),
+        bridge.layers.SwiGLU(units=3),
+        bridge.layers.RReLU(seed=1),
+        tf_keras.layers.Dense(3, activation=bridge.layers.LearnedSwish()),
+    ],
+    ids=_shown,
+)
+def test_layers_are_copied(layer):
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype("float32")
+    copy.deepcopy(layer)(x)
+    before = layer(x)
+    layer.set_weights([weight + np.ones_like(weight) for weight in layer.get_weights()])
+    copies = [copy.deepcopy(layer)]
+    if not isinstance(layer, tf_keras.layers.Dense):
+        copies.append(pickle.loads(pickle.dumps(layer)))
+    for again in copies:
+        np.testing.assert_array_equal(again(x), layer(x))
+        assert (again.name, again.trainable) == (layer.name, layer.trainable)
+        again.set_weights([weight - np.ones_like(weight) for weight in again.get_weights()])
+        np.testing.assert_allclose(again(x), before, rtol=1e-5, atol=1e-6)
 
 
 def test_classes_of_users(tmp_path):

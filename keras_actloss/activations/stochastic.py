@@ -64,7 +64,7 @@ def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) ->
 
 @register("layers")
 class RReLU(ActivationLayer, fn=rrelu):
-    """Layer form of `rrelu`; it owns a seed generator, whose state is saved with a model."""
+    """Layer form of `rrelu`; it owns a seed generator, whose state is saved in `.keras` files."""
 
     def __init__(self, lower=1 / 8, upper=1 / 3, seed=None, **kwargs: Unpack[LayerArguments]):
         super().__init__(**kwargs)

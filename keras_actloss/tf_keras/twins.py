@@ -116,6 +116,14 @@ class _Part(tf_keras.layers.Layer):
         _lend(layer, self)
 
 
+def _restored(cls, config, build_config, weights):
+    layer = twin(cls).from_config(config)
+    if build_config:
+        layer.build_from_config(build_config)
+        layer.set_weights(weights)
+    return layer
+
+
 class TwinLayer(Twin, tf_keras.layers.Layer):
     """Base of the twins of layers."""
 
@@ -134,6 +142,11 @@ class TwinLayer(Twin, tf_keras.layers.Layer):
         for name, part in vars(held).items():
             if isinstance(part, keras.layers.Layer):
                 setattr(self, name, _Part(part))
+
+    def __reduce__(self):
+        """For copies and pickles: Keras 3 finds no weights in what it would copy by itself."""
+        built = self.get_build_config() if self.built else None
+        return _restored, (self._class, self.get_config(), built, self.get_weights())
 
     def build(self, input_shape):
         if not self.held.built:
