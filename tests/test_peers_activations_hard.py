@@ -1,7 +1,6 @@
 """Piecewise and shrinking activations beside those of torch and JAX."""
 
 import jax
-import keras
 import numpy as np
 import pytest
 import torch
@@ -92,8 +91,6 @@ LIMITS = {
     "tanh_shrink": (activations.tanh_shrink, [-np.inf, np.inf]),
     "threshold": (activations.threshold, [0, np.inf]),
 }
-if keras.backend.backend() != "torch":  # Its kernel multiplies minus infinity by 0.
-    LIMITS["hard_silu"] = (activations.hard_silu, [0, np.inf])
 
 
 @pytest.mark.parametrize("name", LIMITS)

@@ -12,7 +12,7 @@ from keras_actloss.core.checks import (
     or_none,
 )
 from keras_actloss.core.functions import activation, by_kernel, by_width, in_float32
-from keras_actloss.core.kernels import runs_torch
+from keras_actloss.core.kernels import runs_torch, select
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
 from keras_actloss.core.numerics import rounded_once
 from keras_actloss.core.registry import register
@@ -460,13 +460,12 @@ class SparsePlus(ActivationLayer, fn=sparse_plus):
 
 
 def _hard_silu_value(x):
-    # Minus infinity is not multiplied by 0.
-    return ops.maximum(x, -3) * ops.hard_sigmoid(x)
+    return x * ops.hard_sigmoid(x)
 
 
 def _hard_silu_gradient(upstream, x):
     # One sum, where the product rule subtracts two rounded terms around the minimum at -1.5.
-    return upstream * ops.where(x <= -3, 0.0, ops.where(x >= 3, 1.0, (x + 1.5) / 3))
+    return upstream * select(ops.abs(x) >= 3, ops.clip(x, 0, 1), (x + 1.5) / 3)
 
 
 @activation()
