@@ -19,9 +19,10 @@ FUNCTIONS = {
     "entmax15": activations.entmax15,
     "viterbi": layers.viterbi,
     "linear_chain_crf": lambda x: losses.linear_chain_crf(IDS, x),
+    "centerline_dice": lambda x: losses.centerline_dice(ops.abs(ops.sign(x)), ops.sigmoid(x)),
     "ctc": lambda x: losses.ctc(IDS[:, :2], x[:, :, 0], from_logits=True),
 }
-GRADIENTS = ("sparsemax", "entmax15", "linear_chain_crf", "ctc")
+GRADIENTS = ("sparsemax", "entmax15", "linear_chain_crf", "centerline_dice", "ctc")
 
 
 def _gradient(function):

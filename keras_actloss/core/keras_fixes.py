@@ -136,6 +136,31 @@ def scan(step, start, xs, reverse=False, constants=()):
     return ops.scan(numbered, start, ops.arange(ops.shape(xs[0])[0]), reverse=reverse)
 
 
+@functools.cache
+def _loop_of_jax(step, times):
+    """A program of its own, of which JAX knows the gradient when it is asked for it again."""
+    import jax
+
+    return jax.jit(lambda state: jax.lax.fori_loop(0, times, lambda _, state: step(state), state))
+
+
+def repeated(step, state, times):
+    """`state = step(state)`, as often as is told, in a loop that has a gradient.
+
+    Keras's `scan` and `fori_loop` for TensorFlow do not say how often, without which XLA compiles
+    no gradient. JAX compiles a `step` once that is the same object in each call.
+    """
+    if keras.backend.backend() == "tensorflow":
+        counted = ops.while_loop(
+            lambda i, state: i < times,
+            lambda i, state: (i + 1, step(state)),
+            (0, state),
+            maximum_iterations=times,
+        )
+        return counted[1]
+    return _loop_of_jax(step, times)(state)
+
+
 def custom_gradient(function):
     """`keras.ops.custom_gradient`, also of three tensors in a graph that torch compiles.
 
