@@ -52,6 +52,8 @@ PROJECTIONS = {
     "sparsemax, ids": (losses.sparse_categorical_sparsemax, {}, ids, 8),
     "entmax": (losses.categorical_entmax, {}, one_hot, 8),
     "entmax, soft labels": (losses.categorical_entmax, {}, _smooth, 8),
+    "entmax(1.05)": (losses.categorical_entmax, {"alpha": 1.05}, one_hot, 8),
+    "entmax(1.05), soft labels": (losses.categorical_entmax, {"alpha": 1.05}, _smooth, 8),
     "entmax(1.2)": (losses.categorical_entmax, {"alpha": 1.2}, one_hot, 8),
     "entmax(2.5)": (losses.sparse_categorical_entmax, {"alpha": 2.5}, ids, 8),
 }

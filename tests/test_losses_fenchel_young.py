@@ -149,3 +149,12 @@ def test_labels_of_0_and_1_and_of_signs():
 def test_alpha_is_above_one(alpha):
     with pytest.raises(ValueError, match=r"alpha must lie in \(1, 100\], got"):
         losses.CategoricalEntmax(alpha=alpha)
+
+
+@pytest.mark.parametrize("alpha", [1.001, 1.01, 1.05, 1.1, 1.2, 2.5])
+def test_a_power_of_a_probability_that_underflows(alpha):
+    """The label's probability is no float, but its power is what the loss is made of."""
+    logits = np.float32([[-40.0, 10.0, 30.0, -60.0], [-118.0, 54.0, 9.0, 123.0]])
+    values = array(losses.sparse_categorical_entmax(np.array([1, 2]), logits, alpha=alpha))
+    # The distance to the leader, which has all of the projection.
+    np.testing.assert_allclose(values, [20, 114], rtol=1e-6)

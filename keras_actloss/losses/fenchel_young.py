@@ -11,7 +11,7 @@ from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import loss_function
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import polynomial, with_gradient
+from keras_actloss.core.numerics import polynomial, positive, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
 
@@ -70,11 +70,6 @@ def _entmax15(y, x, axis):
     return with_gradient(value, gradient)(y, z, simplex.entmax15_height(z, axis))
 
 
-def _log(x):
-    """Of 0 a large negative number, for the exponential that it goes into."""
-    return ops.log(ops.maximum(x, 2.0**-126))
-
-
 def _entmax(y, x, alpha, axis):
     if alpha in (1.5, 2):
         return _entmax15(y, x, axis) if alpha == 1.5 else _sparsemax(y, x, axis)
@@ -85,29 +80,40 @@ def _entmax(y, x, alpha, axis):
     for k in range(1, 28):
         factor *= (k + 1 - alpha) / k
         coefficients.append(factor / (k + 2))
-    near = 0.5 / max(rho, 1)
+    near, least = 0.5 / max(rho, 1), 2.0**-100
 
-    def of_leader(label, p, miss):
-        """The divergence at a label above 1/2 that gets `p` and lacks `miss`."""
+    def of_leader(label, p, root, miss):
+        """The divergence at a label above 1/2 that gets `p = root ** (1 / rho)` and lacks `miss`."""
         scale = ops.where(label == 0, 1.0, label)
         miss = miss / scale
         small = ops.abs(miss) <= near
         series = polynomial(coefficients, ops.where(small, miss, 0.0)) * miss * miss
         far = ops.where(small, near, miss)
-        exponent = rho * _log(p / scale) + ops.log1p(rho * far)
+        deep = ops.log(positive(root)) - rho * ops.log(scale)
+        exponent = ops.where(p > least, rho * ops.log(positive(p) / scale), deep)
+        exponent = exponent + ops.log1p(rho * far)
         return ops.power(label, alpha) * ops.where(
             small, series, -ops.expm1(exponent) / (alpha * rho)
         )
 
+    def of_other(label, p, root):
+        """The divergence at any other label, by the smaller of it and `p` beside the larger."""
+        power = ops.where(p > least, rho * ops.log(positive(p)), ops.log(positive(root)))
+        apart = power - rho * ops.log(positive(label))
+        more, less = ops.maximum(label, p), ops.minimum(label, p)
+        ratio, gap = less / positive(more), -ops.expm1(-ops.abs(apart))
+        under = gap - rho * (1 - gap) * (1 - ratio)
+        over = rho * (1 - ratio) - ratio * gap
+        return ops.power(more, alpha) / (alpha * rho) * ops.where(label > p, under, over)
+
     def value(y, z, exponent, height):
         p = simplex.entmax_at(z, exponent, height, axis, True)
         leads = y > 0.5
-        of_label = (y, p, _label_less(y, p, axis))
+        # Of a probability that underflows, or lost digits to it, there is the power still.
+        root = ops.relu(rho * z + height)
+        of_label = (y, p, root, _label_less(y, p, axis))
         led = of_leader(*[_sum(ops.where(leads, v, 0.0), axis) for v in of_label])
-        power = ops.power(p, rho)
-        soft = ops.where(leads, 0.0, y)
-        soft = ops.power(soft, alpha) / (alpha * rho) - soft * power / rho
-        others = ops.where(leads, 0.0, soft + p * power / alpha)
+        others = ops.where(leads, 0.0, of_other(y, p, root))
         short = _short_of(y, -(z + height / rho))
         return ops.sum(others + short, axis=axis) + ops.squeeze(led, axis)
 
