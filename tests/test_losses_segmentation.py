@@ -460,3 +460,20 @@ def test_all_share_the_names_of_their_options():
     for function in functions:
         shared = [name for name in inspect.signature(function).parameters if name in order]
         assert shared == [name for name in order if name in shared], function.__name__
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="sizes are known elsewhere")
+@pytest.mark.parametrize("cls", ALL)
+def test_labels_whose_sizes_a_graph_does_not_know(cls):
+    """As a generator without a signature gives them; predictions tell the number of classes."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    y_true = np.eye(3, dtype="float32")[rng.integers(0, 3, (2, 4, 4))]
+    y_pred = rng.normal(size=(2, 4, 4, 3)).astype("float32")
+    loss = cls(from_logits=True)
+    signature = [tf.TensorSpec([None] * 4), tf.TensorSpec([None, None, None, 3])]
+    unknown = tf.function(lambda y, x: loss(y, x), input_signature=signature)
+    np.testing.assert_allclose(unknown(y_true, y_pred), loss(y_true, y_pred), rtol=1e-5)
+    with pytest.raises((ValueError, tf.errors.InvalidArgumentError), match=r"\[2,4,4,2\]"):
+        unknown(y_true[..., :2], y_pred)

@@ -65,6 +65,15 @@ def tensor(x, dtype=None):
     return ops.convert_to_tensor(x, dtype=dtype)
 
 
+def ensure_shape(x, shape):
+    """`x` with the sizes that a graph of TensorFlow does not know of it, and `shape` tells."""
+    if keras.backend.backend() != "tensorflow" or None not in tuple(x.shape):
+        return x
+    import tensorflow as tf
+
+    return tf.ensure_shape(x, shape)
+
+
 def amax(x, axis, keepdims=False):
     """Maximum over an axis, of an empty batch too.
 

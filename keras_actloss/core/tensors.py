@@ -372,7 +372,7 @@ def prepare(y_true, y_pred, labels, axis=-1, name="loss", strict=True):
             f"{name}: y_true of shape {tuple(y_true.shape)} does not fit y_pred of shape "
             f"{pred_shape}; {remedy}"
         )
-    return y_true, y_pred
+    return keras_fixes.ensure_shape(y_true, expected), y_pred
 
 
 def halves(y_pred, name):

@@ -472,10 +472,14 @@ def triplet_semihard(
     pairs, others, counts = _relations(y_true, y_pred, mask, "triplet_semihard")
     between = _distances(y_pred, distance)
     # To nobody it is infinitely far, which costs nothing.
-    negatives = ops.sort(ops.where(others, between, math.inf), axis=-1)
+    far = ops.where(others, between, math.inf)
+    # TensorFlow has no gradient of a sort of nothing.
+    order = ops.argsort(ops.stop_gradient(far), axis=-1)
+    negatives = ops.take_along_axis(ops.stop_gradient(far), order, axis=-1)
     number = ops.sum(ops.cast(others, "int32"), axis=-1, keepdims=True)
     place = ops.minimum(_places(between, negatives), ops.maximum(number - 1, 0))
-    excess = rectified_beside(margin, between - ops.take_along_axis(negatives, place, axis=-1))
+    place = ops.take_along_axis(order, place, axis=-1)
+    excess = rectified_beside(margin, between - ops.take_along_axis(far, place, axis=-1))
     return _shared_out(excess, pairs, counts)
 
 
