@@ -83,7 +83,7 @@ def _entmax(y, x, alpha, axis):
     near, least = 0.5 / max(rho, 1), 2.0**-100
 
     def of_leader(label, p, root, miss):
-        """The divergence at a label above 1/2 of `p`, to the power `rho` a `root`, and `miss`."""
+        """The divergence at a label above 1/2 that gets `p`, whose power is `root`, less `miss`."""
         scale = ops.where(label == 0, 1.0, label)
         miss = miss / scale
         small = ops.abs(miss) <= near
