@@ -22,6 +22,7 @@ OF_SETTINGS = {
     "check_formula",
     "check_ignore_class",
     "check_layer_equals_function",
+    "check_mask_is_kept",
 }
 WITHOUT_FORMULA = {"check_differentiable", "check_gradient"}
 

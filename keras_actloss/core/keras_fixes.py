@@ -80,7 +80,7 @@ def amax(x, axis, keepdims=False):
     On torch `keras.ops.max`, on TensorFlow also `keras.ops.amax`, refuses a tensor without entries
     even if the axis to reduce has some.
     """
-    if keras.backend.backend() == "tensorflow":
+    if keras.backend.backend() == "tensorflow" and not isinstance(x, keras.KerasTensor):
         # Not `ops.max` with an initial value: that is another maximum of each result.
         return sys.modules["tensorflow"].reduce_max(x, axis=axis, keepdims=keepdims)
     return ops.amax(x, axis=axis, keepdims=keepdims)
