@@ -19,6 +19,7 @@ Function = TypeVar("Function", bound=Callable)
 INPUTS = ("x", "y_true", "y_pred", "label_length", "input_length", "mask", "training")
 
 
+@functools.lru_cache(maxsize=8)
 def settings_of(fn):
     """The parameters of `fn` that are settings, by name."""
     parameters = inspect.signature(fn).parameters

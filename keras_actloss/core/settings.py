@@ -1,5 +1,6 @@
 """Classes whose constructor is their configuration: what both bases share."""
 
+import functools
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -11,13 +12,19 @@ from keras_actloss.core.functions import checked, settings_of
 from keras_actloss.core.reading import restored_config, vet_saved
 
 
+@functools.lru_cache(maxsize=32)
+def _parameters(constructor):
+    """What a constructor takes besides the object; those of the bases are asked for most often."""
+    return list(inspect.signature(constructor).parameters.values())[1:]
+
+
 def _constructor_parameters(cls):
     """What the constructor takes: its own, then what its `**kwargs` hands on to the base."""
     found = {}
     constructors = [ancestor for ancestor in cls.__mro__ if "__init__" in vars(ancestor)]
     for ancestor in constructors:
         own = ancestor is constructors[0]
-        parameters = list(inspect.signature(ancestor.__init__).parameters.values())[1:]
+        parameters = _parameters(ancestor.__init__)
         for p in parameters:
             of_keras = issubclass(cls._keras_base, ancestor) and p.name not in cls._base_arguments
             if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and not of_keras:
