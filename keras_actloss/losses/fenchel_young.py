@@ -80,25 +80,26 @@ def _entmax(y, x, alpha, axis):
     for k in range(1, 28):
         factor *= (k + 1 - alpha) / k
         coefficients.append(factor / (k + 2))
-    near, least = 0.5 / max(rho, 1), 2.0**-100
+    near = 0.5 / max(rho, 1)
 
-    def of_leader(label, p, root, miss):
-        """The divergence at a label above 1/2 that gets `p`, whose power is `root`, less `miss`."""
+    def log_power(p, root):
+        """`rho * log(p)`: where `p` underflows, or lost digits to it, its power `root` did not."""
+        return ops.where(p > 2.0**-100, rho * ops.log(positive(p)), ops.log(positive(root)))
+
+    def of_leader(label, power, miss):
+        """The divergence at a label above 1/2 that lacks `miss` and has this `log_power`."""
         scale = ops.where(label == 0, 1.0, label)
         miss = miss / scale
         small = ops.abs(miss) <= near
         series = polynomial(coefficients, ops.where(small, miss, 0.0)) * miss * miss
         far = ops.where(small, near, miss)
-        deep = ops.log(positive(root)) - rho * ops.log(scale)
-        exponent = ops.where(p > least, rho * ops.log(positive(p) / scale), deep)
-        exponent = exponent + ops.log1p(rho * far)
+        exponent = power - rho * ops.log(scale) + ops.log1p(rho * far)
         return ops.power(label, alpha) * ops.where(
             small, series, -ops.expm1(exponent) / (alpha * rho)
         )
 
-    def of_other(label, p, root):
+    def of_other(label, p, power):
         """The divergence at any other label, by the smaller of it and `p` beside the larger."""
-        power = ops.where(p > least, rho * ops.log(positive(p)), ops.log(positive(root)))
         apart = power - rho * ops.log(positive(label))
         more, less = ops.maximum(label, p), ops.minimum(label, p)
         ratio, gap = less / positive(more), -ops.expm1(-ops.abs(apart))
@@ -109,11 +110,10 @@ def _entmax(y, x, alpha, axis):
     def value(y, z, exponent, height):
         p = simplex.entmax_at(z, exponent, height, axis, True)
         leads = y > 0.5
-        # Of a probability that underflows, or lost digits to it, there is the power still.
-        root = ops.relu(rho * z + height)
-        of_label = (y, p, root, _label_less(y, p, axis))
+        power = log_power(p, ops.relu(rho * z + height))
+        of_label = (y, power, _label_less(y, p, axis))
         led = of_leader(*[_sum(ops.where(leads, v, 0.0), axis) for v in of_label])
-        others = ops.where(leads, 0.0, of_other(y, p, root))
+        others = ops.where(leads, 0.0, of_other(y, p, power))
         short = _short_of(y, -(z + height / rho))
         return ops.sum(others + short, axis=axis) + ops.squeeze(led, axis)
 
