@@ -301,6 +301,13 @@ def test_l10_a_target_for_each_quantile_is_refused(function):
         function(np.zeros(4), np.zeros((4, 2)), [0.1, 0.5, 0.9])
 
 
+@pytest.mark.parametrize("delta", [1e-6, 1.0, 1e8])
+def test_the_slope_of_a_tiny_error_hangs_on_no_delta(delta):
+    error = np.array([[1e-30]], "float32")
+    _, slope = _with_gradient(losses.huber, EXACT[:, :1], error, delta=delta)
+    assert slope == error
+
+
 @pytest.mark.parametrize("quantiles", [0.2, [0.1, 0.5, 0.9]])
 def test_a_mask_of_steps_and_weights_of_samples(quantiles):
     shape = (4, 5) if isinstance(quantiles, list) else (4, 5, 3)

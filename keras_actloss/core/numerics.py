@@ -187,17 +187,23 @@ def absolute(x):
     return with_gradient(ops.abs, lambda upstream, x: upstream * ops.sign(x))(x)
 
 
-def smooth_absolute(x, beta):
-    """`|x| - beta / 2`, and below `beta` the parabola `x**2 / (2 beta)` that goes on with it."""
+def smooth_absolute(x, beta, steepness=1.0):
+    """`|x| - beta / 2`, and below `beta` the parabola that goes on with it, times `steepness`."""
     if beta == 0:
-        return absolute(x)
+        return steepness * absolute(x)
+    # In one number, for none that is as small as `x` to be divided by as large a `beta`.
+    width = beta / steepness
 
     def value(x):
         # No gradient flows through the branches, so neither needs a guard.
         distance = ops.abs(x)
-        return ops.where(distance < beta, 0.5 * x * (x / beta), distance - 0.5 * beta)
+        return ops.where(
+            distance < beta, 0.5 * x * (x / width), steepness * (distance - 0.5 * beta)
+        )
 
-    return with_gradient(value, lambda upstream, x: upstream * clip(x / beta, -1, 1))(x)
+    return with_gradient(
+        value, lambda upstream, x: upstream * clip(x / width, -steepness, steepness)
+    )(x)
 
 
 # Of float32. Below it compilers flush to zero, and the logarithm is lost.

@@ -64,7 +64,7 @@ def huber(y_true: Any, y_pred: Any, delta=1.0, mask: Any = None) -> Any:
     Reference:
         [Huber, 1964](https://doi.org/10.1214/aoms/1177703732)
     """
-    return mean(delta * numerics.smooth_absolute(y_pred - y_true, delta), mask)
+    return mean(numerics.smooth_absolute(y_pred - y_true, delta, delta), mask)
 
 
 @register("losses")
