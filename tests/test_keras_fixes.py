@@ -225,6 +225,33 @@ def test_several_sequences_of_unknown_length_cannot_be_scanned():
     np.testing.assert_array_equal(total(keras_fixes.scan)(x, x), np.cumsum(x * x, axis=0))
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="other backends count")
+@pytest.mark.parametrize(
+    ("loop", "works"),
+    [
+        (lambda step, x, times: ops.fori_loop(0, times, lambda _, x: step(x), x), False),
+        (lambda step, x, times: ops.scan(lambda x, _: (step(x), x), x, length=times)[0], False),
+        (keras_fixes.counted_loop, True),
+    ],
+    ids=["fori_loop", "scan", "ours"],
+)
+def test_loops_whose_gradient_xla_compiles(loop, works):
+    import tensorflow as tf
+
+    @tf.function(jit_compile=True)
+    def gradient(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            y = loop(ops.square, x, 3)
+        return tape.gradient(y, x)
+
+    if works:
+        assert float(gradient(tf.constant(2.0))) == 8 * 2**7
+    else:
+        with pytest.raises(tf.errors.InvalidArgumentError, match="XLA compilation requires"):
+            gradient(tf.constant(2.0))
+
+
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX takes any axis")
 def test_keras_takes_no_axis_of_one_hot_from_the_end():
     """TensorFlow refuses it, and on torch it is another one."""

@@ -153,8 +153,8 @@ def _loop_of_jax(step, times):
     return jax.jit(lambda state: jax.lax.fori_loop(0, times, lambda _, state: step(state), state))
 
 
-def repeated(step, state, times):
-    """`state = step(state)`, as often as is told, in a loop that has a gradient.
+def counted_loop(step, state, times):
+    """`state = step(state)`, so many times, in a loop that has a gradient.
 
     Keras's `scan` and `fori_loop` for TensorFlow do not say how often, without which XLA compiles
     no gradient. JAX compiles a `step` once that is the same object in each call.

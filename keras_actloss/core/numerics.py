@@ -10,7 +10,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_actloss.core.keras_fixes import amax, custom_gradient, recomputed, transformable
+from keras_actloss.core.keras_fixes import (
+    amax,
+    counted_loop,
+    custom_gradient,
+    recomputed,
+    transformable,
+)
 from keras_actloss.core.kernels import (
     at_least,
     at_most,
@@ -145,7 +151,7 @@ def rounded_once(value, gradient, table=None) -> Callable[..., Any]:
     return function
 
 
-def repeat(step, state, most):
+def repeat_while(step, state, most):
     """`step(*state)` again and again, until the flag that ends what it returns is False.
 
     A graph or transform of torch, or a graph of OpenVINO, cannot end on a value: there it takes the
@@ -160,6 +166,19 @@ def repeat(step, state, most):
         state = step(*state)
         if may_end and not state[-1]:
             break
+    return state
+
+
+def repeat_times(step, state, times):
+    """`state = step(state)`, so many times, of which each looks at the neighbors of an entry.
+
+    One after the other XLA would fuse them, and compute a neighbor anew for each of its neighbors,
+    and those for each of theirs: there it takes a loop. `step` is one object in each call.
+    """
+    if fused():
+        return counted_loop(step, state, times)
+    for _ in range(times):
+        state = step(state)
     return state
 
 

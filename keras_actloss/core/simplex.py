@@ -10,7 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core.keras_fixes import amax
-from keras_actloss.core.numerics import log1p, polynomial, positive, repeat, with_gradient
+from keras_actloss.core.numerics import log1p, polynomial, positive, repeat_while, with_gradient
 from keras_actloss.core.tensors import dtype_of
 
 
@@ -76,7 +76,7 @@ def _newton(z, axis, total, excess, slope):
     height = ops.ones_like(amax(z, axis=axis, keepdims=True))
     r = ops.relu(z + height)
     start = (height, r, slope(r), ops.convert_to_tensor(True))
-    edge, r, steepness, _ = repeat(step, start, _most_steps(z, axis))
+    edge, r, steepness, _ = repeat_while(step, start, _most_steps(z, axis))
     height = edge - excess(total(r)) / steepness
     return tuple(ops.stop_gradient(v) for v in (height, edge, steepness))
 
@@ -164,7 +164,7 @@ def entmax_height(z, exponent, axis, convex):
 
     high = ops.ones_like(exponent)
     start = (ops.zeros_like(high), high, ops.convert_to_tensor(True))
-    _, height, _ = repeat(step, start, most)
+    _, height, _ = repeat_while(step, start, most)
     return ops.stop_gradient(height)
 
 

@@ -12,10 +12,8 @@ from keras_actloss.core.checks import (
     one_of,
     positive_integer,
 )
-from keras_actloss.core.keras_fixes import repeated
-from keras_actloss.core.kernels import fused
 from keras_actloss.core.loss import Loss, LossArguments
-from keras_actloss.core.numerics import over, with_gradient
+from keras_actloss.core.numerics import over, repeat_times, with_gradient
 from keras_actloss.core.regions import (
     OPTIONS,
     count,
@@ -176,13 +174,7 @@ def _thinning(axes):
 
 def _skeleton(x, iterations, axes):
     """The soft skeleton: what an opening takes away, from masks that get thinner and thinner."""
-    step, state = _thinning(tuple(axes)), (x, ops.zeros_like(x))
-    if fused():
-        # XLA would compute a neighbor anew for each of its neighbors, and those for each of theirs.
-        return repeated(step, state, iterations + 1)[1]
-    for _ in range(iterations + 1):
-        state = step(state)
-    return state[1]
+    return repeat_times(_thinning(tuple(axes)), (x, ops.zeros_like(x)), iterations + 1)[1]
 
 
 def _unlike(a, b):
