@@ -61,7 +61,7 @@ def _labels_and_predictions(name, kind_of_labels):
         y = np.where(rng.random(shape) < 0.9, logits > 0, logits < 0).astype("float32")
         p = (1 / (1 + np.exp(-np.float64(logits)))).astype("float32")
         return y, np.minimum(p, 1 - 2.0**-24) if "probabilities" in name else logits
-    y = np.eye(CLASSES, dtype="float32")[ids]
+    y = ids if kind_of_labels == "ids" else np.eye(CLASSES, dtype="float32")[ids]
     e = np.exp(np.float64(logits) - logits.max(-1, keepdims=True))
     p = np.maximum(e / e.sum(-1, keepdims=True), 2.0**-120).astype("float32")
     if name.startswith("kl_divergence"):
@@ -88,7 +88,7 @@ def _case(kind, name, other):
     else:
         *_, settings, cls = cases.loss_cases()[name]
         function, moved = getattr(losses, cls).fn, "y_pred"
-        kinds = {"Categorical": "onehot", "KLD": "onehot", "Binary": "binary"}
+        kinds = {"Categorical": "onehot", "Sparse": "ids", "KLD": "onehot", "Binary": "binary"}
         of_labels = next((v for k, v in kinds.items() if cls.startswith(k)), "values")
         y, x = _labels_and_predictions(name, of_labels)
         given = {"y_true": y}
