@@ -35,7 +35,9 @@ def _sides(x):
     """The more probable answer to a logit, and the other one."""
     distance = ops.abs(x)
     e = ops.exp(-distance)
-    near, small, large = ops.log1p(e), e / (1 + e), 1 / (1 + e)
+    near, small = ops.log1p(e), e / (1 + e)
+    # No second division, of which XLA would keep a tensor from one pass to the other.
+    large = 1 - small
     return (
         Label(near, large, small, lambda exponent: ops.exp(-exponent * near)),
         Label(distance + near, small, large, far_from(distance, 0.0, near)),
