@@ -275,6 +275,13 @@ def _rows_of_tensorflow(x, where):
     return tf, tf.reshape(x, (-1, x.shape[-1])), places
 
 
+def largest_magnitude(x, axis):
+    """`max(|x|, axis)`, with the axis kept; of long rows torch takes it in half the time."""
+    if not (runs_torch() and _is_last(axis, x) and x.shape[-1] >= 64):
+        return amax(ops.abs(x), axis=axis, keepdims=True)
+    return _torch.maximum(x.amax(-1, keepdim=True), -x.amin(-1, keepdim=True))
+
+
 def first_largest(x, axis):
     """The largest entry of each row, with the axis kept, and its index."""
     if runs_torch():

@@ -25,6 +25,7 @@ from keras_actloss.core.kernels import (
     fused,
     hides_values,
     in_float64,
+    largest_magnitude,
     runs_jax,
     runs_torch,
     select,
@@ -457,7 +458,7 @@ def scaled(x, axis):
 
     That of a vector of zeros is 0, so that it has no gradient.
     """
-    top = ops.stop_gradient(amax(ops.abs(x), axis=axis, keepdims=True))
+    top = largest_magnitude(ops.stop_gradient(x), axis)
     factor = ops.where(top == 0, 0.0, scale(top))
     return x * factor, factor
 
