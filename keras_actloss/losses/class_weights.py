@@ -6,7 +6,7 @@ import numpy as np
 
 from keras_actloss.core.checks import positive_integer_or_none, within
 
-_BETA = within(0, 1, "[)", "; use balanced_weights for the limit of 1")
+_BETA = within(0, 1, "[)", "; up to a factor, the limit of 1 is balanced_weights")
 
 
 def class_counts(
@@ -96,8 +96,8 @@ def effective_number_weights(counts: Any, beta: float = 0.999) -> list[float]:
     """Weights inverse to the effective number of samples, `(1 - beta**n) / (1 - beta)`.
 
     Further samples of a large class add less and less, so that the weights of rare classes grow
-    less than those of `balanced_weights`, which are the limit of `beta` to 1. They sum to the
-    number of classes.
+    less than those of `balanced_weights`, which are, up to a factor, the limit of `beta` to 1. They
+    sum to the number of classes.
 
     Args:
         counts: How often each class occurs, for example from `class_counts`.
