@@ -53,8 +53,8 @@ def contrastive(
         margin: Distance beyond which a pair that is not alike costs nothing. Defaults to `1.0`.
         class_weights: Weights of pairs that are not alike and of those that are, or `None` for 1
             and 1. Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 

@@ -51,8 +51,8 @@ def hinge(
         y_pred: Scores, any real number.
         class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
             Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -112,8 +112,8 @@ def squared_hinge(
         y_pred: Scores, any real number.
         class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
             Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -175,8 +175,8 @@ def soft_margin(
         y_pred: Scores, any real number.
         class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
             Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -240,8 +240,8 @@ def perceptron(
         y_pred: Scores, any real number.
         class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
             Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
