@@ -333,8 +333,8 @@ class LearnedStarReLU(LearnedActivation, fn=star_relu):
 def dynamic_tanh(x: Any, alpha=0.5, gamma=1.0, beta=0.0) -> Any:
     """Hyperbolic tangent with a learned width, gain and offset, in place of a normalization layer.
 
-    Take it where a transformer has layer normalization: it needs no statistics. Large language
-    models want an `alpha` near 1 in attention blocks to begin with.
+    Take it where a transformer has layer normalization: it needs no statistics. Larger language
+    models want a smaller initial `alpha`, and each a larger one before attention than elsewhere.
 
     Formula:
 
