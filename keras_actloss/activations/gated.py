@@ -405,7 +405,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
         gate: Which half opens the gate: `"first"`, `"last"` or, of each pair of neighbors the
             first, `"interleaved"`. Defaults to `"interleaved"`.
         alpha: Slope of the sigmoid, greater than 0. Defaults to `1.702`.
-        limit: Bound of both halves, greater than 0. Defaults to `7.0`.
+        limit: Bound of both halves, greater than 0; infinity is none. Defaults to `7.0`.
 
     Shapes:
         Any with at least one axis, of even size at `axis`, which the output has halved; the dtype
@@ -422,7 +422,7 @@ def swiglu_clipped(x: Any, axis=-1, gate="interleaved", alpha=1.702, limit=7.0) 
     2.5373...
 
     Related:
-        `swiglu` with neither bounds nor the 1.
+        With `alpha=1`, `limit=inf` and without the added 1 it is `swiglu` of the same `gate`.
 
     Reference:
         [OpenAI, 2025](https://arxiv.org/abs/2508.10925)

@@ -445,8 +445,8 @@ def ciou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     1.3141...
 
     Related:
-        `torchvision.ops.complete_box_iou_loss` with `eps=0`, and KerasCV's `CIoULoss`. Of boxes of
-        one aspect ratio, `diou`.
+        `torchvision.ops.complete_box_iou_loss` with `eps=0`. KerasCV's `CIoULoss` squares the
+        `4/pi**2` of the aspect-ratio term too. Of boxes of one aspect ratio, `diou`.
 
     Reference:
         [Zheng et al., 2020](https://arxiv.org/abs/1911.08287)

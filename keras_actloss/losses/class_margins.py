@@ -86,8 +86,8 @@ def categorical_hinge(
     2.0
 
     Related:
-        Of two classes, `hinge` of the difference of the scores. `categorical_multi_margin` sums
-        over all other classes.
+        Of two classes, `hinge` of the difference of the scores. `categorical_multi_margin` counts
+        all other classes, by their mean.
 
     Reference:
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
@@ -153,7 +153,8 @@ def sparse_categorical_hinge(
     2.0
 
     Related:
-        `categorical_hinge` of the one-hot labels. `multi_margin` sums over all other classes.
+        `categorical_hinge` of the one-hot labels. `multi_margin` counts all other classes, by their
+        mean.
 
     Reference:
         [Crammer and Singer, 2001](https://www.jmlr.org/papers/v2/crammer01a.html)
@@ -350,7 +351,7 @@ class MultiMargin(Loss, fn=multi_margin):
 def multilabel_margin(
     y_true: Any, y_pred: Any, axis=-1, ignore_class: Any = None, mask: Any = None
 ) -> Any:
-    """How far each label's score falls short of each other score plus 1, summed, over the classes.
+    """Sum of how far labels' scores fall short of each other one plus 1, by the number of classes.
 
     Take it to rank the labels of a sample above all else; `binary_crossentropy` where each class
     needs a probability. All pairs of classes are held at once, so it is for hundreds of them; only

@@ -223,9 +223,10 @@ def sparse_categorical_crossentropy(
     Related:
         `categorical_crossentropy` of the one-hot labels. PyTorch leaves out the id -100 by default,
         and divides a weighted mean by the sum of the weights of the labels, where a mean here is
-        over their number: for its mean hand these weights to the class as `sample_weight`, with
-        `reduction="mean_with_sample_weight"`. segmentation_models.pytorch's mean counts what it
-        ignores.
+        over their number: for its mean without `label_smoothing` hand `weights[y_true]` to the
+        class as `sample_weight` in place of `class_weights`, with
+        `reduction="mean_with_sample_weight"`. With smoothing that is not the same.
+        segmentation_models.pytorch's mean counts what it ignores.
 
     Reference:
         [Goodfellow et al., 2016, section 6.2.2.3](https://www.deeplearningbook.org)

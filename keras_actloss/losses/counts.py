@@ -97,7 +97,8 @@ def poisson(y_true: Any, y_pred: Any, from_log=False, full=False, mask: Any = No
 
     Related:
         `torch.nn.PoissonNLLLoss()` has `from_log=True`; its `full=True` takes Stirling's formula
-        for the factorial. `tweedie` as `power` goes to 1.
+        for the factorial. `tweedie` as `power` goes to 1 has the same gradient; its value differs
+        by a constant that grows without bound.
 
     Reference:
         [McCullagh and Nelder, 1989](https://doi.org/10.1201/9780203753736)

@@ -84,11 +84,11 @@ def _kl(axis, from_logits):
 
 @loss_function("onehot", **_CHECKS)
 def kl_divergence(y_true: Any, y_pred: Any, from_logits=False, axis=-1) -> Any:
-    """Kullback-Leibler divergence of predicted probabilities from the true ones.
+    """Kullback-Leibler divergence of the true distribution from the predicted one.
 
-    Take it for soft targets, as of a teacher: unlike `categorical_crossentropy`, with the same
-    gradient, it is 0 when they are met. Keras clips both at 1e-7, so that its loss stops at 16.1
-    and has no gradient where a prediction is below.
+    Take it for soft targets, as of a teacher: from logits it has the gradient of
+    `categorical_crossentropy`, but it is 0 when the targets are met. Keras clips both at 1e-7, so
+    that its loss stops at 16.1 and has no gradient where a prediction is below.
 
     Formula:
 
@@ -200,7 +200,7 @@ class GeneralizedKLDivergence(Loss, fn=generalized_kl_divergence):
         super().__init__(**kwargs)
 
 
-_SHARE = within(0, 1, remedy="; 0 is KL from the target, 1 the reverse")
+_SHARE = within(0, 1, remedy="; 0 is KL(y_true || y_pred), 1 the reverse")
 
 
 def _mixed(beta):

@@ -140,8 +140,9 @@ def categorical_sparsemax(
     """Sparsemax loss of one-hot or soft labels: its gradient is `sparsemax(y_pred) - y_true`.
 
     Take it to train a model whose output goes through `activations.sparsemax`, as
-    `categorical_crossentropy` goes with softmax. It is 0, not just small, where the label leads by
-    1 or more, and its gradient never vanishes on a mistake.
+    `categorical_crossentropy` goes with softmax. Of a one-hot label without `label_smoothing` it is
+    0, not just small, where the label leads by 1 or more, and its gradient never vanishes on a
+    mistake.
 
     Formula:
 
@@ -308,7 +309,8 @@ def categorical_entmax(
     """Entmax loss of one-hot or soft labels: its gradient is `entmax(y_pred, alpha) - y_true`.
 
     Take it to train a model whose output goes through `activations.entmax`. With `alpha` towards 1
-    it is `categorical_crossentropy`; above 1 it is 0 where the label leads by `1 / (alpha - 1)`.
+    it is `categorical_crossentropy` from logits, less the entropy of a soft label. Of a one-hot
+    label without `label_smoothing` it is 0 where the label leads by `1 / (alpha - 1)`.
 
     Formula:
 

@@ -139,7 +139,7 @@ def asymmetric_binary_crossentropy(
     0.1855...
 
     Related:
-        Without `clip` and with one gamma, binary focal cross-entropy; with gammas of 0,
+        With `clip=0` and equal gammas, `binary_focal_crossentropy`; with `clip=0` and gammas of 0,
         `binary_crossentropy`.
 
     Reference:
@@ -307,7 +307,8 @@ def quality_focal(
     0.1178...
 
     Related:
-        `varifocal` focuses negatives only; `beta=0` is `binary_crossentropy`.
+        `varifocal` focuses negatives only. Without `class_weights`, or with targets of 0 and 1,
+        `beta=0` is `binary_crossentropy`.
 
     Reference:
         [Li et al., 2020](https://arxiv.org/abs/2006.04388)
@@ -397,7 +398,8 @@ def penalty_reduced_focal(
     0.3574...
 
     Related:
-        With targets of 0 and 1, the sum of a binary focal loss with `gamma = alpha`.
+        With targets of 0 and 1, the sum of a binary focal loss with `gamma = alpha`, divided by the
+        number of peaks.
 
     Reference:
         [Law and Deng, 2018](https://arxiv.org/abs/1808.01244),

@@ -42,8 +42,8 @@ def hinge_embedding(
         margin: Distance beyond which a pair that is not alike costs nothing. Defaults to `1.0`.
         class_weights: Weights of pairs that are not alike and of those that are, or `None` for 1
             and 1. Defaults to `None`.
-        ignore_class: Label, one that is neither of the two, whose entries are left out. Defaults
-            to `None`.
+        ignore_class: Label whose entries are left out, such as -1 beside labels of 0 and 1.
+            Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
 
@@ -60,7 +60,7 @@ def hinge_embedding(
     0.625
 
     Related:
-        `hinge` of the labels -1 and 1 is the second part with `margin - y_pred` as `1 - score`.
+        A pair that is not alike costs `hinge` of the label 1 and the score `1 - margin + y_pred`.
 
     Reference:
         [PyTorch's documentation](https://docs.pytorch.org/docs/stable/generated/torch.nn.HingeEmbeddingLoss.html)

@@ -81,8 +81,8 @@ def binary_generalized_cross_entropy(
     0.5857...
 
     Related:
-        `q=1` is the absolute error of a probability; as `q` goes to 0 it becomes
-        `binary_crossentropy`.
+        For labels of 0 and 1, `q=1` is the absolute error of a probability; as `q` goes to 0 it
+        becomes `binary_crossentropy`.
 
     Reference:
         [Zhang and Sabuncu, 2018](https://arxiv.org/abs/1805.07836)

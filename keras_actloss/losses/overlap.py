@@ -90,13 +90,15 @@ def dice(
     0.25
 
     Related:
-        With `smooth` twice as large, `tversky`; `soft_f1` counts along one axis. No two packages
-        mean the same. With all classes in the labels, ours is that of
+        `dice(smooth=2 * s)` is `tversky(smooth=s)` with `alpha` and `beta` of 0.5; `soft_f1` counts
+        along one axis. No two packages mean the same. With all classes in the labels, ours is that
+        of
 
         - Keras, one channel: `smooth=(0, 1e-7)`, and `per="batch"` where `axis` is `None`, which
           multiplies the loss of all with the mean of `sample_weight`. More channels it takes for
           one: reshape both to `(batch, -1, 1)`;
-        - optax: `from_logits=True, smooth=2.0`, twice its own;
+        - optax: `from_logits=True, smooth=2.0`, twice its own, without its `class_weights`, which
+          are no mean; masks of one channel take `encoding="multilabel"` here;
         - MONAI: `smooth=1e-5`, without its `weight`, which is no mean;
         - SMP, "multiclass": `from_logits=True, encoding="ids", smooth=0.0, per="batch"`; an absent
           class costs 0 and has its place in the mean;
@@ -336,11 +338,12 @@ def tversky(
     0.1666...
 
     Related:
-        With 0.5 and 0.5, `dice` of half its `smooth`; with 1 and 1, `jaccard`. Of MONAI, SMP and
-        kornia `alpha` and `beta` mean the same; `smooth=1e-5` is MONAI's, `smooth=1e-8,
-        absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's, whose absent class costs 0.
-        optax's `dice_loss` of an `alpha` and a `beta` has `from_logits=True`. Keras's, one channel,
-        is `smooth=(0, 1e-7), per="batch"` with the two swapped up to 3.15.
+        With 0.5 and 0.5, `tversky(smooth=s)` is `dice(smooth=2 * s)`; with 1 and 1, `jaccard`. Of
+        MONAI, SMP and kornia `alpha` and `beta` mean the same; `smooth=1e-5` is MONAI's,
+        `smooth=1e-8, absent="skip"` kornia's, `smooth=0.0, per="batch"` SMP's, whose absent class
+        costs 0. optax's `dice_loss` of an `alpha` and a `beta` has `from_logits=True`, and else
+        what `dice` says. Keras's, one channel, is `smooth=(0, 1e-7), per="batch"` with the two
+        swapped up to 3.15.
 
     Reference:
         [Salehi et al., 2017](https://arxiv.org/abs/1706.05721)

@@ -350,9 +350,9 @@ class MeanSquaredLogarithmicError(Loss, fn=mean_squared_logarithmic_error):
 def cosine_similarity(y_true: Any, y_pred: Any, axis=-1, mask: Any = None) -> Any:
     """Cosine of the angle between two vectors, negated: -1 where they point the same way.
 
-    Take it for embeddings, whose length means nothing. A vector of zeros has no direction: its
-    loss and gradient are 0, where Keras's gradient is NaN. Vectors of any length are fine, where
-    Keras loses those below 1e-6. Keras 3.15's class loses `axis` when it is saved.
+    Take it for embeddings, whose length means nothing. A vector of zeros has no direction: its loss
+    and gradient are 0, where Keras's gradient is NaN. Vectors of any length are fine, where Keras
+    loses those below 1e-7. Keras 3.15's class loses `axis` when it is saved.
 
     Formula:
 
