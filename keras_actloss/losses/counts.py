@@ -76,7 +76,7 @@ def poisson(y_true: Any, y_pred: Any, from_log=False, full=False, mask: Any = No
         loss = mean(rate - xlogy(y_true, rate) + log_factorial, axis=-1)
 
     Args:
-        y_true: Counts, at least 0; they need not be whole.
+        y_true: Counts, at least 0, which is not checked; they need not be whole.
         y_pred: Rates, or their logarithms with `from_log=True`.
         from_log: Whether `y_pred` holds logarithms of rates. Defaults to `False`.
         full: Whether to add the logarithm of the factorial of `y_true`. Defaults to `False`.
@@ -167,7 +167,7 @@ def tweedie(y_true: Any, y_pred: Any, power=1.5, from_log=True, mask: Any = None
         loss = mean(mean_value ** (2 - power) / (2 - power) - events, axis=-1)
 
     Args:
-        y_true: Amounts, at least 0.
+        y_true: Amounts, at least 0, which is not checked.
         y_pred: Logarithms of the means, or the means with `from_log=False`.
         power: The variance is proportional to this power of the mean, between 1 and 2. Defaults to
             `1.5`.
@@ -350,7 +350,7 @@ def negative_binomial_nll(y_true: Any, y_pred: Any, full=False) -> Any:
         loss = -certain - arrangements + (log(gamma(y_true + 1)) if full else 0)
 
     Args:
-        y_true: Counts, at least 0; they need not be whole.
+        y_true: Counts, at least 0, which is not checked; they need not be whole.
         y_pred: Logarithm of the mean and logarithm of the total count, the inverse of the
             dispersion, on the last axis.
         full: Whether to add the logarithm of the factorial of `y_true`. Defaults to `False`.

@@ -206,7 +206,8 @@ def varifocal(
         loss = mean(where(y_true > 0, y_true, alpha * p ** gamma) * cross_entropy, axis=-1)
 
     Args:
-        y_true: Targets from 0 to 1: the IoU at the class of the object, 0 elsewhere.
+        y_true: Targets from 0 to 1, which is not checked: the IoU at the class of the object, 0
+            elsewhere.
         y_pred: Probabilities, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         alpha: Weight of negatives, at least 0. Defaults to `0.75`.
@@ -284,7 +285,8 @@ def quality_focal(
         loss = mean(w * abs((1 - y_true) * p - y_true * q) ** beta * cross_entropy, axis=-1)
 
     Args:
-        y_true: Targets from 0 to 1: the IoU at the class of the object, 0 elsewhere.
+        y_true: Targets from 0 to 1, which is not checked: the IoU at the class of the object, 0
+            elsewhere.
         y_pred: Probabilities, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         beta: Focus on scores that are off, at least 0. Defaults to `2.0`.
@@ -372,7 +374,7 @@ def penalty_reduced_focal(
         loss = sum(entries, axis=axes) / maximum(sum(peak, axis=axes), 1)
 
     Args:
-        y_true: Targets from 0 to 1, exactly 1 at a peak.
+        y_true: Targets from 0 to 1, which is not checked; exactly 1 at a peak.
         y_pred: Probabilities, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         alpha: Focus on wrong entries, at least 0. Defaults to `2.0`.

@@ -349,7 +349,8 @@ def lovasz_softmax(
 
     Raises:
         TypeError: If class ids are not of an integer dtype.
-        ValueError: If an option or an id is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 

@@ -80,7 +80,8 @@ def dice(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 
@@ -206,7 +207,8 @@ def jaccard(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 
@@ -328,7 +330,8 @@ def tversky(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 
@@ -459,7 +462,8 @@ def focal_tversky(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 

@@ -135,7 +135,8 @@ def generalized_dice(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 
@@ -251,7 +252,8 @@ def matthews_correlation(
 
     Raises:
         TypeError: If ids are not of an integer dtype.
-        ValueError: If an option or a label is out of range, or the shapes do not fit.
+        ValueError: If an option, an id or an entry of `"multilabel"` is out of range, or the shapes
+            do not fit.
 
     Example:
 
