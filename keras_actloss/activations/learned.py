@@ -52,7 +52,9 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
         Any with at least one axis; in the output the size of `axis` is `num_units`.
 
     Raises:
-        ValueError: If `num_units` does not divide the channels.
+        TypeError: If `axis` is not an integer.
+        ValueError: If `num_units` is no integer of at least 1 or does not divide the channels, or
+            `axis` does not exist in `x`.
 
     Example:
 
@@ -119,7 +121,7 @@ def prelu(x: Any, alpha: Any) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a tensor `alpha` does not broadcast to `x`.
+        ValueError: If a number `alpha` is not finite, or a tensor does not broadcast to `x`.
 
     Example:
 
@@ -186,7 +188,8 @@ def tlu(x: Any, tau: Any, alpha=0.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a tensor parameter does not broadcast to `x`.
+        ValueError: If a parameter is a number that is not finite, or a tensor that does not
+            broadcast to `x`.
 
     Example:
 
@@ -272,7 +275,8 @@ def star_relu(x: Any, scale=0.8944, bias=-0.4472) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a tensor parameter does not broadcast to `x`.
+        ValueError: If a parameter is a number that is not finite, or a tensor that does not
+            broadcast to `x`.
 
     Example:
 
@@ -350,7 +354,8 @@ def dynamic_tanh(x: Any, alpha=0.5, gamma=1.0, beta=0.0) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a tensor parameter does not broadcast to `x`.
+        ValueError: If a parameter is a number that is not finite, or a tensor that does not
+            broadcast to `x`.
 
     Example:
 
@@ -429,7 +434,8 @@ def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
         Any; the output has the shape and dtype of `x`.
 
     Raises:
-        ValueError: If a tensor parameter does not broadcast to `x`.
+        ValueError: If a parameter is a number that is not finite, or a tensor that does not
+            broadcast to `x`.
 
     Example:
 

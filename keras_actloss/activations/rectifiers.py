@@ -249,6 +249,9 @@ def threshold(x: Any, threshold=1.0, default_value=0.0) -> Any:
     Shapes:
         Any; the output has the shape and dtype of `x`.
 
+    Raises:
+        ValueError: If `threshold` or `default_value` is NaN.
+
     Example:
 
     >>> float(keras_actloss.activations.threshold(0.5, threshold=1.0, default_value=-2.0))
@@ -380,6 +383,7 @@ def crelu(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If `axis` does not exist in `x`.
 
     Example:
 

@@ -94,7 +94,7 @@ def softmax(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer or several.
-        ValueError: If `mask` does not broadcast to `x`.
+        ValueError: If `axis` does not exist in `x`, or `mask` does not broadcast to it.
 
     Example:
 
@@ -178,7 +178,7 @@ def softmin(x: Any, axis: int | Sequence[int] = -1, mask: Any = None) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer or several.
-        ValueError: If `mask` does not broadcast to `x`.
+        ValueError: If `axis` does not exist in `x`, or `mask` does not broadcast to it.
 
     Example:
 
@@ -223,6 +223,7 @@ def log_softmax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If `axis` does not exist in `x`.
 
     Example:
 
@@ -302,7 +303,7 @@ def gumbel_softmax(x: Any, temperature=1.0, hard=False, axis=-1, seed: Any = Non
 
     Raises:
         TypeError: If `axis` is not an integer or `hard` not a flag.
-        ValueError: If `temperature` is not positive.
+        ValueError: If `temperature` is not positive or `axis` does not exist in `x`.
 
     Example:
 
@@ -389,7 +390,7 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If there is no logit along `axis`.
+        ValueError: If `axis` does not exist in `x`, or has no logit.
 
     Example:
 
@@ -486,6 +487,7 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
+        ValueError: If `axis` does not exist in `x`.
 
     Example:
 

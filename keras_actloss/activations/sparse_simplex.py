@@ -45,7 +45,7 @@ def sparsemax(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If there are no entries along `axis`.
+        ValueError: If `axis` does not exist in `x`, or has no entries.
 
     Example:
 
@@ -99,7 +99,7 @@ def entmax15(x: Any, axis=-1) -> Any:
 
     Raises:
         TypeError: If `axis` is not an integer.
-        ValueError: If there are no entries along `axis`.
+        ValueError: If `axis` does not exist in `x`, or has no entries.
 
     Example:
 
@@ -155,7 +155,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
     Raises:
         TypeError: If `axis` is not an integer.
         ValueError: If the number `alpha` is not in (1, 100], a tensor `alpha` does not fit, or
-            there are no entries along `axis`.
+            `axis` does not exist in `x` or has no entries.
 
     Example:
 
