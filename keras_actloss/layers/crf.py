@@ -42,6 +42,13 @@ class CRF(ActivationLayer):
     A Keras mask may leave out any steps. The first and last scores go to the first and last step
     that are left, and transitions lead from each of these to the next.
 
+    The score of a path of tags `y` through scores `x` of `n` steps, and what the loss makes of it,
+    with a sum over all paths `z`:
+
+        score(y) = first[y[0]] + x[0, y[0]] + ... + x[n - 1, y[n - 1]] + last[y[n - 1]]
+                   + transitions[y[0], y[1]] + ... + transitions[y[n - 2], y[n - 1]]
+        loss = log(sum(exp(score(z)))) - score(y)
+
     Args:
         use_boundary: Whether to learn scores for the first and the last step. Defaults to `True`.
         transition_initializer: Of the scores `(tags, tags)`, from row to column. Defaults to
@@ -51,6 +58,14 @@ class CRF(ActivationLayer):
         boundary_regularizer: A regularizer of the boundary scores. Defaults to `None`.
         transition_constraint: A constraint of the transitions. Defaults to `None`.
         boundary_constraint: A constraint of the boundary scores. Defaults to `None`.
+
+    Shapes:
+        Input: `(batch, steps, tags)`, with a known number of tags. Output:
+        `(batch, steps, tags, tags)`.
+
+    Raises:
+        TypeError: If `use_boundary` is not `True` or `False`.
+        ValueError: If the input has other axes, or a mask does not fit them.
 
     Example:
 
@@ -64,6 +79,13 @@ class CRF(ActivationLayer):
     >>> tagger = keras.Sequential([model, keras_actloss.layers.Viterbi()])
     >>> tagger.predict(np.array([[3, 1, 4, 0]]), verbose=0).shape
     (1, 4)
+
+    Related:
+        `losses.LinearChainCRF`; `Viterbi` for the best path.
+
+    Reference:
+        [Lafferty et al., 2001](https://repository.upenn.edu/cis_papers/159),
+        [Lample et al., 2016](https://arxiv.org/abs/1603.01360)
     """
 
     def __init__(
@@ -167,7 +189,7 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
         score of each sequence, `(batch,)`.
 
     Raises:
-        ValueError: If `potentials` has other axes.
+        ValueError: If `potentials` has other axes, or `mask` does not fit them.
 
     Example:
 
@@ -175,6 +197,9 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
     >>> tags, score = keras_actloss.layers.viterbi(scores)
     >>> np.array(tags).tolist(), float(score[0])
     ([[0, 1]], 3.0)
+
+    Reference:
+        [Viterbi, 1967](https://doi.org/10.1109/TIT.1967.1054010)
     """
     x = float_tensor(potentials)
     _check_potentials(x.shape)
@@ -204,11 +229,26 @@ class Viterbi(ActivationLayer):
     Put it behind a trained model that ends in `CRF`, to predict and to export: the mask comes from
     there, and steps that it leaves out get the tag -1.
 
+    Args:
+        **kwargs: `name`, `trainable` and `dtype`, as of any Keras layer; tags are int32 in each.
+
+    Shapes:
+        Input: `(batch, steps, tags, tags)`. Output: `(batch, steps)`.
+
+    Raises:
+        ValueError: If the input has other axes, or a mask does not fit them.
+
     Example:
 
     >>> layer = keras_actloss.layers.Viterbi()
     >>> np.array(layer(np.eye(2).reshape(1, 1, 2, 2))).tolist()
     [[0]]
+
+    Related:
+        `viterbi`, which gives the scores of the paths too.
+
+    Reference:
+        [Viterbi, 1967](https://doi.org/10.1109/TIT.1967.1054010)
     """
 
     def __init__(self, **kwargs: Unpack[LayerArguments]):

@@ -18,14 +18,14 @@ from keras_actloss.core.registry import register
 
 @register("layers")
 class OrdinalDense(ActivationLayer):
-    """One score of a sample, plus a bias for each level of an ordered scale (CORAL).
+    """One score per sample, plus a bias for each threshold between ordered classes (CORAL).
 
-    Take it as the last layer before `losses.CORAL`. Its outputs are the logits of lying above each
-    level, and the predicted probabilities of the levels fall if the biases do. They do at the
-    minimum of the loss; on the way there nothing forces them to.
+    Take it as the last layer before `losses.CORAL`. Its outputs `inputs @ kernel + bias` are the
+    logits of lying above each threshold, and the predicted probabilities of that fall if the biases
+    do. They do at the minimum of the loss; on the way there nothing forces them to.
 
     Args:
-        num_classes: Number of classes, one more than levels; at least 2.
+        num_classes: Number of classes, one more than thresholds; at least 2.
         kernel_initializer, kernel_regularizer, kernel_constraint: As in `keras.layers.Dense`, for
             the weights of the score, of shape `(input_dim, 1)`.
         bias_initializer, bias_regularizer, bias_constraint: The same for the biases, of shape
@@ -35,6 +35,10 @@ class OrdinalDense(ActivationLayer):
 
     Shapes:
         Input: `(batch, ..., input_dim)`. Output: `(batch, ..., num_classes - 1)`.
+
+    Raises:
+        ValueError: If `num_classes` is no integer of at least 2, or the input has fewer than 2 axes
+            or not the `input_dim` that the layer was built with.
 
     Example:
 

@@ -469,21 +469,32 @@ class SparseCategoricalWeightedKappa(Loss, fn=sparse_categorical_weighted_kappa)
 def median_class(probabilities: Any, axis=-1) -> Any:
     """The class to predict from the probabilities of ordered classes: their median.
 
-    No other has a smaller expected distance from the true one. It is the number of levels that the
-    class lies above with more than 1/2, as CORAL and CORN decode.
+    No other has a smaller expected distance from the true one. It is the number of thresholds that
+    the class lies above with a probability of more than 1/2, as CORAL and CORN decode.
 
     Args:
         probabilities: Of each class, from `ordinal_softmax`, `conditional_softmax` or `softmax`.
         axis: The class axis. Defaults to `-1`.
 
+    Shapes:
+        `probabilities`: `(..., classes)`, the classes on `axis`. The result: the same without
+        `axis`.
+
     Returns:
-        Class ids, without `axis`.
+        Class ids, integers from 0.
+
+    Raises:
+        ValueError: If `axis` does not exist in `probabilities`.
 
     Example:
 
     >>> p = keras_actloss.activations.ordinal_softmax([[2.0, 0.5, -1.0]])
     >>> int(keras_actloss.losses.median_class(p)[0])
     2
+
+    Reference:
+        [Cao et al., 2020](https://arxiv.org/abs/1901.07884),
+        [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
     """
     _, above = _sides(moved(float_tensor(probabilities), axis, -1))
     return ops.sum(ops.cast(above > 0.5, "int32"), axis=-1)
