@@ -10,7 +10,7 @@ def number(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
     if math.isnan(value):
-        raise ValueError(f"{name} must be a number, got nan")
+        raise ValueError(f"{name} must not be NaN")
 
 
 def or_none(check):
@@ -113,9 +113,9 @@ def fractions(name, value):
     if isinstance(value, numbers.Real):
         return inner_fraction(name, value)
     flat = isinstance(value, (list, tuple)) or np.ndim(value) == 1
-    if not flat or len(value) == 0:
+    if not flat or len(value) == 0 or any(isinstance(one, (list, tuple)) for one in value):
         raise TypeError(
-            f"{name} must be a number between 0 and 1 or a flat list of them, got {value!r}"
+            f"{name} must be a number or a flat sequence of numbers between 0 and 1, got {value!r}"
         )
     for one in value:
         inner_fraction(name, float(one) if isinstance(one, np.generic) else one)
