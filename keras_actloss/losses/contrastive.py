@@ -142,10 +142,10 @@ _GROUPS = {"ignore_class": class_id_or_none}
 def npairs(
     y_true: Any, y_pred: Any, ignore_class=None, from_products=False, mask: Any = None
 ) -> Any:
-    """Cross-entropy of which others of the batch belong to a sample, by the product of embeddings.
+    """Cross-entropy of which positives of a batch belong to an anchor, by products of embeddings.
 
-    Take it where each sample comes as a pair, an anchor and another of its group, and large batches
-    of many groups fit: each anchor is compared with the other halves of all pairs.
+    Take it where each sample comes as a pair, an anchor and a positive, and large batches of many
+    groups fit: each anchor is compared with the positives of all pairs.
 
     Formula:
 
@@ -160,14 +160,14 @@ def npairs(
         y_true: Integers, alike for pairs of the same group.
         y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
         ignore_class: Number, often -1, whose pairs are left out. Defaults to `None`.
-        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
-            else tells how alike they are. `AcrossReplicas` wants embeddings, for a replica has no
-            products with pairs of others. Defaults to `False`.
+        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or any
+            other similarity. `AcrossReplicas` wants embeddings, for a replica has no products with
+            pairs of others. Defaults to `False`.
         mask: Boolean, `True` where a pair counts. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, 2 * dimensions)`, products `(batch, batch)`. `y_true` and the loss:
-        `(batch,)`; all values hang on all pairs that count.
+        `(batch,)`; all values depend on all pairs that count.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -205,7 +205,7 @@ class NPairs(Loss, fn=npairs):
 
 @loss_function("memberships", from_products=flag)
 def npairs_multilabel(y_true: Any, y_pred: Any, from_products=False, mask: Any = None) -> Any:
-    """Cross-entropy of which others of the batch share labels with a sample, and how many.
+    """Cross-entropy of which positives of a batch share labels with an anchor, and how many.
 
     Take it in place of `npairs` where a pair has several labels, as an image has tags.
 
@@ -224,14 +224,14 @@ def npairs_multilabel(y_true: Any, y_pred: Any, from_products=False, mask: Any =
         y_true: Labels of both halves of a pair, 1 for each that it has and 0 for the others. A pair
             without labels costs nothing.
         y_pred: Both embeddings of a pair, joined: `keras.ops.concatenate([a, b], axis=-1)`.
-        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or what
-            else tells how alike they are. `AcrossReplicas` wants embeddings, for a replica has no
-            products with pairs of others. Defaults to `False`.
+        from_products: Whether `y_pred` holds the products of the embeddings, `a @ b.T`, or any
+            other similarity. `AcrossReplicas` wants embeddings, for a replica has no products with
+            pairs of others. Defaults to `False`.
         mask: Boolean, `True` where a pair counts. Defaults to `None`.
 
     Shapes:
-        `y_true`: `(batch, labels)`. `y_pred`: `(batch, 2 * dimensions)`, products
-        `(batch, batch)`. The loss: `(batch,)`; all values hang on all pairs that count.
+        `y_true`: `(batch, labels)`. `y_pred`: `(batch, 2 * dimensions)`, products `(batch, batch)`.
+        The loss: `(batch,)`; all values depend on all pairs that count.
 
     Raises:
         ValueError: If the last axis of embeddings is odd or the shapes do not fit.
@@ -314,10 +314,11 @@ def _distances(x, distance):
 def lifted_structure(
     y_true: Any, y_pred: Any, margin=1.0, ignore_class=None, mask: Any = None
 ) -> Any:
-    """Excess of the distance within a group over that to all samples of other groups.
+    """Lifted structured loss: distance of each positive pair against a soft minimum over negatives.
 
-    Take it where a batch has some samples of each of several groups: all pairs of it take part, and
-    the nearest samples of other groups most. The embeddings should not be normalized.
+    Take it where a batch has some samples of each of several groups. Each positive pair is held
+    against all negatives of both of its samples, the nearest of which count most. The embeddings
+    should not be normalized.
 
     Formula:
 
@@ -341,7 +342,7 @@ def lifted_structure(
         mask: Boolean, `True` where a sample counts. Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
+        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values depend on all
         samples that count, and their mean is that of the pairs. Where no compiler fuses its steps,
         it takes memory for the square of the batch times the dimensions.
 
@@ -411,12 +412,12 @@ def triplet_semihard(
     ignore_class=None,
     mask: Any = None,
 ) -> Any:
-    """Shortfall from a margin between the distance of a pair and the next larger one to others.
+    """Shortfall from a margin between a positive and the nearest negative that is farther than it.
 
-    Take it where a batch has several samples of each of several groups. Each pair of a group makes
-    a triplet with the nearest sample of another group that is farther than its own second, or with
-    the farthest if there is none; harder triplets let embeddings collapse early in training.
-    Usually embeddings are normalized, by `keras.layers.UnitNormalization`.
+    Take it where a batch has several samples of each of several groups. Each anchor and positive
+    make a triplet with the nearest negative that is farther than the positive, or with the farthest
+    negative if there is none; harder triplets let embeddings collapse early in training. Usually
+    embeddings are normalized, by `keras.layers.UnitNormalization`.
 
     Formula:
 
@@ -446,7 +447,7 @@ def triplet_semihard(
         mask: Boolean, `True` where a sample counts. Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
+        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values depend on all
         samples that count. Their mean is that of all pairs of a group, in either order. A sample
         without a triplet costs nothing. Where no compiler fuses its steps, it takes memory for the
         square of the batch times the dimensions, and nowhere for the cube of the batch.
@@ -520,7 +521,7 @@ def triplet_hard(
     ignore_class=None,
     mask: Any = None,
 ) -> Any:
-    """Shortfall from a margin between the farthest of a sample's group and the nearest of others.
+    """Shortfall from a margin between the farthest positive of an anchor and its nearest negative.
 
     Take it where a batch has several samples of each of several groups, and few of the labels are
     wrong: those are the hardest. Where embeddings collapse to one, take `triplet_semihard` first.
@@ -555,7 +556,7 @@ def triplet_hard(
         mask: Boolean, `True` where a sample counts. Defaults to `None`.
 
     Shapes:
-        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values hang on all
+        `y_pred`: `(batch, dimensions)`. `y_true` and the loss: `(batch,)`; all values depend on all
         samples that count. A sample that is alone in its group, or has no other group, costs
         nothing, and the mean is that of the others. Where no compiler fuses its steps, it takes
         memory for the square of the batch times the dimensions.
@@ -573,7 +574,7 @@ def triplet_hard(
 
     Related:
         `triplet_semihard`. TFA's, which gives the mean, takes a sample that is alone in its group
-        for its own second, and names the distances `"L2"`, `"squared-L2"` and `"angular"`. In
+        for its own positive, and names the distances `"L2"`, `"squared-L2"` and `"angular"`. In
         pytorch-metric-learning, `TripletMarginLoss` with `BatchHardMiner` and `MeanReducer`.
 
     Reference:
