@@ -32,7 +32,7 @@ _KERNELS = {"on": ("tensorflow", "torch"), "narrow": ("torch",)}
 
 @activation(alpha=finite_non_negative)
 def elu(x: Any, alpha=1.0) -> Any:
-    """Exponential linear unit: linear right of zero, saturating at `-alpha` left of it.
+    """Exponential linear unit: linear for positive inputs, towards `-alpha` for negative ones.
 
     Take it for networks without normalization: its outputs have a mean closer to zero than those
     of `relu`, and every unit has a gradient.

@@ -1,4 +1,4 @@
-"""Identity and rectifiers: zero or almost zero left of a threshold, growing right of it."""
+"""Identity and rectifiers: zero or almost zero below a threshold, growing above it."""
 
 from typing import Any, Unpack
 
@@ -72,7 +72,7 @@ def relu(x: Any, negative_slope=0.0, max_value: Any = None, threshold=0.0) -> An
 
     Args:
         x: Tensor.
-        negative_slope: Slope left of the threshold, at least 0. Defaults to `0.0`.
+        negative_slope: Slope below the threshold, at least 0. Defaults to `0.0`.
         max_value: Largest value of the output, at least 0, or `None` for no bound. Defaults to
             `None`.
         threshold: Where the linear part begins, at least 0. Defaults to `0.0`.
@@ -169,7 +169,7 @@ class ReLU6(ActivationLayer, fn=relu6):
 
 @activation(negative_slope=finite_non_negative)
 def leaky_relu(x: Any, negative_slope=0.3) -> Any:
-    """Rectifier with a small slope left of zero, so that no unit is without gradient.
+    """Rectifier with a small slope for negative inputs, so that no unit is without gradient.
 
     Take it where `relu` leaves units dead, as in discriminators. The default slope is that of
     Keras's layer; Keras's function has 0.2, torch and JAX 0.01.
@@ -180,7 +180,7 @@ def leaky_relu(x: Any, negative_slope=0.3) -> Any:
 
     Args:
         x: Tensor.
-        negative_slope: Slope left of zero, at least 0. Defaults to `0.3`.
+        negative_slope: Slope for negative inputs, at least 0. Defaults to `0.3`.
 
     Shapes:
         Any; the output has the shape and dtype of `x`.
@@ -429,7 +429,7 @@ _parabola = rounded_once(
 def sparse_plus(x: Any) -> Any:
     """Softplus with a finite tail: a parabola between -1 and 1 joins 0 to the identity.
 
-    Take it for a smooth rectifier without exponentials whose output is exactly 0 left of -1.
+    Take it for a smooth rectifier without exponentials whose output is exactly 0 below -1.
 
     Formula:
 

@@ -299,7 +299,7 @@ class HardTanh(ActivationLayer, fn=hard_tanh):
 
 @activation()
 def hard_sigmoid(x: Any) -> Any:
-    """Piecewise linear stand-in for `sigmoid`: 0 left of -3, 1 right of 3.
+    """Piecewise linear stand-in for `sigmoid`: 0 below -3, 1 above 3.
 
     Take it for gates on devices where an exponential is dear. Models of Keras 2 have the steeper
     `hard_sigmoid(1.2 * x)` under the same name.
@@ -346,7 +346,7 @@ def _line(x):
 
 @activation()
 def sparse_sigmoid(x: Any) -> Any:
-    """Sigmoid that reaches its limits: 0 left of -1, 1 right of 1, a straight line between.
+    """Sigmoid that reaches its limits: 0 below -1, 1 above 1, a straight line between.
 
     Take it for probabilities that may be exactly 0 or 1, as `sparsemax` gives them for more than
     two classes.

@@ -48,7 +48,7 @@ def softplus(x: Any, beta=1.0) -> Any:
 
     def gradient(upstream, x):
         e = exp_multiple(-ops.abs(x), beta)
-        # The numerator is 1 right of zero and e left of it.
+        # The numerator is 1 for positive inputs and e for negative ones.
         return upstream * (at_least(e, ops.sign(x)) / (1 + e))
 
     exact = rounded_once(

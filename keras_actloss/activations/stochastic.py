@@ -16,7 +16,7 @@ from keras_actloss.core.registry import register
 
 @activation(lower=finite_non_negative, upper=finite_non_negative)
 def rrelu(x: Any, lower=1 / 8, upper=1 / 3, training=False, seed: Any = None) -> Any:
-    """Rectifier with a random slope left of zero in training, the mean slope afterwards.
+    """Rectifier with a random slope for negative inputs in training, the mean slope afterwards.
 
     Take it instead of `leaky_relu` on small data sets, where the noise regularizes.
 
