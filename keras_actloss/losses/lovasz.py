@@ -333,14 +333,14 @@ def lovasz_softmax(
             `"count"` makes its largest probability its loss. Take the latter for a single mask
             that may be empty. Defaults to `"skip"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, class ids

@@ -56,7 +56,7 @@ def dice(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
             denominator. Defaults to `1.0`.
@@ -64,14 +64,14 @@ def dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -183,7 +183,7 @@ def jaccard(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
             denominator. Defaults to `1.0`.
@@ -191,14 +191,14 @@ def jaccard(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -304,7 +304,7 @@ def tversky(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         alpha: Weight of false positives, at least 0. Defaults to `0.5`.
         beta: Weight of false negatives, at least 0. Defaults to `0.5`.
@@ -314,14 +314,14 @@ def tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -417,7 +417,7 @@ def focal_tversky(
     """A power of the Tversky loss of each class, mean over the classes of an image.
 
     Take it where some classes are learned and small ones are not: a `gamma` above 1 turns to the
-    classes with a large loss, the paper's below 1 keeps on to those that are nearly right.
+    classes with a large loss; below 1, as in the paper, nearly correct classes keep a gradient.
 
     Formula:
 
@@ -435,7 +435,7 @@ def focal_tversky(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         alpha: Weight of false positives, at least 0. Defaults to `0.3`.
         beta: Weight of false negatives, at least 0. Defaults to `0.7`.
@@ -446,14 +446,14 @@ def focal_tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without

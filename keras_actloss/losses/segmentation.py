@@ -111,7 +111,7 @@ def generalized_dice(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         smooth: Added to both sides of the ratio, in pixels, at least 0; a pair is for numerator and
             denominator. Defaults to `1.0`.
@@ -119,14 +119,14 @@ def generalized_dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
@@ -228,7 +228,7 @@ def matthews_correlation(
         y_pred: Probabilities of each class, or logits with `from_logits=True`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         encoding: What `y_true` holds: `"onehot"` rows or `"ids"` of classes of which a pixel has
-            one, or `"multilabel"`, a mask a channel, be it one. The first two take a softmax of
+            one, or `"multilabel"`, one binary mask per channel. The first two take a softmax of
             logits, the last a sigmoid. Defaults to `"onehot"`.
         smooth: Added to the pixels that are rightly there and to those that are rightly not, at
             least 0. Defaults to `1.0`.
@@ -236,14 +236,14 @@ def matthews_correlation(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. A class of weight 0
-            may be NaN, but for logits of a softmax, which spreads it. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+            weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
-            without its last axes. The class takes weights of pixels as `sample_weight`; its mean is
-            over the images in which a pixel weighs something, and with weights of images over all,
-            as in Keras. Defaults to `None`.
+            without its last axes. The class takes weights of pixels as `sample_weight`. With
+            weights of pixels the mean is over images with a nonzero weight, with weights of images
+            over all, as in Keras. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true`: the same, of ids without
