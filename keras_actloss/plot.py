@@ -210,7 +210,8 @@ def plot_activations(names=None, theme="light", columns=8, path=None, figure=Non
 
     Raises:
         ImportError: If matplotlib is not installed.
-        TypeError: If `names` holds a class or what cannot be called, or `figure` is none.
+        TypeError: If `names` holds a class or what cannot be called, or `figure` is no Figure or
+            SubFigure.
         ValueError: If a name or a theme is unknown, or an activation cannot be drawn.
 
     Example:

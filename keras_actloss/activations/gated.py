@@ -228,8 +228,8 @@ class GTU(GatedLayer, fn=gtu):
 def swiglu(x: Any, axis=-1, gate="first") -> Any:
     """Gated linear unit with SiLU for the sigmoid, the gate in front.
 
-    The feed-forward unit of most language models since 2022. Look up where a checkpoint keeps the
-    gate: packed weights of Phi-3, timm and DINOv2 have it first, other code last.
+    The feed-forward unit of most language models since 2022. Check which half of a checkpoint's
+    kernel is the gate: packed weights of Phi-3, timm and DINOv2 have it first, other code last.
 
     Formula:
 

@@ -62,7 +62,7 @@ def maxout(x: Any, num_units: Any, axis=-1) -> Any:
     2
 
     Related:
-        With pieces `x` and `0` it is `relu`. TFA's, with the same groups.
+        With pieces `x` and `0` it is `relu`. Same grouping as TFA's `Maxout`.
 
     Reference:
         [Goodfellow et al., 2013](https://arxiv.org/abs/1302.4389)
@@ -104,7 +104,7 @@ class Maxout(ActivationLayer, fn=maxout):
 
 @activation(alpha=or_tensor(finite))
 def prelu(x: Any, alpha: Any) -> Any:
-    """Rectifier whose slope left of zero is a parameter.
+    """Rectifier whose slope for negative inputs is a parameter.
 
     Take it instead of `leaky_relu` where some data is at hand to find the slope, as in image
     restoration and face recognition.
@@ -115,7 +115,7 @@ def prelu(x: Any, alpha: Any) -> Any:
 
     Args:
         x: Tensor.
-        alpha: Slope left of zero, a number or a tensor that broadcasts to `x`.
+        alpha: Slope for negative inputs, a number or a tensor that broadcasts to `x`.
 
     Shapes:
         Any; the output has the shape and dtype of `x`.
@@ -268,7 +268,7 @@ def star_relu(x: Any, scale=0.8944, bias=-0.4472) -> Any:
         x: Tensor.
         scale: Factor of the square, a number or a tensor that broadcasts to `x`. Defaults to
             `0.8944`.
-        bias: Output left of zero, a number or a tensor that broadcasts to `x`. Defaults to
+        bias: Output for negative inputs, a number or a tensor that broadcasts to `x`. Defaults to
             `-0.4472`.
 
     Shapes:
@@ -315,7 +315,7 @@ class StarReLU(ActivationLayer, fn=star_relu):
 class LearnedStarReLU(LearnedActivation, fn=star_relu):
     """Layer form of `star_relu` that learns one scale and one bias for all channels.
 
-    The code of the paper, and timm, let them begin at 1 and 0.
+    The code of the paper, and timm, initialize them to 1 and 0.
     """
 
     def __init__(
@@ -412,9 +412,10 @@ _ALPHA_N = math.log(math.expm1(0.3))
 
 @activation(alpha_p=or_tensor(finite), alpha_n=or_tensor(finite), beta=or_tensor(finite))
 def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
-    """Expanded integral of ELU: quadratic right of zero, linear far left of it.
+    """Expanded integral of ELU: quadratic for positive inputs, linear for very negative ones.
 
-    Take it instead of `squared_relu` in language models: its slope left of zero adapts by layer.
+    Take it instead of `squared_relu` in language models: its slope for negative inputs adapts by
+    layer.
 
     Formula:
 
@@ -424,10 +425,10 @@ def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
 
     Args:
         x: Tensor.
-        alpha_p: What softplus makes the curvature right of zero of, a number or a tensor that
-            broadcasts to `x`. Defaults to `0.2033823208110246`, which gives the curvature 0.8.
-        alpha_n: What softplus makes the size of the left part, less `beta`, of; likewise.
-            Defaults to `-1.0502256128148468`, which gives the size 0.8.
+        alpha_p: Pre-softplus curvature for positive inputs, a number or a tensor that broadcasts to
+            `x`. Defaults to `0.2033823208110246`, which gives the curvature 0.8.
+        alpha_n: Pre-softplus scale for negative inputs, less `beta`; likewise. Defaults to
+            `-1.0502256128148468`, which gives the scale 0.8.
         beta: Slope at zero. Defaults to `0.5`.
 
     Shapes:
@@ -443,8 +444,8 @@ def xielu(x: Any, alpha_p=_ALPHA_P, alpha_n=_ALPHA_N, beta=0.5) -> Any:
     -0.205...
 
     Related:
-        Its derivative right of zero is `2 * right * x + beta`, left of it
-        `elu(x, alpha=left) + beta`.
+        Its derivative is `2 * right * x + beta` for positive inputs and `elu(x, alpha=left) + beta`
+        for negative ones.
 
     Reference:
         [Huang and Schlag, 2024](https://arxiv.org/abs/2411.13010)

@@ -54,7 +54,7 @@ def sparsemax(x: Any, axis=-1) -> Any:
 
     Related:
         `entmax(x, alpha=2.0)`; `entmax15` lies between it and `softmax`. What Keras 3.15 gives does
-        not sum to 1 where more than one entry gets something.
+        not sum to 1 where the support has more than one entry.
 
     Reference:
         [Martins and Astudillo, 2016](https://arxiv.org/abs/1602.02068)
@@ -204,8 +204,8 @@ class Entmax(ActivationLayer, fn=entmax):
 class LearnedEntmax(LearnedActivation, fn=entmax):
     """Layer form of `entmax` that learns one `alpha` for all rows.
 
-    A weight that training takes below 1.01 is read as that, which is close to `softmax`, and still
-    gets the gradient there.
+    A weight that training takes below 1.01 is clipped to 1.01, which is close to `softmax`, and
+    still gets the gradient there.
     """
 
     def __init__(

@@ -52,9 +52,9 @@ class Loss(Configured, keras.losses.Loss):
             `check_outputs` to find one. A setting of losses that take either.
         width: Size of the last axis of `y_pred`, or `None` where any will do.
         rank: The least number of axes of `y_pred` with which there is something to learn.
-        couples_samples: Whether the value of a sample hangs on the others. If `call` takes `mask`,
-            samples of weight 0 are then `False` in it. Defaults to whether a setting `per` is
-            `"batch"`.
+        couples_samples: Whether the value of a sample depends on the others. If `call` takes
+            `mask`, samples of weight 0 are then `False` in it. Defaults to whether a setting `per`
+            is `"batch"`.
         weighs_entries: Whether `call` takes numbers for `mask`, what each entry of a sample weighs.
             It is then handed a `sample_weight` that has axes beside that of the samples. Defaults
             to `False`.

@@ -226,12 +226,12 @@ def ctc(
     input_length: Any = None,
     mask: Any = None,
 ) -> Any:
-    """Connectionist temporal classification: labels in order, at frames that nobody has told.
+    """Connectionist temporal classification: labels whose alignment to the frames is unknown.
 
-    Take it for speech, handwriting and other recordings with a transcript that is shorter than
-    they are. Each frame predicts a class or the blank; what costs is that no alignment spells the
-    labels, once repeats are merged and blanks dropped. Keras fixes the blank to 0, counts the
-    labels that are not 0 and takes all frames.
+    Take it for speech, handwriting and other recordings with a transcript that is shorter than they
+    are. Each frame predicts a class or the blank; the loss is minus the log-probability of all
+    alignments that spell the labels once repeats are merged and blanks dropped. Keras fixes the
+    blank to 0, counts the labels that are not 0 and takes all frames.
 
     Formula:
 
@@ -243,7 +243,7 @@ def ctc(
 
     Args:
         y_true: Labels, integers from 0 without the blank. A row ends with its first negative id or
-            blank; without labels it spells silence, blanks alone.
+            blank; without labels it is an empty target, of blanks alone.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`. A
             probability of 0 counts as the smallest normal number.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
@@ -256,8 +256,8 @@ def ctc(
             tell. Defaults to `None`.
         input_length: Number of frames of each sample, integers `(batch,)`, the first of all.
             Defaults to `None`.
-        mask: Boolean, `True` where a frame counts, `(batch, frames)` or `(batch,)`; also between
-            others. A sample without frames costs 0. Defaults to `None`.
+        mask: Boolean, `True` where a frame counts, `(batch, frames)` or `(batch,)`; gaps are
+            allowed. A sample without frames costs 0. Defaults to `None`.
 
     Shapes:
         `y_pred`: `(batch, frames, classes)`. `y_true`: `(batch, labels)`. The loss: `(batch,)`.

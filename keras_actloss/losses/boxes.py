@@ -404,7 +404,8 @@ def ciou(y_true: Any, y_pred: Any, bounding_box_format="xyxy") -> Any:
     """Complete IoU loss: `diou` plus the difference of the aspect ratios.
 
     Take it as the loss of boxes in a detector of the YOLO family. The aspect ratio weighs more, the
-    better the boxes overlap; its weight `alpha` has no gradient. A box of no size has none.
+    better the boxes overlap; its weight `alpha` has no gradient. A box that is a point has no
+    aspect-ratio term.
 
     Formula:
 

@@ -270,8 +270,8 @@ def distribution_focal(y_true: Any, y_pred: Any) -> Any:
         loss = -sum(share * log(p / sum(p, axis=-1, keepdims=True)), axis=-1)
 
     Args:
-        y_true: Distances in widths of a bin, mostly of the feature map's stride; beyond the ends
-            they count as the ends.
+        y_true: Distances in units of the bin width, usually the stride of the feature map; beyond
+            the ends they count as the ends.
         y_pred: Logits of the distances 0, 1, 2, ... on the last axis.
 
     Shapes:
@@ -331,7 +331,8 @@ def hl_gauss(y_true: Any, y_pred: Any, low=-10.0, high=10.0, sigma_ratio=0.75) -
         y_pred: Logits of the bins on the last axis.
         low: Lower edge of the first bin. Defaults to `-10.0`.
         high: Upper edge of the last bin. Defaults to `10.0`.
-        sigma_ratio: Deviation of the Gaussian in widths of a bin, above 0. Defaults to `0.75`.
+        sigma_ratio: Deviation of the Gaussian in units of the bin width, above 0. Defaults to
+            `0.75`.
 
     Shapes:
         `y_pred`: `(batch, ..., bins)`. `y_true` and the loss: `(batch, ...)`. No gradient flows to

@@ -263,7 +263,7 @@ def sparse_categorical_focal_crossentropy(
     0.1732...
 
     Related:
-        `categorical_focal_crossentropy` of the one-hot labels, which tells what others do.
+        `categorical_focal_crossentropy` of the one-hot labels; see there for other packages.
 
     Reference:
         [Lin et al., 2017](https://arxiv.org/abs/1708.02002)

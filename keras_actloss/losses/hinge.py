@@ -47,7 +47,7 @@ def hinge(
 
     Args:
         y_true: Labels, -1 or 1, or 0 or 1: each 0 counts as -1. Keras looks at the whole batch to
-            decide, so there a label's meaning hangs on its neighbors.
+            decide, so there a label's meaning depends on its neighbors.
         y_pred: Scores, any real number.
         class_weights: Weights of the negative and of the positive label, or `None` for 1 and 1.
             Defaults to `None`.

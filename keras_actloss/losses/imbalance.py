@@ -117,7 +117,8 @@ def asymmetric_binary_crossentropy(
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         gamma_negative: Focus on wrong negatives, at least 0. Defaults to `4.0`.
         gamma_positive: Focus on wrong positives, at least 0. Defaults to `1.0`.
-        clip: Probability that negatives are forgiven, in [0, 1). Defaults to `0.05`.
+        clip: Probability margin that is subtracted from those of negatives, in [0, 1); a negative
+            below it costs nothing. Defaults to `0.05`.
         label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
         axis: Axis that the mean is taken over. Defaults to `-1`.
         class_weights: Weights of the classes 0 and 1, or `None` for 1 and 1. Defaults to `None`.
@@ -357,9 +358,9 @@ def penalty_reduced_focal(
     """Focal loss of a heat map with a Gaussian around each peak, a sample's sum over its peaks.
 
     Take it for detectors that find objects as points, such as CornerNet and CenterNet: `y_true` is
-    1 at a center, and what lies near one is punished less. The papers count the peaks of the
-    batch, this loss those of the sample, so a sample does not hang on its neighbors. KerasCV takes
-    a target of 0.99 for a peak and divides by nothing.
+    1 at a center, and what lies near one is punished less. The papers count the peaks of the batch,
+    this loss those of the sample, so a sample does not depend on its neighbors. KerasCV takes a
+    target of 0.99 for a peak and divides by nothing.
 
     Formula:
 

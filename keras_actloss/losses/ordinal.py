@@ -112,9 +112,9 @@ def categorical_squared_emd(
     0.8125
 
     Related:
-        NIMA trains with the root of this divided by the number of classes.
-        `scipy.stats.energy_distance` of the class ids, weighed by the two distributions, is the
-        root of twice this. Of two classes, half of `categorical_brier`.
+        NIMA trains with `sqrt(loss / classes)`. `scipy.stats.energy_distance` of the class ids,
+        weighed by the two distributions, is the root of twice this. Of two classes, half of
+        `categorical_brier`.
 
     Reference:
         [Hou et al., 2016](https://arxiv.org/abs/1611.05916),
@@ -304,8 +304,8 @@ def categorical_weighted_kappa(
 
     Shapes:
         `y_true` and `y_pred`: `(batch, ..., classes)`, the classes on `axis`. The loss: the same
-        without `axis`; all values hang on all labels and predictions that count. No gradient flows
-        to `y_true`.
+        without `axis`; all values depend on all labels and predictions that count. No gradient
+        flows to `y_true`.
 
     Raises:
         ValueError: If an option is out of range or the shapes do not fit.
@@ -413,7 +413,7 @@ def sparse_categorical_weighted_kappa(
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
-        without `axis`; all values hang on all labels and predictions that count.
+        without `axis`; all values depend on all labels and predictions that count.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.

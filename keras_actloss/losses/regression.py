@@ -299,8 +299,8 @@ def mean_squared_logarithmic_error(y_true: Any, y_pred: Any, mask: Any = None) -
     """Mean of the squared errors of `log(1 + y)` over the last axis.
 
     Take it for counts and amounts over many orders of magnitude. Keras clips at 1e-7, so negative
-    predictions have no gradient there; here all above -1 are exact. Those at -1 or below, where
-    there is no logarithm, are drawn back: it goes on as a line with slope 1.
+    predictions have no gradient there; here all above -1 are exact. At -1 and below the logarithm
+    continues as a line of slope 1.
 
     Formula:
 

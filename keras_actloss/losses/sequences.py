@@ -237,8 +237,8 @@ def linear_chain_crf(y_true: Any, y_pred: Any, mask: Any = None) -> Any:
         y_true: Tags, class ids from 0.
         y_pred: Scores: `y_pred[:, t, i, j]` of tag `j` at step `t` after tag `i`. Before the first
             step stands tag 0. Minus infinity bars a pair of tags.
-        mask: Boolean, `True` where a step counts, `(batch, steps)` or `(batch,)`. Steps left out,
-            also between others, are as if they were not there. Defaults to `None`.
+        mask: Boolean, `True` where a step counts, `(batch, steps)` or `(batch,)`. Steps left out
+            are as if they were not there; gaps are allowed. Defaults to `None`.
 
     Shapes:
         `y_true`: `(batch, steps)`. `y_pred`: `(batch, steps, tags, tags)`, which takes `tags` times

@@ -137,9 +137,9 @@ def check_outputs(
     """Find outputs of a model that are not what its losses expect, before it is trained on them.
 
     A softmax or sigmoid before a loss of logits, or none before one of probabilities; two of them
-    in a row; a softmax over one output; labels whose dtype, shape or range the loss or the number
-    of outputs do not go with. All of these train, to a model that is worse than it could be. It
-    knows the losses of this package and of Keras, and says nothing of what it does not know.
+    in a row; a softmax over one output; labels whose dtype, shape or range does not fit the loss or
+    the number of outputs. All of these train, to a model that is worse than it could be. It knows
+    the losses of this package and of Keras; it skips losses that it does not know.
 
     Args:
         model: A model. Of a subclassed one, and of layers of your own, it needs `x` to see them.
