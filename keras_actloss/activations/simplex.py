@@ -370,11 +370,11 @@ def _part(x, axis, start, end=None):
 
 @activation(axis=integer_axis)
 def ordinal_softmax(x: Any, axis=-1) -> Any:
-    """Logits of exceeding each level of an ordered scale to probabilities of the levels.
+    """Turn cumulative logits, of `y > k`, into probabilities of the classes.
 
     Take it behind the outputs of an ordinal model (CORAL, proportional odds), where entry `k` is
-    the logit of a level above `k`. They should not increase along the axis: a level whose logit
-    exceeds the one before has a negative probability, which is not hidden.
+    the logit of a class above `k`. They should not increase along the axis: the class between two
+    thresholds of increasing logits has a negative probability, which is not hidden.
 
     Formula:
 
@@ -382,8 +382,8 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
         y = pad(above, 1, "start", axis) - pad(above, 0, "end", axis)
 
     Args:
-        x: Tensor of logits, one less along `axis` than there are levels.
-        axis: Axis of the levels. Defaults to `-1`.
+        x: Tensor of logits of the thresholds, one less along `axis` than there are classes.
+        axis: Axis of the thresholds, in the output of the classes. Defaults to `-1`.
 
     Shapes:
         Any with at least one axis; the output has the dtype of `x` and is longer by 1 along `axis`.
@@ -399,7 +399,7 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
 
     Related:
         Of a single logit, `sigmoid(-x)` and `sigmoid(x)`. `conditional_softmax` for CORN,
-        `losses.median_class` for the level to predict.
+        `losses.median_class` for the class to predict.
 
     Reference:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
@@ -407,7 +407,7 @@ def ordinal_softmax(x: Any, axis=-1) -> Any:
     if x.shape[axis] == 0:
         raise ValueError(
             f"x of shape {tuple(x.shape)} has no logit along axis={axis}; give it one less than "
-            "there are levels"
+            "there are classes"
         )
 
     def value(x):
@@ -468,10 +468,10 @@ def _products(x, axis):
 
 @activation(axis=integer_axis)
 def conditional_softmax(x: Any, axis=-1) -> Any:
-    """Logits of going on beyond each level of an ordered scale to probabilities of the levels.
+    """Turn conditional logits, of `y > k` given `y >= k`, into probabilities of the classes.
 
     Take it behind the outputs of a CORN or continuation-ratio model, where entry `k` is the logit
-    of a level above `k` among those of at least `k`. No logits give a negative probability.
+    of a class above `k` among those of at least `k`. No logits give a negative probability.
 
     Formula:
 
@@ -479,8 +479,8 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
         y = pad(above, 1, "start", axis) * pad(1 / (1 + exp(x)), 1, "end", axis)
 
     Args:
-        x: Tensor of logits, one less along `axis` than there are levels.
-        axis: Axis of the levels. Defaults to `-1`.
+        x: Tensor of logits of the thresholds, one less along `axis` than there are classes.
+        axis: Axis of the thresholds, in the output of the classes. Defaults to `-1`.
 
     Shapes:
         Any with at least one axis; the output has the dtype of `x` and is longer by 1 along `axis`.
@@ -495,7 +495,7 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
     0.6439...
 
     Related:
-        `losses.corn` is the cross-entropy of it. `losses.median_class` of it is the level that
+        `losses.corn` is the cross-entropy of it. `losses.median_class` of it is the class that
         `corn_label_from_logits` of coral_pytorch predicts. `ordinal_softmax` for CORAL.
 
     Reference:

@@ -1,4 +1,4 @@
-"""Losses of ordered classes by one logit a level, which tells whether the class lies above it."""
+"""Losses of ordered classes by one logit per threshold: whether the class lies above it."""
 
 from typing import Any, Unpack
 
@@ -18,7 +18,7 @@ from keras_actloss.core.tensors import dtype_of
 
 
 def _of_levels(loss, ids, x, axis, class_weights):
-    """Sum of `loss(ids, levels, x)` over the levels on the last axis, weighed as the class is."""
+    """Sum of `loss(ids, levels, x)` over the thresholds on the last axis, weighed as the class."""
     x = moved(x, axis, -1)
     count, weight = x.shape[-1], None
     if class_weights is not None:
@@ -46,11 +46,11 @@ def coral(
     axis=-1,
     class_weights: Any = None,
 ) -> Any:
-    """Cross-entropy of each level, whether the class lies above it, of cumulative logits (CORAL).
+    """Cross-entropy of cumulative logits: whether the class lies above each threshold (CORAL).
 
-    Take it for ages, grades and stars behind `layers.OrdinalDense`, whose levels share one score.
-    The probabilities of the levels then fall from level to level if the biases do, which they are
-    only known to do at the minimum of the loss. `corn` needs no such layer.
+    Take it for ages, grades and stars behind `layers.OrdinalDense`, whose thresholds share one
+    score. The probabilities of lying above them then fall from one to the next if the biases do,
+    which they are only known to do at the minimum of the loss. `corn` needs no such layer.
 
     Formula:
 
@@ -64,16 +64,16 @@ def coral(
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
-        y_pred: Logits of `y_true > k` for the levels `k` from 0, one fewer than classes.
-        importance_weights: One weight of at least 0 a level. Defaults to `None`, all 1.
+        y_pred: Logits of `y_true > k` for the thresholds `k` from 0, one fewer than classes.
+        importance_weights: One weight of at least 0 per threshold. Defaults to `None`, all 1.
         ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
-        axis: The axis of the levels. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
-            Defaults to `None`, all 1.
+        axis: The axis of the thresholds. Defaults to `-1`.
+        class_weights: One weight of at least 0 per class, one more than thresholds, for the rows
+            with its label. Defaults to `None`, all 1.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`, the levels on `axis`. `y_true` and the loss: the same
-        without `axis`.
+        `y_pred`: `(batch, ..., classes - 1)`, the thresholds on `axis`. `y_true` and the loss: the
+        same without `axis`.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -85,8 +85,9 @@ def coral(
     0.4401...
 
     Related:
-        `coral_loss` of coral_pytorch, which takes the levels themselves, and `OrdinalCrossEntropy`
-        of coral_ordinal. `activations.ordinal_softmax` gives the probabilities of the classes.
+        `coral_loss` of coral_pytorch, which takes `y_true > k` of all thresholds for labels, and
+        `OrdinalCrossEntropy` of coral_ordinal. `activations.ordinal_softmax` gives the
+        probabilities of the classes.
 
     Reference:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884)
@@ -132,10 +133,10 @@ class CORAL(Loss, fn=coral):
 def corn(
     y_true: Any, y_pred: Any, ignore_class: Any = None, axis=-1, class_weights: Any = None
 ) -> Any:
-    """Cross-entropy of whether the class lies above each level that it has reached (CORN).
+    """Cross-entropy of whether the class lies above each threshold that it has reached (CORN).
 
     Take it for ordered classes behind a plain `Dense(classes - 1)`: its probabilities are in order
-    whatever the logits are, and the levels need not share a score as those of `coral` do.
+    whatever the logits are, and the thresholds need not share a score as those of `coral` do.
 
     Formula:
 
@@ -148,16 +149,16 @@ def corn(
 
     Args:
         y_true: Class ids, integers from 0 in the order of the classes.
-        y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the levels `k` from
-            0, one fewer than classes.
+        y_pred: Logits of `y_true > k` among the samples with `y_true >= k`, for the thresholds `k`
+            from 0, one fewer than classes.
         ignore_class: Id, often -1, whose entries are left out. Defaults to `None`.
-        axis: The axis of the levels. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, one more than levels, for the labels of it.
-            Defaults to `None`, all 1.
+        axis: The axis of the thresholds. Defaults to `-1`.
+        class_weights: One weight of at least 0 per class, one more than thresholds, for the rows
+            with its label. Defaults to `None`, all 1.
 
     Shapes:
-        `y_pred`: `(batch, ..., classes - 1)`, the levels on `axis`. `y_true` and the loss: the same
-        without `axis`.
+        `y_pred`: `(batch, ..., classes - 1)`, the thresholds on `axis`. `y_true` and the loss: the
+        same without `axis`.
 
     Raises:
         TypeError: If `y_true` is not of an integer dtype.
@@ -171,7 +172,7 @@ def corn(
     Related:
         The cross-entropy of the classes whose probabilities `activations.conditional_softmax`
         gives. `corn_loss` of coral_pytorch is the sum over the batch divided by the number of
-        levels that its labels reach, `sum(minimum(y_true + 1, classes - 1))`.
+        thresholds that its labels reach, `sum(minimum(y_true + 1, classes - 1))`.
 
     Reference:
         [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
