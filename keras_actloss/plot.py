@@ -141,7 +141,7 @@ def _gap(y):
 
 
 def _curves(call, view, x):
-    """Values and derivatives of the outputs to draw, a pair each."""
+    """Values and derivatives of the outputs to draw, one pair each."""
     slope, offset = (np.array(row, "float32") for row in (view.slope, view.offset))
     if len(slope) == 1:  # Channels with weights of their own are curves of their own.
         shapes = [weight.shape for weight in getattr(call, "weights", ())]
@@ -190,7 +190,7 @@ def _draw(axes, x, title, label, curves, colors):
 
 
 def plot_activations(names=None, theme="light", columns=8, path=None, figure=None):
-    """Draw activations and their derivatives, a panel each.
+    """Draw activations and their derivatives, one panel each.
 
     All panels have the same limits. Where an activation takes more than a number, the label of the
     panel says what it is given: a gated one the value 1 and the gate x, one on the simplex the

@@ -146,7 +146,7 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
     Args:
         x: Tensor of logits; minus infinity leaves an entry out.
         alpha: Number in (1, 100], or a tensor of such that broadcasts against `x` and has size 1
-            along `axis`: one for all, or one a head or row. Defaults to `1.5`.
+            along `axis`: one for all, or one per head or row. Defaults to `1.5`.
         axis: Axis over which the result sums to 1. Defaults to `-1`.
 
     Shapes:
@@ -175,8 +175,8 @@ def entmax(x: Any, alpha=1.5, axis=-1) -> Any:
 
     def project(x):
         z = simplex.distance(x, axis)
-        # One a row, so that what broadcast has its gradient summed; 1 is subtracted from the number
-        # itself, not from its rounding.
+        # One per row, so that what broadcast has its gradient summed; 1 is subtracted from the
+        # number itself, not from its rounding.
         rows = ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
         if not broadcasts(np.shape(alpha), rows.shape):
             raise ValueError(

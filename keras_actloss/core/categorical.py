@@ -45,7 +45,7 @@ from keras_actloss.core.tensors import dtype_of
 def _labels(ids, x, axis):
     """Where the label of each row is: what `_put` takes.
 
-    An index on torch, whose kernels reach one entry a row in no time; a mask where compilers fuse
+    An index on torch, whose kernels reach one entry per row in no time; a mask where compilers fuse
     it with what is done to the other entries.
     """
     return ids.long().unsqueeze(axis) if runs_torch() else is_label(ids, x, axis)
@@ -439,7 +439,7 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_sm
 
 
 def along(numbers, x, axis, what="class_weights", of="classes"):
-    """One number a class, or what else is on the axis, shaped to broadcast along `axis` of `x`."""
+    """One number per class, or what else is on the axis, shaped to broadcast along it in `x`."""
     numbers = vector(numbers, dtype_of(x))
     if x.shape[axis] is not None and numbers.shape[0] != x.shape[axis]:
         raise ValueError(

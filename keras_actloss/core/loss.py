@@ -28,23 +28,23 @@ class LossArguments(TypedDict, total=False):
 class Loss(Configured, keras.losses.Loss):
     """Base class of the losses: a constructor that stores its arguments, and `call` or `fn`.
 
-    Subclass it for a loss of your own. `call(y_true, y_pred)` returns one value a sample (or a
+    Subclass it for a loss of your own. `call(y_true, y_pred)` returns one value per sample (or a
     sample and step), never a scalar. The base class does the rest: the config is read from the
-    constructor, integer labels keep their dtype, shapes that do not fit are an error, samples
-    of weight 0, masked steps and ignored labels are taken out before the maths, sums run in
-    float32 or wider.
+    constructor, integer labels keep their dtype, shapes that do not fit are an error, samples of
+    weight 0, masked steps and ignored labels are taken out before the maths, sums run in float32 or
+    wider.
 
     With `class MyLoss(Loss, fn=my_function)` the settings are passed to a function; leave the
     constructor out and the class takes the function's settings.
 
     Class attributes:
         labels: What `y_true` holds: `"values"` (as many as predictions), `"binary"` (a class label
-            an entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`), `"ranks"` (ids
-            of one class more than there are predictions), `"groups"` (any ids, alike for samples
-            that belong together), `"memberships"` (rows of 0 and 1, for any number of groups that a
-            sample may be in), `"target"` (one number beside several predictions on the last
-            axis, such as its quantiles), `"tags"` (class ids, two axes fewer) or `"sequence"` (rows
-            of class ids, of any length).
+            per entry), `"onehot"`, `"ids"` (class ids, one axis fewer than `y_pred`), `"ranks"`
+            (ids of one class more than there are predictions), `"groups"` (any ids, alike for
+            samples that belong together), `"memberships"` (rows of 0 and 1, for any number of
+            groups that a sample may be in), `"target"` (one number beside several predictions on
+            the last axis, such as its quantiles), `"tags"` (class ids, two axes fewer) or
+            `"sequence"` (rows of class ids, of any length).
         targets: Ends of the range of `y_true`, for the checks to stay in. Defaults to the reals.
         predictions: Ends of the range of `y_pred`. Defaults to the reals, or to 0 and 1 where
             `from_logits` is `False`.
@@ -138,7 +138,7 @@ class Loss(Configured, keras.losses.Loss):
         return of_fn if of_fn.replace("_", "") == name.lower() else _snake_case(name)
 
     def call(self, y_true, y_pred, mask=None):
-        """One value a sample, from inputs that fit each other."""
+        """One value per sample, from inputs that fit each other."""
         masked = {"mask": mask} if self._takes_mask else {}
         return self.apply_fn(y_true, y_pred, **masked)
 

@@ -88,7 +88,7 @@ class LearnedActivation(ActivationLayer):
     the parameters. A weight has one entry for each channel (the last axis), whatever the other axes
     are. A constructor that takes `shared_axes` and stores it leaves the choice to the user: a
     weight then has one entry for each entry of a sample, and 1 along the axes that are named, as in
-    Keras (`[1, 2]` for an image batch with one entry a channel). With `"all"` it has one entry.
+    Keras (`[1, 2]` for an image batch with one entry per channel). With `"all"` it has one entry.
 
     Example:
 

@@ -229,7 +229,7 @@ def _blocks(x, axis):
 
 
 def _slope(of_no, of_y, y, axis, end_leads):
-    """`between` of a number a class, weighed with the labels."""
+    """`between` of one number per class, weighed with the labels."""
     first, flat = _classes_first(y, axis), _flat(y, axis)
     batch, rows, columns = ops.shape(flat)
     # A row of numbers as wide as several pixels, for few classes would end a loop too soon.
@@ -436,7 +436,7 @@ def mean_of_classes(values, weight):
 
 
 def for_samples(values, y_pred, mask):
-    """One value a sample: of an image its own, of a batch the same for all that have a pixel."""
+    """One value per sample: of an image its own, of a batch the same for all that have a pixel."""
     values = ops.broadcast_to(values, ops.shape(y_pred)[:1])
     if mask is None:
         return values

@@ -180,7 +180,7 @@ def entmax_at(z, exponent, height, axis, fixed):
     def parts(z, exponent, height):
         """The result `y`, its logarithm inside the support, and `y ** (2 - alpha)` in two factors.
 
-        The second, one a row, is beyond the floats where a large `alpha` splits a row evenly.
+        The second, one per row, is beyond the floats where a large `alpha` splits a row evenly.
         """
         ratio = exponent * z / height
         inside = ratio > -1

@@ -289,7 +289,7 @@ def prepare(y_true, y_pred, labels, axis=-1, name="loss", strict=True):
     Args:
         y_true: Labels.
         y_pred: Predictions, a tensor of the dtype to compute in.
-        labels: What `y_true` holds: `"values"`, `"binary"` (a class label an entry), `"onehot"`,
+        labels: What `y_true` holds: `"values"`, `"binary"` (a class label per entry), `"onehot"`,
             `"ids"`, `"ranks"` (ids of one class more than there are predictions), `"groups"` (any
             ids, alike for samples that belong together), `"memberships"` (rows of 0 and 1, for any
             number of groups), `"target"` (one number beside several predictions on the last axis),

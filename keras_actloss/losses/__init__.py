@@ -1,4 +1,4 @@
-"""Losses: functions that return one value a sample, and the classes that carry their settings.
+"""Losses: functions that return one value per sample, and the classes that carry their settings.
 
 Beside them: weights of classes, from how often each occurs.
 """

@@ -239,7 +239,7 @@ def ctc(
         p = p / sum(p, axis=-1, keepdims=True)
         loss = -log(spelled(p, y_true, blank))
 
-    where `spelled` sums the products of all rows of one class a frame that spell the labels.
+    where `spelled` sums the products of all rows of one class per frame that spell the labels.
 
     Args:
         y_true: Labels, integers from 0 without the blank. A row ends with its first negative id or

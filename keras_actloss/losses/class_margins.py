@@ -69,7 +69,7 @@ def categorical_hinge(
         y_true: One-hot labels; an entry above 1/2 is the label.
         y_pred: Scores, any real number.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out. Defaults to `None`.
 
@@ -136,7 +136,7 @@ def sparse_categorical_hinge(
         y_pred: Scores, any real number.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:
@@ -209,7 +209,7 @@ def categorical_multi_margin(
         p: 1, or 2 to square what is missing. Defaults to `1`.
         margin: By how much the label's score is to lead. Defaults to `1.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out. Defaults to `None`.
 
@@ -227,7 +227,7 @@ def categorical_multi_margin(
     0.5
 
     Related:
-        `multi_margin` of the ids; `multilabel_margin` for several labels a sample.
+        `multi_margin` of the ids; `multilabel_margin` for several labels per sample.
 
     Reference:
         [Weston and Watkins, 1999](https://www.esann.org/sites/default/files/proceedings/legacy/es1999-461.pdf)
@@ -293,7 +293,7 @@ def multi_margin(
         margin: By how much the label's score is to lead. Defaults to `1.0`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:
@@ -310,7 +310,7 @@ def multi_margin(
     0.5
 
     Related:
-        `categorical_multi_margin` of the one-hot labels; `multilabel_margin` for several labels a
+        `categorical_multi_margin` of the one-hot labels; `multilabel_margin` for several labels per
         sample.
 
     Reference:
@@ -390,7 +390,7 @@ def multilabel_margin(
     0.75
 
     Related:
-        With one label a sample, `multi_margin` of its id.
+        With one label per sample, `multi_margin` of its id.
 
     Reference:
         [Elisseeff and Weston, 2001](https://papers.nips.cc/paper/1964-a-kernel-method-for-multi-labelled-classification)
@@ -445,7 +445,7 @@ def categorical_perceptron(
         y_true: One-hot labels; an entry above 1/2 is the label.
         y_pred: Scores, any real number.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out. Defaults to `None`.
 
@@ -511,7 +511,7 @@ def sparse_categorical_perceptron(
         y_pred: Scores, any real number.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:

@@ -20,7 +20,7 @@ def class_counts(
         ignore_class: Id, often -1 or 255, that is not counted. Defaults to `None`.
 
     Returns:
-        A list of one integer a class.
+        A list of one integer per class.
 
     Raises:
         TypeError: If `y` is not of an integer dtype.
@@ -74,7 +74,7 @@ def balanced_weights(counts: Any) -> list[float]:
         counts: How often each class occurs, for example from `class_counts`.
 
     Returns:
-        A list of one weight a class, for `class_weights=` of a loss.
+        A list of one weight per class, for `class_weights=` of a loss.
 
     Raises:
         ValueError: If a count is not above 0.
@@ -104,7 +104,7 @@ def effective_number_weights(counts: Any, beta: float = 0.999) -> list[float]:
         beta: From 0, all weights alike, to below 1. Defaults to `0.999`.
 
     Returns:
-        A list of one weight a class, for `class_weights=` of a loss.
+        A list of one weight per class, for `class_weights=` of a loss.
 
     Raises:
         ValueError: If a count is not above 0, or `beta` is out of range.
@@ -134,7 +134,7 @@ def logit_prior(counts: Any) -> list[float]:
         counts: How often each class occurs, for example from `class_counts`.
 
     Returns:
-        A list of one number a class.
+        A list of one number per class.
 
     Raises:
         ValueError: If a count is not above 0.

@@ -86,15 +86,15 @@ class WeightedSum(Loss):
     Args:
         losses: The parts: losses of this package, of Keras or your own registered ones, as objects
             or classes. A part may be a sum again.
-        weights: One number a part. Defaults to `None`, all 1.
+        weights: One number per part. Defaults to `None`, all 1.
         reduction: As of every loss, for each part; the parts themselves keep the default.
         name: Name of the loss. Defaults to `"weighted_sum"`.
         dtype: The dtype of the result. Each part is computed in its own.
 
     Raises:
         TypeError: If a part is not a loss.
-        ValueError: If there is no part, or not one weight a part, or a part has a reduction of its
-            own.
+        ValueError: If there is no part, or not one weight per part, or a part has a reduction of
+            its own.
 
     Example:
 
@@ -186,7 +186,7 @@ class WeightedSum(Loss):
             return ops.cast(sum(values[1:], values[0]), self.dtype)
 
     def call(self, y_true, y_pred, mask=None):
-        """One value a sample, of inputs that fit; the mask is for the parts that take one."""
+        """One value per sample, of inputs that fit; the mask is for the parts that take one."""
         values = [
             weight * part.call(y_true, y_pred, **({"mask": mask} if _takes_mask(part) else {}))
             for weight, part in self._parts

@@ -181,7 +181,7 @@ def npairs(
 
     Related:
         `sparse_categorical_crossentropy` of the products, where each pair is a group of its own;
-        `npairs_multilabel` for several groups a pair. TFA's takes products. The paper adds the
+        `npairs_multilabel` for several groups per pair. TFA's takes products. The paper adds the
         squared lengths of the embeddings, times a small weight.
 
     Reference:
@@ -245,7 +245,7 @@ def npairs_multilabel(y_true: Any, y_pred: Any, from_products=False, mask: Any =
     0.7935...
 
     Related:
-        `npairs` of one label a pair. TFA's takes products.
+        `npairs` of one label per pair. TFA's takes products.
 
     Reference:
         [Sohn, 2016](https://papers.nips.cc/paper/6200-improved-deep-metric-learning-with-multi-class-n-pair-loss-objective)

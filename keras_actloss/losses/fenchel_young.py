@@ -159,7 +159,7 @@ def categorical_sparsemax(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there.
             Defaults to `None`.
@@ -241,7 +241,7 @@ def sparse_categorical_sparsemax(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:
@@ -329,7 +329,7 @@ def categorical_entmax(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there.
             Defaults to `None`.
@@ -416,7 +416,7 @@ def sparse_categorical_entmax(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:

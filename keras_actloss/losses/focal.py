@@ -34,7 +34,7 @@ def _focal(gamma):
 
 
 def _weights(alpha, y_pred, axis):
-    """`alpha` as the weights of the classes, under its own name if it is not one a class."""
+    """`alpha` as the weights of the classes, under its own name if it is not one per class."""
     return None if alpha is None else ops.reshape(along(alpha, y_pred, axis, "alpha"), (-1,))
 
 
@@ -156,7 +156,7 @@ def categorical_focal_crossentropy(
     Args:
         y_true: Labels: one-hot rows, or distributions over the classes.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
-        alpha: One weight of at least 0 a class. Defaults to `None`, all 1.
+        alpha: One weight of at least 0 per class. Defaults to `None`, all 1.
         gamma: How much right answers are left alone, at least 0. Defaults to `2.0`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
@@ -180,7 +180,7 @@ def categorical_focal_crossentropy(
     Related:
         `gamma=0` is `categorical_crossentropy` with `class_weights=alpha`. In MONAI, with a
         softmax, and kornia an `alpha` of `a` means `[1 - a, a, a, ...]`, and the mean divides by
-        the number of classes too. segmentation_models.pytorch has one sigmoid a class for several
+        the number of classes too. segmentation_models.pytorch has one sigmoid per class for several
         classes: `binary_focal_crossentropy` of the one-hot labels.
 
     Reference:
@@ -227,7 +227,7 @@ def sparse_categorical_focal_crossentropy(
     """Cross-entropy of class ids times the missing probability to a power.
 
     Take it in place of `sparse_categorical_crossentropy` where easy samples outnumber the others,
-    such as background pixels. The probability is that of a softmax, not one sigmoid a class.
+    such as background pixels. The probability is that of a softmax, not one sigmoid per class.
 
     Formula:
 
@@ -241,7 +241,7 @@ def sparse_categorical_focal_crossentropy(
     Args:
         y_true: Class ids, integers from 0.
         y_pred: Probabilities, which need not sum to 1, or logits with `from_logits=True`.
-        alpha: One weight of at least 0 a class. Defaults to `None`, all 1.
+        alpha: One weight of at least 0 per class. Defaults to `None`, all 1.
         gamma: How much right answers are left alone, at least 0. Defaults to `2.0`.
         from_logits: Whether `y_pred` holds logits. Defaults to `False`.
         ignore_class: Id, often -1 or 255, whose entries are left out. Defaults to `None`.

@@ -54,7 +54,7 @@ def boundary(
 
     Take it beside `dice` for small or elongated structures, with a weight that grows from 0: it
     says how far off a false pixel is, but starts flat. `y_true` is no mask but the signed distance
-    to its border, a map a class, made once with the data; the authors' is, in SciPy,
+    to its border, one map per class, made once with the data; the authors' is, in SciPy,
     `np.where(mask, 1 - distance_transform_edt(mask), distance_transform_edt(~mask))`.
 
     Formula:
@@ -71,7 +71,7 @@ def boundary(
         encoding: Whether logits go through a softmax, `"onehot"`, or a sigmoid, `"multilabel"`.
             Defaults to `"onehot"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         axis: The class axis. Defaults to `-1`.
         mask: `True` where a pixel counts, or what it weighs; shape of `y_pred` without `axis`, or
@@ -244,7 +244,7 @@ def centerline_dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.

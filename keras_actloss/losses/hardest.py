@@ -165,7 +165,7 @@ def top_k_categorical_crossentropy(
         axis: The class axis. Defaults to `-1`.
         fraction: Share of a sample's labels that count, in (0, 1]; at least one does. Of what
             `mask` and `ignore_class` leave, if given. Defaults to `0.1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
         mask: Boolean, `True` where a label counts; shape of `y_pred` without `axis`, or without its
@@ -233,7 +233,7 @@ def top_k_sparse_categorical_crossentropy(
     """Cross-entropy of class ids over the hardest entries of each sample only.
 
     Online hard example mining (OHEM): take it for segmentation, where most pixels are easy and
-    would rule the mean. With one label a sample there is nothing to choose from.
+    would rule the mean. With one label per sample there is nothing to choose from.
 
     Formula:
 
@@ -256,7 +256,7 @@ def top_k_sparse_categorical_crossentropy(
             `0.0`.
         fraction: Share of a sample's labels that count, in (0, 1]; at least one does. Of what
             `mask` and `ignore_class` leave, if given. Defaults to `0.1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         mask: Boolean, `True` where a label counts; shape of `y_true`, or without its last axes.
             Defaults to `None`.
 

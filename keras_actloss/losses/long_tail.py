@@ -37,7 +37,7 @@ def _shown(low):
 
 
 def _minus(x, values, where, axis, what):
-    """`x` minus a number a class, and what rounding took from it, which exponentials show."""
+    """`x` minus one number per class, and what rounding took from it, which exponentials show."""
     rounded, rest = (along(part, x, axis, what) for part in _rounded(values))
     # A sum with a constant is reordered by XLA, and then nothing seems to have been rounded.
     result, dropped = difference(x, ops.where(where, rounded, 0.0))
@@ -89,7 +89,7 @@ def categorical_logit_adjusted_crossentropy(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -185,7 +185,7 @@ def sparse_categorical_logit_adjusted_crossentropy(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -288,7 +288,7 @@ def categorical_label_distribution_aware_margin(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -384,7 +384,7 @@ def label_distribution_aware_margin(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same

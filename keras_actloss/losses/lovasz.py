@@ -204,9 +204,9 @@ def lovasz_hinge(
     Related:
         The authors' `lovasz_hinge` with `per_image=True`, and kornia's; that of
         segmentation_models_pytorch with `per="batch"`. Masks of several classes are one set, as in
-        its "multilabel"; for a set and a weight a class, take `lovasz_softmax`, which has
+        its "multilabel"; for one set and one weight per class, take `lovasz_softmax`, which has
         probabilities too, or make each mask a sample. Of one entry, `hinge`. Beyond 32,768 entries
-        a set, errors that share one of 131,072 bins share a step, but for the 4,096 largest. The
+        per set, errors that share one of 131,072 bins share a step, but for the 4,096 largest. The
         bins are narrower the closer the errors are to these: the loss moves by less than the width
         of a bin, in truth by a rounding, and the gradient by 1e-5 to 1e-4 of itself.
 
@@ -333,7 +333,7 @@ def lovasz_softmax(
             `"count"` makes its largest probability its loss. Take the latter for a single mask
             that may be empty. Defaults to `"skip"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class id, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.

@@ -93,7 +93,7 @@ def categorical_squared_emd(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
@@ -180,7 +180,7 @@ def sparse_categorical_squared_emd(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:
@@ -318,9 +318,9 @@ def categorical_weighted_kappa(
     0.1428...
 
     Related:
-        Of hard predictions, one minus `cohen_kappa_score` of scikit-learn. With
-        `log_epsilon=1e-6`, TFA's `WeightedKappaLoss`, which gives one number a batch. There is no
-        `class_weights`: kappa sets mistakes against how often each class occurs already.
+        Of hard predictions, one minus `cohen_kappa_score` of scikit-learn. With `log_epsilon=1e-6`,
+        TFA's `WeightedKappaLoss`, which gives one number per batch. There is no `class_weights`:
+        kappa sets mistakes against how often each class occurs already.
 
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)

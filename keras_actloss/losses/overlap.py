@@ -64,7 +64,7 @@ def dice(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
@@ -191,7 +191,7 @@ def jaccard(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
@@ -314,7 +314,7 @@ def tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.
@@ -446,7 +446,7 @@ def focal_tversky(
         absent: Whether a class without a labeled pixel has its place in the mean, `"count"`, or
             not, `"skip"`. Defaults to `"count"`.
         background: Whether class 0 counts. Defaults to `True`.
-        class_weights: One weight of at least 0 a class, for a weighted mean. NaN in a class of
+        class_weights: One weight of at least 0 per class, for a weighted mean. NaN in a class of
             weight 0 is ignored, except in logits of a softmax. Defaults to `None`, all 1.
         ignore_class: Class, often -1 or 255, whose pixels are left out. Defaults to `None`.
         axis: The class axis. Defaults to `-1`.

@@ -154,7 +154,7 @@ def categorical_poly_crossentropy(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -238,7 +238,7 @@ def sparse_categorical_poly_crossentropy(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same

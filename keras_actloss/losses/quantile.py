@@ -59,7 +59,7 @@ def quantile(y_true: Any, y_pred: Any, quantiles=0.5, mask: Any = None) -> Any:
         y_true: Targets.
         y_pred: Predictions.
         quantiles: Quantiles, between 0 and 1. A number is for as many predictions as targets. A
-            list is for several predictions of one target, one an entry. Defaults to `0.5`.
+            list is for several predictions of one target, one per entry. Defaults to `0.5`.
         mask: Boolean, `True` where an entry counts; shape of `y_true`, or without its last axes.
             Defaults to `None`.
 
@@ -120,7 +120,7 @@ def expectile(y_true: Any, y_pred: Any, expectiles=0.5, mask: Any = None) -> Any
         y_true: Targets.
         y_pred: Predictions.
         expectiles: Expectiles, between 0 and 1. A number is for as many predictions as targets. A
-            list is for several predictions of one target, one an entry. Defaults to `0.5`.
+            list is for several predictions of one target, one per entry. Defaults to `0.5`.
         mask: Boolean, `True` where an entry counts; shape of `y_true`, or without its last axes.
             Defaults to `None`.
 
@@ -183,7 +183,7 @@ def quantile_huber(y_true: Any, y_pred: Any, quantiles=0.5, delta=1.0, mask: Any
         y_true: Targets.
         y_pred: Predictions.
         quantiles: Quantiles, between 0 and 1. A number is for as many predictions as targets. A
-            list is for several predictions of one target, one an entry. Defaults to `0.5`.
+            list is for several predictions of one target, one per entry. Defaults to `0.5`.
         delta: Error at which the loss turns linear, in the unit of the targets, above 0; the
             paper's kappa. Defaults to `1.0`.
         mask: Boolean, `True` where an entry counts; shape of `y_true`, or without its last axes.

@@ -1,4 +1,4 @@
-"""Scores of probabilities of classes, and of one logit a class."""
+"""Scores of probabilities of classes, and of one logit per class."""
 
 import math
 from typing import Any, Unpack
@@ -70,7 +70,7 @@ def categorical_nll(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
 
@@ -147,7 +147,7 @@ def sparse_categorical_nll(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
 
     Shapes:
         `y_pred`: `(batch, ..., classes)`, the classes on `axis`. `y_true` and the loss: the same
@@ -210,7 +210,7 @@ def multilabel_soft_margin(
     ignore_class: Any = None,
     mask: Any = None,
 ) -> Any:
-    """Cross-entropy of one logit a class, mean over the classes.
+    """Cross-entropy of one logit per class, mean over the classes.
 
     Take it for samples with any number of classes at once, to weigh the classes against each other.
 
@@ -227,7 +227,7 @@ def multilabel_soft_margin(
         y_pred: Logits.
         label_smoothing: How far labels move towards 1/2, in [0, 1). Defaults to `0.0`.
         axis: Axis of the classes, which the mean is taken over. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         ignore_class: Label, often -1, whose entries are left out. Defaults to `None`.
         mask: Boolean, `True` where an entry counts; shape of `y_pred`, or without its last axes.
             Defaults to `None`.
@@ -406,7 +406,7 @@ def categorical_brier(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
@@ -491,7 +491,7 @@ def sparse_categorical_brier(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:

@@ -1,4 +1,4 @@
-"""Losses of sequences: a label a step, and tags that form a chain."""
+"""Losses of sequences: one label per step, and tags that form a chain."""
 
 import math
 from collections.abc import Callable
@@ -41,7 +41,7 @@ def sequence_crossentropy(
     average_across_timesteps=True,
     mask: Any = None,
 ) -> Any:
-    """Cross-entropy of a sequence of class ids, one value a sequence.
+    """Cross-entropy of a sequence of class ids, one value per sequence.
 
     Take it for models of sequences where each sequence is one sample: weighed, reported or compared
     as a whole. Where each step counts the same, however long its sequence is, take
@@ -65,7 +65,7 @@ def sequence_crossentropy(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class. Defaults to `None`, all 1.
+        class_weights: One weight of at least 0 per class. Defaults to `None`, all 1.
         average_across_timesteps: Whether the value is the mean over the steps that count; if not,
             it is their sum, minus the logarithm of the sequence's probability. Defaults to `True`.
         mask: Boolean, `True` where a step counts; shape of `y_true`, or `(batch,)`. Defaults to

@@ -124,7 +124,7 @@ def categorical_bi_tempered_logistic(
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
         axis: The class axis. Defaults to `-1`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
         ignore_class: Class whose rows are left out: those with their largest entry there, and those
             without a label. Defaults to `None`.
@@ -222,7 +222,7 @@ def sparse_categorical_bi_tempered_logistic(
         axis: The class axis. Defaults to `-1`.
         label_smoothing: Share of the label that is spread over all classes, in [0, 1). Defaults to
             `0.0`.
-        class_weights: One weight of at least 0 a class, for the rows with its label. Defaults to
+        class_weights: One weight of at least 0 per class, for the rows with its label. Defaults to
             `None`, all 1.
 
     Shapes:

@@ -2,7 +2,7 @@
 
 `check_loss(MyLoss())` and `check_activation(MyLayer())` run every check and raise an
 `AssertionError` that a person can read. Digits are held to the `Formula:` of the docstring: without
-one nothing tells a loss that saturates. With pytest, a test a check:
+one nothing tells a loss that saturates. With pytest, one test per check:
 
     @pytest.mark.parametrize("check", keras_actloss.testing.LOSS_CHECKS)
     def test_my_loss(check):
