@@ -30,6 +30,8 @@ SETTINGS = {
     "negative delta": (lambda: losses.Huber(delta=-1.0), "delta", "-1.0"),
     "delta of zero": (lambda: losses.Huber(delta=0), "delta", "0"),
     "delta is no number": (lambda: losses.Huber(delta="1"), "delta", "'1'"),
+    "delta is NaN": (lambda: losses.Huber(delta=math.nan), "delta", "must not be NaN"),
+    "nested quantiles": (lambda: losses.Quantile([[0.5]]), "quantiles", "flat sequence of numbers"),
     "delta set later": (lambda: setattr(losses.Huber(), "delta", -2.0), "delta", "-2.0"),
     "smoothing of one": (
         lambda: losses.BinaryCrossentropy(label_smoothing=1.0),
