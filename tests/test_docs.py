@@ -17,6 +17,7 @@ from keras_actloss.core import regions
 from keras_actloss.core.curves import OPTIONS
 from keras_actloss.core.functions import INPUTS
 from keras_actloss.core.registry import CATALOGUE
+from keras_actloss.layers import LearnedActivation
 
 ROOT = Path(__file__).parent.parent
 GUIDES = ["README.md", "docs/distribution.md"]
@@ -70,12 +71,27 @@ def _named(thing):
 
 
 def _sections(thing):
-    return re.findall(r"^(\w+):$", inspect.getdoc(thing), flags=re.MULTILINE)
+    return re.findall(r"^(\w[\w ]*):$", inspect.getdoc(thing), flags=re.MULTILINE)
 
 
 def _section(thing, name):
     text = inspect.getdoc(thing).split(f"\n{name}:\n", 1)[1]
-    return re.split(r"^\w+:$", text, flags=re.MULTILINE)[0]
+    return re.split(r"^\w[\w ]*:$", text, flags=re.MULTILINE)[0]
+
+
+def _check_described(thing):
+    """Each parameter has an entry in `Args`, with its default."""
+    text = _section(thing, "Args")
+    described = re.findall(r"^    (\w+): ", text, flags=re.MULTILINE)
+    parameters = inspect.signature(thing).parameters
+    assert described == list(parameters)
+    entries = re.split(r"^    \w+: ", text, flags=re.MULTILINE)[1:]
+    for parameter, entry in zip(parameters.values(), entries, strict=True):
+        assert re.match(r"\S", entry), parameter.name
+        if parameter.default is not parameter.empty:
+            entry = " ".join(entry.split())
+            default = repr(parameter.default).replace("'", '"')
+            assert f"Defaults to `{default}`" in entry, parameter.name
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
@@ -90,16 +106,7 @@ def test_sections(function):
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
 def test_arguments_are_described_with_their_defaults(function):
-    text = _section(function, "Args")
-    described = re.findall(r"^    (\w+): ", text, flags=re.MULTILINE)
-    parameters = inspect.signature(function).parameters
-    assert described == list(parameters)
-    entries = re.split(r"^    \w+: ", text, flags=re.MULTILINE)[1:]
-    for parameter, entry in zip(parameters.values(), entries, strict=True):
-        if parameter.default is not parameter.empty:
-            entry = " ".join(entry.split())
-            default = repr(parameter.default).replace("'", '"')
-            assert f"Defaults to `{default}`" in entry, parameter.name
+    _check_described(function)
 
 
 @pytest.mark.parametrize("function", FUNCTIONS, ids=_named)
@@ -112,8 +119,13 @@ def test_at_most_six_settings(function):
 
 
 @pytest.mark.parametrize("cls", CLASSES, ids=_named)
-def test_a_class_shows_the_sections_of_its_function(cls):
-    assert _sections(cls) == _sections(cls.fn)
+def test_a_class_shows_the_sections_of_its_function_and_arguments_of_its_own(cls):
+    of_call = ["Call arguments"] + ["Weights"] * issubclass(cls, LearnedActivation)
+    expected = _sections(cls.fn)
+    expected[expected.index("Args") + 1 : expected.index("Shapes")] = of_call
+    assert _sections(cls) == expected
+    _check_described(cls)
+    assert re.search(r"^    (inputs|y_true): `?\w", _section(cls, "Call arguments"), re.MULTILINE)
     assert "kwargs" in inspect.signature(cls.__init__).parameters, "real constructors"
 
 

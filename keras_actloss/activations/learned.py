@@ -223,6 +223,9 @@ class TLU(LearnedActivation, fn=tlu):
     """Layer form of `tlu`; it learns `tau`, and `alpha` if `affine` is true.
 
     One of each for a channel, as in the paper; TFA's has one for each entry of a sample.
+
+    Args:
+        affine: Whether there is an `alpha`. Defaults to `False`.
     """
 
     own_checks = {**LearnedActivation.own_checks, "affine": flag}  # noqa: RUF012

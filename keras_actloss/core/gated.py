@@ -67,19 +67,17 @@ class GatedLayer(ActivationLayer):
 
     Without `units` the layer halves its input. With `units` it first projects the last axis onto
     gate and value, as the feed-forward block of a transformer does, in one product with a kernel of
-    shape `(input_dim, 2 * units)` whose columns are in the order that `gate` names.
+    shape `(input_dim, 2 * units)` whose columns are in the order that `gate` names. Weights in one
+    piece are set by `layer.set_weights([kernel, bias])`, those of two projections by
+    `layer.load_projections`.
 
     Args:
         units: Size of the output, or `None` to halve the input. Defaults to `None`.
         axis: Axis to halve; -1 with `units`. Defaults to `-1`.
         gate: Which half opens the gate.
-        use_bias, kernel_initializer, bias_initializer, kernel_regularizer, bias_regularizer,
-            kernel_constraint, bias_constraint: As in `keras.layers.Dense(2 * units)`, for the
-            projections.
-
-    Weights in one piece are set by `layer.set_weights([kernel, bias])`, those of two projections by
-    `layer.load_projections`.
-    """
+        use_bias: Whether the projections have a bias. Defaults to `True`.
+        *_initializer, *_regularizer, *_constraint: Of the projections, as in
+            `keras.layers.Dense(2 * units)`."""
 
     own_checks = {"use_bias": flag}  # noqa: RUF012
 

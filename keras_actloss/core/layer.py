@@ -30,6 +30,18 @@ class ActivationLayer(Configured, keras.layers.Layer):
     `x`; leave the constructor out and the class takes the function's settings. The config is read
     from the constructor, masks pass through, the output has the input's shape.
 
+    Args:
+        activity_regularizer: Regularizer of the output. Defaults to `None`.
+        trainable: Whether the weights, if there are any, are trained. Defaults to `True`.
+        dtype: A dtype or a policy, as of every Keras layer. Defaults to `None`, the global policy.
+        name: Name of the layer. Defaults to `None`, one made of that of the class.
+
+    Call arguments:
+        inputs: Tensor.
+
+    Shapes:
+        The output has the shape of the input, unless the layer says otherwise.
+
     Example:
 
     >>> @keras.saving.register_keras_serializable("my_project")
@@ -44,6 +56,7 @@ class ActivationLayer(Configured, keras.layers.Layer):
 
     _keras_base = keras.layers.Layer
     _base_arguments = ("name", "trainable", "dtype", "activity_regularizer")
+    _called = "call"
 
     def __init__(self, **kwargs):
         super().__init__(**kwargs)

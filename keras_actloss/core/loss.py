@@ -67,9 +67,15 @@ class Loss(Configured, keras.losses.Loss):
         reduction: `"sum_over_batch_size"` (or `"mean"`), `"sum"`, `"mean_with_sample_weight"`,
             `"none"` or `None`. Means divide by the number of values that a mask or `ignore_class`
             leaves. Defaults to `"sum_over_batch_size"`.
-        name: Name of the loss. Defaults to the class's name in snake case.
+        name: Name of the loss. Defaults to `None`, the class's name in snake case.
         dtype: The dtype of the result. 16-bit losses are computed in float32. Defaults to `None`,
             Keras's `floatx`.
+
+    Call arguments:
+        y_true: Labels.
+        y_pred: Predictions. Where a Keras mask of theirs is `False` nothing counts.
+        sample_weight: What each sample, or each value of a sample, weighs; what weighs 0 may be
+            NaN. Defaults to `None`, all 1.
 
     Raises:
         ValueError: If `reduction` is unknown.
@@ -106,6 +112,7 @@ class Loss(Configured, keras.losses.Loss):
     own_checks = {"reduction": check_reduction}  # noqa: RUF012
     _keras_base = keras.losses.Loss
     _base_arguments = ("reduction", "name", "dtype")
+    _called = "__call__"
 
     def __init_subclass__(cls, fn=None, **kwargs):
         labels: Any = getattr(fn, "labels", cls.labels)

@@ -90,6 +90,13 @@ class LearnedActivation(ActivationLayer):
     weight then has one entry for each entry of a sample, and 1 along the axes that are named, as in
     Keras (`[1, 2]` for an image batch with one entry per channel). With `"all"` it has one entry.
 
+    Args:
+        *_initializer: Initializer of this weight, or the number that each entry starts from.
+        *_regularizer: Regularizer of this weight.
+        *_constraint: Constraint of this weight.
+        shared_axes: Axes along which all entries of a sample share one of a weight, or `"all"` for
+            a weight of one entry. Defaults to `None`, one entry for each channel.
+
     Example:
 
     >>> @keras.saving.register_keras_serializable("my_project")

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from keras_actloss.core.docstrings import ClassDoc
 from keras_actloss.core.functions import checked, settings_of
 from keras_actloss.core.reading import restored_config, vet_saved
 
@@ -51,6 +52,7 @@ class Configured:
     # What the base beside this mixin says of itself.
     _keras_base: type
     _base_arguments: tuple[str, ...]
+    _called: str
     _base_get_config: Callable[..., dict[str, Any]]
     get_config: Callable[..., dict[str, Any]]
 
@@ -66,7 +68,6 @@ class Configured:
             _check_defaults(cls, fn)
             if not hasattr(fn, "layer"):
                 fn.layer = cls
-            cls.__doc__ = _joined_doc(cls, fn)
         # Known beforehand, since a signature takes longer than an op of a small batch.
         cls._fn_settings = tuple(settings_of(cls.fn)) if cls.fn else ()
         parameters = _constructor_parameters(cls)
@@ -75,6 +76,9 @@ class Configured:
         cls._checks = {name: checks[name] for name in parameters if name in checks}
         # For readers of `help` and of Jupyter, who would see `**kwargs` otherwise.
         cls.__signature__ = inspect.Signature(list(parameters.values()))
+        if fn is not None:
+            doc: Any = ClassDoc(cls.__doc__, fn)
+            cls.__doc__ = doc
 
     # For settings that are not those of `fn`, their checks; `fn` brings its own.
     own_checks: dict[str, Callable[[str, Any], None]] = {}  # noqa: RUF012
@@ -180,10 +184,3 @@ def _check_defaults(cls, fn):
                 f"{cls.__name__} and {fn.__name__} disagree on the default of {name}: "
                 f"{of_class[name].default!r} and {parameter.default!r}"
             )
-
-
-def _joined_doc(cls, fn):
-    """The class's own lines, then the sections of the function's docstring."""
-    own = inspect.cleandoc(vars(cls).get("__doc__") or f"Class form of `{fn.__name__}`.")
-    function_doc = inspect.getdoc(fn) or ""
-    return f"{own}\n\n{function_doc}" if function_doc else own
