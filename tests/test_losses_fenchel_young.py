@@ -1,12 +1,11 @@
 """The gradients of Fenchel-Young losses, and what goes wrong with such losses elsewhere."""
 
-import keras
 import numpy as np
 import pytest
 from keras import ops
 
 from keras_actloss import activations, losses
-from keras_actloss.testing.backend import array, compiled, value_and_gradient
+from keras_actloss.testing.backend import array, compiled, gradient_of, value_and_gradient
 
 pytestmark = pytest.mark.slow
 
@@ -107,31 +106,12 @@ def test_the_slope_of_the_gradient(name):
     x, y = np.float32([[0.25, 0.5, 0.125, -0.25]]), np.float32([[0, 1, 0, 0]])
 
     def slope(x):
-        return _slope(lambda x: function(y, x, **settings)[0], x)
+        return gradient_of(lambda x: function(y, x, **settings)[0], x)
 
     way = np.float32([[1, -0.5, 0.25, 0.5]])
     _, second = value_and_gradient(slope, x, way)
     sides = [_projection(name, x + s * np.float32(0.01) * way) for s in (1, -1)]
     np.testing.assert_allclose(second, (sides[0] - sides[1]) / 0.02, atol=2e-3)
-
-
-def _slope(function, x):
-    """The gradient of `function`, to be differentiated again."""
-
-    if keras.backend.backend() == "jax":
-        import jax
-
-        return jax.grad(function)(x)
-    if keras.backend.backend() == "torch":
-        import torch
-
-        return torch.autograd.grad(function(x), x, create_graph=True)[0]
-    import tensorflow as tf
-
-    with tf.GradientTape() as tape:
-        tape.watch(x)
-        value = function(x)
-    return tape.gradient(value, x)
 
 
 def test_labels_of_0_and_1_and_of_signs():

@@ -50,3 +50,15 @@ def test_a_second_call_compiles_nothing(name):
     programs.clear()
     function(x)
     assert not programs
+
+
+@pytest.mark.parametrize("alpha", [1.3, 1.5, 2.0])
+def test_a_loop_may_be_mapped(alpha):
+    """Called as it is, it ends on a value, which a map over a batch hides; also one of alphas."""
+    import jax
+
+    expected = ops.convert_to_numpy(activations.entmax(X, alpha))
+    got = jax.vmap(lambda x: activations.entmax(x, alpha))(X)
+    np.testing.assert_allclose(got, expected, atol=1e-6)
+    got = jax.vmap(lambda alpha: activations.entmax(X, alpha))(np.float32([alpha, 1.2]))
+    np.testing.assert_allclose(got[0], expected, atol=1e-6)

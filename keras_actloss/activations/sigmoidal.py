@@ -5,10 +5,10 @@ from typing import Any, Unpack
 from keras import ops
 
 from keras_actloss.core.checks import finite_positive, number, ordered
-from keras_actloss.core.functions import activation, by_kernel
-from keras_actloss.core.kernels import runs_torch
+from keras_actloss.core.functions import activation, by_kernel, by_width
+from keras_actloss.core.kernels import hard_sigmoid_slope, runs_torch, softsign_slope
 from keras_actloss.core.layer import ActivationLayer, LayerArguments
-from keras_actloss.core.numerics import rounded_once, tail, tanh_slope
+from keras_actloss.core.numerics import rounded_once, tail, tanh_slope, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.tensors import attach_logits
 
@@ -147,6 +147,20 @@ class LogSigmoid(ActivationLayer, fn=log_sigmoid):
         super().__init__(**kwargs)
 
 
+def _softsign_slope(upstream, x):
+    return upstream / ops.square(1 + ops.abs(x))
+
+
+def _softsign_slopes(again, upstream, x):
+    slope = _softsign_slope(again, x)
+    return slope, -2 * ops.sign(x) / (1 + ops.abs(x)) * upstream * slope
+
+
+_softsign_of_tensorflow = with_gradient(
+    ops.softsign, with_gradient(softsign_slope, _softsign_slopes)
+)
+
+
 @activation()
 def softsign(x: Any) -> Any:
     """Sigmoid of algebraic operations only, between -1 and 1.
@@ -175,10 +189,8 @@ def softsign(x: Any) -> Any:
         [Glorot and Bengio, 2010](https://proceedings.mlr.press/v9/glorot10a.html)
     """
 
-    def gradient(upstream, x):
-        return upstream / ops.square(1 + ops.abs(x))
-
-    return by_kernel(x, ops.softsign, gradient, on=("tensorflow",), table="softsign")
+    exact = rounded_once(ops.softsign, _softsign_slope, table="softsign")
+    return by_width(x, exact, _softsign_of_tensorflow, on=("tensorflow",))
 
 
 @register("layers")
@@ -297,6 +309,18 @@ class HardTanh(ActivationLayer, fn=hard_tanh):
         ordered("HardTanh", min_value=min_value, max_value=max_value)
 
 
+def _hard_sigmoid_slope(upstream, x):
+    return ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
+
+
+_hard_sigmoid_of_torch = with_gradient(
+    ops.hard_sigmoid,
+    with_gradient(
+        hard_sigmoid_slope, lambda again, upstream, x: (_hard_sigmoid_slope(again, x), None)
+    ),
+)
+
+
 @activation()
 def hard_sigmoid(x: Any) -> Any:
     """Piecewise linear stand-in for `sigmoid`: 0 below -3, 1 above 3.
@@ -325,11 +349,9 @@ def hard_sigmoid(x: Any) -> Any:
     Reference:
         [Howard et al., 2019](https://arxiv.org/abs/1905.02244)
     """
-
-    def gradient(upstream, x):
-        return ops.where(ops.abs(x) < 3, upstream / 6, 0.0)
-
-    return by_kernel(x, ops.hard_sigmoid, gradient, narrow=("torch",))
+    native = _hard_sigmoid_of_torch if runs_torch() else ops.hard_sigmoid
+    exact = rounded_once(ops.hard_sigmoid, _hard_sigmoid_slope)
+    return by_width(x, exact, native, narrow=("torch",))
 
 
 @register("layers")

@@ -194,6 +194,35 @@ def custom_gradient(function):
     return call
 
 
+def _differentiated():
+    """`(slopes, value, *tensors)` -> `value`, whose gradient is `slopes(upstream, *tensors)`.
+
+    For JAX, which takes the derivative of what the forward pass returns by its own rules where a
+    gradient is differentiated again: of a value that was computed with constants, or with a branch
+    that is infinite, another one or none.
+    """
+    import jax
+
+    @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+    def differentiated(slopes, value, *tensors):
+        return value
+
+    def forward(slopes, value, *tensors):
+        return differentiated(slopes, value, *tensors), tensors
+
+    def backward(slopes, tensors, upstream):
+        by_tensors = slopes(upstream, *tensors)
+        return None, *(by_tensors if isinstance(by_tensors, tuple) else (by_tensors,))
+
+    differentiated.defvjp(forward, backward)
+    return lambda slopes, value, *tensors: differentiated(
+        slopes, ops.stop_gradient(value), *tensors
+    )
+
+
+differentiated: Any = _differentiated() if keras.backend.backend() == "jax" else None
+
+
 def _transformable():
     """`(value, gradient, *tensors)` -> `value(*tensors)`, for the transforms of `torch.func`.
 

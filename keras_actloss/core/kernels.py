@@ -115,6 +115,16 @@ def softplus_of_torch(x):
     return _torch.nn.functional.softplus(x, threshold=40)
 
 
+def softsign_slope(upstream, x):
+    """`upstream / (1 + |x|)^2` in the kernel of TensorFlow, which has no gradient."""
+    return sys.modules["tensorflow"].raw_ops.SoftsignGrad(gradients=upstream, features=x)
+
+
+def hard_sigmoid_slope(upstream, x):
+    """`upstream / 6` between -3 and 3 in the kernel of torch, which has no gradient."""
+    return _torch.ops.aten.hardsigmoid_backward(upstream, x)
+
+
 def fused():
     """Whether XLA compiles what is called, and so arithmetic costs more than passes over memory.
 

@@ -14,6 +14,7 @@ from keras_actloss.core.keras_fixes import (
     amax,
     counted_loop,
     custom_gradient,
+    differentiated,
     recomputed,
     transformable,
 )
@@ -53,6 +54,9 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
     def prepared(tensors):
         return () if shared is None else (shared(*tensors),)
 
+    def slopes(upstream, *tensors):
+        return gradient(upstream, *prepared(tensors), *tensors)
+
     @custom_gradient
     def function(*tensors):
         kept = prepared(tensors)
@@ -63,7 +67,10 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
             again = sys.modules["torch"].is_grad_enabled()
             return gradient(upstream, *(prepared(args) if again else kept), *args)
 
-        return value(*kept, *tensors), backward
+        result = value(*kept, *tensors)
+        if differentiated:
+            result = differentiated(slopes, result, *tensors)
+        return result, backward
 
     def anywhere(*tensors):
         if traced_by_torch():
@@ -71,7 +78,7 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
         if transformed_by_torch():
             return transformable(
                 lambda *tensors: value(*prepared(tensors), *tensors),
-                lambda upstream, *tensors: gradient(upstream, *prepared(tensors), *tensors),
+                slopes,
                 *tensors,
             )
         return function(*tensors)
@@ -159,12 +166,18 @@ def repeat_while(step, state, most):
     `most` steps of any input. Keras's loop for torch leaves the states to the garbage collector,
     and that of JAX, called as it is, would compile the same steps in each call.
     """
-    runs = runs_jax(*state)
-    if keras.backend.backend() not in ("torch", "openvino") and not runs:
-        return ops.while_loop(lambda *state: state[-1], step, state)
-    may_end = runs or (keras.backend.backend() == "torch" and not hides_values())
+
+    def goes_on(*state):
+        return state[-1]
+
+    backend = keras.backend.backend()
+    if backend not in ("torch", "openvino") and not runs_jax(*state):
+        return ops.while_loop(goes_on, step, state)
+    may_end = backend == "jax" or (backend == "torch" and not hides_values())
     for _ in range(most):
         state = step(*state)
+        if backend == "jax" and not runs_jax(*state):  # A transform maps what the step knows.
+            return ops.while_loop(goes_on, step, state)
         if may_end and not state[-1]:
             break
     return state

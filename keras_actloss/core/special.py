@@ -117,12 +117,7 @@ def power_factors(x, exponent):
     return product_factors(exponent, log, (x * a) * b - 1)
 
 
-def log_ratio(a, b, difference=None):
-    """`log(a / b)` of positive numbers, exact where they are close and where `a / b` overflows.
-
-    `difference` is `a - b`, for who knows it better than the two roundings do.
-    """
-    difference = a - b if difference is None else difference
+def _log_ratio(a, b, difference):
     large, small = ops.maximum(a, b), ops.minimum(a, b)
     # One logarithm, of the larger over the smaller: exact next to 0 as well as far from it.
     # Its sign is no function `sign`, whose product with `abs` has the slope 0 at 0.
@@ -132,6 +127,19 @@ def log_ratio(a, b, difference=None):
     narrowed = (large * 2.0**-64) / (small * 2.0**64) - 1
     apart = ops.log1p(ops.where(wide, narrowed, beyond))
     return side * (apart + 128 * math.log(2) * ops.cast(wide, a.dtype))
+
+
+_log_ratio_of_three = with_gradient(
+    _log_ratio, lambda upstream, a, b, difference: (upstream / a, -upstream / b, None)
+)
+
+
+def log_ratio(a, b, difference=None):
+    """`log(a / b)` of positive numbers, exact where they are close and where `a / b` overflows.
+
+    `difference` is `a - b`, for who knows it better than the two roundings do.
+    """
+    return _log_ratio_of_three(a, b, a - b if difference is None else difference)
 
 
 def relative_entropy(a, b, difference=None):

@@ -291,7 +291,11 @@ def _between(x, squared):
     def distances(x):
         factor = 1.0 if squared else scale(ops.sum(ops.abs(x)))
         squares = ops.sum(ops.square(steps(x * factor)), axis=-1)
-        return squares if squared else ops.sqrt(squares) / factor
+        if squared:
+            return squares
+        # The root of 0 has no derivative, which the gradient of the gradient asks for.
+        apart = squares > 0
+        return ops.where(apart, ops.sqrt(ops.where(apart, squares, 1.0)) / factor, 0.0)
 
     def gradient(upstream, distances, x):
         both = upstream + ops.transpose(upstream)

@@ -83,6 +83,21 @@ def value_and_gradient(function, x, upstream=None, through=None) -> tuple[Any, A
     return _numpy(value), _numpy(gradient)
 
 
+def gradient_of(function, x) -> Any:
+    """The gradient of `function(x)`, one number, as a tensor that has a gradient itself."""
+    name = keras.backend.backend()
+    if name == "jax":
+        return importlib.import_module("jax").grad(function)(x)
+    if name == "torch":
+        torch = importlib.import_module("torch")
+        return torch.autograd.grad(function(x), x, create_graph=True)[0]
+    tf = importlib.import_module("tensorflow")
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = function(x)
+    return tape.gradient(value, x)
+
+
 def compiles():
     """Whether Keras's own ops can be compiled on this backend."""
     version = tuple(map(int, keras.version().split(".")[:2]))
