@@ -77,6 +77,8 @@ def loss_function(
         def prepared(y_true, y_pred, mask=None, owner=None, **settings):
             """The maths on inputs that `tensors.prepare` has seen; ids are checked for an owner."""
             axis, held = settings.get("axis", -1), kind(settings)
+            if held not in ("values", "target"):  # A label is a constant, soft ones too.
+                y_true = ops.stop_gradient(y_true)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.convert_to_tensor(mask)
             if keep is not None:

@@ -284,6 +284,7 @@ def gamma_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     Reference:
         [McCullagh and Nelder, 1989](https://doi.org/10.1201/9780203753736)
     """
+    y_true = ops.stop_gradient(y_true)
     parameters = ("the log-mean", "the log-shape")
     nll = of_parameters("gamma_nll", parameters, _gamma_value, _gamma_gradient, _gamma_shared)
     value = nll(y_true, y_pred)
@@ -374,6 +375,7 @@ def negative_binomial_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     Reference:
         [Hilbe, 2011](https://doi.org/10.1017/CBO9780511973420)
     """
+    y_true = ops.stop_gradient(y_true)
     value = of_parameters(
         "negative_binomial_nll",
         ("the log-mean", "the log of the total count"),

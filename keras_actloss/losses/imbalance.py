@@ -235,6 +235,7 @@ def varifocal(
     Reference:
         [Zhang et al., 2021](https://arxiv.org/abs/2008.13367)
     """
+    y_true = ops.stop_gradient(y_true)
     negative = y_true <= 0
     weight = ops.where(negative, alpha, y_true)
     return mean(weight * _focused(y_pred, y_true, gamma, from_logits, negative), mask)
@@ -316,6 +317,8 @@ def quality_focal(
     Reference:
         [Li et al., 2020](https://arxiv.org/abs/2006.04388)
     """
+
+    y_true = ops.stop_gradient(y_true)
 
     def loss(x):
         return _focused(x, y_true, beta, from_logits)
@@ -408,6 +411,7 @@ def penalty_reduced_focal(
         [Law and Deng, 2018](https://arxiv.org/abs/1808.01244),
         [Zhou et al., 2019](https://arxiv.org/abs/1904.07850)
     """
+    y_true = ops.stop_gradient(y_true)
     peak = ops.cast(y_true == 1, y_pred.dtype)
     fading = ops.where(y_true == 1, 1.0, power(1 - y_true, beta))
 
