@@ -170,8 +170,8 @@ class Loss(Configured, keras.losses.Loss):
                     )
                     mask = _left_of(weight, mask, self._class_axis)
                     sample_weight = None
-                elif self.weighs_entries and len(sample_weight.shape) > 1:  # As (n, 1, 1).
-                    sample_weight = ops.reshape(sample_weight, (-1,))
+                elif self.weighs_entries or self.couples_samples:
+                    sample_weight = _of_samples(sample_weight, y_pred)
                 elif mask is not None and self.labels == "sequence":  # Of frames, not of labels.
                     sample_weight = tensors.of_whole(sample_weight, mask, 1)
             # What a mask or ignore_class leaves, with the rank of the labels or lower.
@@ -275,6 +275,14 @@ class Loss(Configured, keras.losses.Loss):
 def width_of(loss):
     """The size of the last axis that a loss needs, if any; `width` may be a setting, as of Wing."""
     return None if "width" in getattr(loss, "_settings", ()) else getattr(loss, "width", None)
+
+
+def _of_samples(weight, y_pred):
+    """One weight a sample, of what has further axes of size 1 or is one weight for all."""
+    if tensors.of_entries(weight):
+        return weight
+    size = ops.shape(keras.tree.flatten(y_pred)[0])[0]
+    return ops.broadcast_to(ops.reshape(weight, (-1,)), (size,))
 
 
 def _weighed(sample_weight, mask):

@@ -186,12 +186,14 @@ def check_no_hidden_weights(loss, y_true, y_pred):
 
 
 def check_sample_weight(loss, y_true, y_pred):
-    """A weight multiplies its sample's value."""
+    """A weight multiplies its sample's value, in a column too; a single one multiplies all."""
     weights = np.arange(1, len(y_pred) + 1, dtype="float32")
-    values = _values(loss, y_true, y_pred)
+    values, total = _values(loss, y_true, y_pred), rebuilt(loss, reduction="sum")
     expected = np.sum(np.moveaxis(values, 0, -1) * weights)
-    got = array(rebuilt(loss, reduction="sum")(y_true, y_pred, weights))
-    _close(got, expected, f"sum with sample_weight {weights}")
+    for given in (weights, weights[:, None]):
+        got = array(total(y_true, y_pred, given))
+        _close(got, expected, f"sum with sample_weight {weights} of shape {given.shape}")
+    _close(array(total(y_true, y_pred, 2.0)), 2 * values.sum(), "sum with sample_weight 2")
 
 
 def check_weight_zero_removes(loss, y_true, y_pred):
