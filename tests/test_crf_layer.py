@@ -138,6 +138,17 @@ def test_the_best_path_compiles_and_exports(tmp_path):
         np.testing.assert_array_equal(served.serve(WORDS.astype("int32")), expected)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="others export a loop")
+@pytest.mark.filterwarnings("ignore")  # Of torch, of how Keras exports.
+def test_a_trace_of_one_step_is_no_export(tmp_path):
+    """Of a loop ONNX would have the one step that Keras traces for an unknown number."""
+    scores = keras.Input((None, 3, 3))
+    model = keras.Model(scores, layers.Viterbi()(scores))
+    model(np.zeros((1, 4, 3, 3)))
+    with pytest.raises(ValueError, match="fix the number of steps"):
+        model.export(tmp_path / "model.onnx", format="onnx", verbose=False)
+
+
 def test_shapes_are_known_and_wrong_ones_refused():
     inputs = keras.Input((None, 4))
     scores = layers.CRF()(inputs)

@@ -7,6 +7,7 @@ from keras import ops
 
 from keras_actloss.core.checks import flag
 from keras_actloss.core.keras_fixes import amax, scan
+from keras_actloss.core.kernels import traced_by_torch
 from keras_actloss.core.layer import (
     ActivationLayer,
     Constraint,
@@ -203,6 +204,12 @@ def viterbi(potentials: Any, mask: Any = None) -> Any:
     """
     x = float_tensor(potentials)
     _check_potentials(x.shape)
+    if traced_by_torch() and x.shape[1] == 1:
+        raise ValueError(
+            "viterbi: torch exports the steps that it traces a model with, and of an unknown "
+            "number that is one; fix the number of steps in keras.Input, or export on TensorFlow, "
+            "as a SavedModel"
+        )
     dtype = dtype_of(x)
     keep = _every(x, mask)
     same = ops.arange(x.shape[-1], dtype="int32")
