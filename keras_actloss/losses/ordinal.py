@@ -14,7 +14,7 @@ from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import SMALLEST, leader, with_gradient
 from keras_actloss.core.registry import register
 from keras_actloss.core.settings import as_list
-from keras_actloss.core.tensors import fit, float_tensor
+from keras_actloss.core.tensors import check_axis, fit, float_tensor
 
 
 def _weights(x, from_logits):
@@ -496,5 +496,7 @@ def median_class(probabilities: Any, axis=-1) -> Any:
         [Cao et al., 2020](https://arxiv.org/abs/1901.07884),
         [Shi et al., 2021](https://arxiv.org/abs/2111.08851)
     """
-    _, above = _sides(moved(float_tensor(probabilities), axis, -1))
+    p = float_tensor(probabilities)
+    check_axis(axis, p.shape, "median_class", "probabilities")
+    _, above = _sides(moved(p, axis, -1))
     return ops.sum(ops.cast(above > 0.5, "int32"), axis=-1)
