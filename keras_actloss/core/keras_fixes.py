@@ -197,9 +197,8 @@ def custom_gradient(function):
 def _differentiated():
     """`(slopes, value, *tensors)` -> `value`, whose gradient is `slopes(upstream, *tensors)`.
 
-    For JAX, which takes the derivative of what the forward pass returns by its own rules where a
-    gradient is differentiated again: of a value that was computed with constants, or with a branch
-    that is infinite, another one or none.
+    For JAX, which differentiates what the forward pass returns by its own rules where a gradient is
+    differentiated again: of a value that was computed with constants it has another derivative.
     """
     import jax
 

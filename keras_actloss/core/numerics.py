@@ -39,11 +39,13 @@ from keras_actloss.core.kernels import (
 from keras_actloss.core.tensors import dtype_of, wide
 
 
-def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
+def with_gradient(value, gradient, shared=None, opaque=False) -> Callable[..., Any]:
     """`value(*tensors)` whose gradient is `gradient(upstream, *tensors)`, a value for each tensor.
 
     With `shared`, both take what `shared(*tensors)` gives as their first argument, and it is
-    computed once.
+    computed once. An `opaque` value is one whose own derivative is another, for it takes something
+    for a constant: JAX would take that where a gradient is differentiated again. With it
+    `jax.hessian`, which goes forward through the value, fails.
 
     The backends disagree on how the gradient is called: torch passes the arguments and a keyword,
     JAX and TensorFlow the upstream alone. A gradient that is differentiated again on torch is
@@ -68,7 +70,7 @@ def with_gradient(value, gradient, shared=None) -> Callable[..., Any]:
             return gradient(upstream, *(prepared(args) if again else kept), *args)
 
         result = value(*kept, *tensors)
-        if differentiated:
+        if opaque and differentiated:
             result = differentiated(slopes, result, *tensors)
         return result, backward
 

@@ -294,7 +294,9 @@ def _count_exclusive(x, y, rest, axis, sums):
         others = ops.concatenate([unequal * others[..., :classes], others[..., classes:]], axis=-1)
         # What is neither, as a sum; its slope is that of what is left of all pixels, in which the
         # slopes of the other classes do not cancel.
-        left = with_gradient(lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream))
+        left = with_gradient(
+            lambda empty, rest: empty + 0, lambda upstream, *_: (None, -upstream), opaque=True
+        )
         parts.append(left(ops.stop_gradient(ops.sum(others, axis=-1)), found + extra + missed))
     return ops.stack(_combined(parts, sums))
 

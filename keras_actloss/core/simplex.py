@@ -105,7 +105,7 @@ def sparsemax_at(z, height, edge, support, axis):
         kept = upstream * inside
         return kept - inside * (_sum(kept, axis) / support), None, None, None
 
-    return with_gradient(value, gradient)(z, height, edge, support)
+    return with_gradient(value, gradient, opaque=True)(z, height, edge, support)
 
 
 def entmax15_height(z, axis):
@@ -136,9 +136,9 @@ def entmax15_at(z, height, axis):
             r = ops.relu(z + follow(z, height))
             return -upstream * r / _sum(r, axis), None
 
-        return with_gradient(lambda z, height: height + 0, slope)(z, height)
+        return with_gradient(lambda z, height: height + 0, slope, opaque=True)(z, height)
 
-    return with_gradient(value, gradient)(z, height)
+    return with_gradient(value, gradient, opaque=True)(z, height)
 
 
 def entmax_height(z, exponent, axis, convex):
@@ -216,9 +216,11 @@ def entmax_at(z, exponent, height, axis, fixed):
             tilt = ops.where(slope > 0, slope * z - y / scale * log_y, 0.0)
             return share * exponent * slope, share * _sum(tilt, axis), None
 
-        return with_gradient(lambda z, exponent, height: height + 0, slope_of)(z, exponent, height)
+        return with_gradient(lambda z, exponent, height: height + 0, slope_of, opaque=True)(
+            z, exponent, height
+        )
 
-    return with_gradient(value, gradient)(z, exponent, height)
+    return with_gradient(value, gradient, opaque=True)(z, exponent, height)
 
 
 def _half_square_rest(t):

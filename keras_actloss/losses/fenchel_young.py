@@ -48,7 +48,7 @@ def _sparsemax(y, x, axis):
         return None, slope, *[None for _ in found]
 
     z = simplex.distance(x, axis)
-    return with_gradient(value, gradient)(y, z, *simplex.sparsemax_height(z, axis))
+    return with_gradient(value, gradient, opaque=True)(y, z, *simplex.sparsemax_height(z, axis))
 
 
 def _entmax15(y, x, axis):
@@ -67,7 +67,7 @@ def _entmax15(y, x, axis):
         return None, slope, None
 
     z = simplex.distance(x, axis) / 2
-    return with_gradient(value, gradient)(y, z, simplex.entmax15_height(z, axis))
+    return with_gradient(value, gradient, opaque=True)(y, z, simplex.entmax15_height(z, axis))
 
 
 def _entmax(y, x, alpha, axis):
@@ -125,7 +125,7 @@ def _entmax(y, x, alpha, axis):
     z = simplex.distance(x, axis)
     exponent = rho + ops.zeros_like(ops.stop_gradient(amax(x, axis=axis, keepdims=True)))
     height = simplex.entmax_height(z, exponent, axis, convex=alpha < 2)
-    return with_gradient(value, gradient)(y, z, exponent, height)
+    return with_gradient(value, gradient, opaque=True)(y, z, exponent, height)
 
 
 @loss_function("onehot", **OPTIONS)
