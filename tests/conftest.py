@@ -24,7 +24,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--xla",
         choices=["full", "quick"],
-        help="full: only tests that hang on what XLA makes of a program; quick: only the others, "
+        help="full: only tests that depend on what XLA makes of a program; quick: only the others, "
         "which then compile without its optimizations. Both are run without this option.",
     )
 

@@ -141,7 +141,7 @@ ROWS = {
             "losses.LiftedStructLoss()",
             "LiftedStructure()",
             "embeddings",
-            "ours gives a value a sample; the mean is TFA's",
+            "ours gives one value per sample; the mean is TFA's",
         ),
         Row(
             "losses.NpairsLoss()",
@@ -167,14 +167,14 @@ ROWS = {
             "losses.TripletHardLoss()",
             "TripletHard()",
             "embeddings",
-            "ours gives a value a sample, 0 for one alone in its group",
+            "ours gives one value per sample, 0 for one alone in its group",
         ),
         Row("losses.TripletHardLoss(soft=True)", "TripletHard(soft=True)", "embeddings"),
         Row(
             "losses.TripletSemiHardLoss()",
             "TripletSemiHard()",
             "embeddings",
-            "ours gives a value a sample",
+            "ours gives one value per sample",
         ),
         Row(
             'losses.TripletSemiHardLoss(distance_metric="squared-L2")',
@@ -346,7 +346,7 @@ _TOP = """# Coming from another package
 
 These packages have ended. What each of their names is here, with the settings that make it the same
 as theirs with their defaults; `tests/test_peer_names.py` holds ours to the values of theirs, which
-`tests/peer_names.json` records with how each was had.
+`tests/peer_names.json` records, with how each was obtained.
 
 Files that TensorFlow Addons saved load by themselves: see `help(keras_actloss.migrate)`, or convert
 them in a shell with `python -m keras_actloss.migrate old.h5 new.keras`.
@@ -357,7 +357,7 @@ def page(table):
     """The tables of names in Markdown."""
     lines = [_TOP]
     for peer, rows in ROWS.items():
-        lines += [f"## {PEERS[peer]}", "", f"| {PEERS[peer]} | here | to mind |", "|---|---|---|"]
+        lines += [f"## {PEERS[peer]}", "", f"| {PEERS[peer]} | here | notes |", "|---|---|---|"]
         lines += [
             f"| `{row.theirs}` | {f'`{row.ours}`' if row.ours else 'none'} | {row.note} |"
             for row in rows

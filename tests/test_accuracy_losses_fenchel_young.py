@@ -45,7 +45,7 @@ test_loss = loss_test(LOSSES)
 
 
 # The same, but one ULP in a logit is forgiven beyond these bounds: projections are 0 in a part of
-# their range, and what is next to the edge of it hangs on the last digit of a logit.
+# their range, and what is next to the edge of it depends on the last digit of a logit.
 PROJECTIONS = {
     "sparsemax": (losses.categorical_sparsemax, {}, one_hot, 8),
     "sparsemax, soft labels": (losses.categorical_sparsemax, {}, _smooth, 8),

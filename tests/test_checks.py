@@ -14,7 +14,7 @@ from keras_actloss.testing.__main__ import main
 pytestmark = pytest.mark.slow
 
 
-# What hangs on the settings, and is checked with each of them. All else is the work of the bases,
+# What depends on the settings, and is checked with each of them. All else is the work of the bases,
 # or held to the formula: of each class and kind of labels one object is checked, others at night.
 OF_SETTINGS = {
     "check_config_round_trip",

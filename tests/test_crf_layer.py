@@ -69,7 +69,7 @@ def _model(**settings):
 
 
 WORDS = np.array([[1, 2, 3, 4, 5], [6, 7, 1, 0, 0], [2, 3, 0, 0, 0], [4, 0, 0, 0, 0]])
-# The tag hangs on the word before.
+# The tag depends on the word before.
 NAMES = np.where(WORDS == 0, -1, np.roll(WORDS, 1, axis=1) % 4)
 NAMES[:, 0] = 0
 WITH_AND_WITHOUT = (WORDS, NAMES), (WORDS[:, :3], NAMES[:, :3])

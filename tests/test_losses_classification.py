@@ -522,7 +522,7 @@ REFUSED = {
     "t2": (losses.SparseCategoricalBiTemperedLogistic, {"t2": 1.0}, "1.0"),
     "gamma": (losses.BinaryFocalCrossentropy, {"gamma": -1.0}, "-1.0"),
     "alpha": (losses.BinaryFocalCrossentropy, {"alpha": 2.0}, "2.0"),
-    "alpha of classes": (losses.CategoricalFocalCrossentropy, {"alpha": 0.25}, "one a class"),
+    "alpha of classes": (losses.CategoricalFocalCrossentropy, {"alpha": 0.25}, "one per class"),
     "epsilon": (losses.CategoricalPolyCrossentropy, {"epsilon": -2.0}, "-2.0"),
     "q of 0": (losses.CategoricalGeneralizedCrossEntropy, {"q": 0.0}, "(0, 1]"),
     "q": (losses.SparseCategoricalGeneralizedCrossEntropy, {"q": 1.5}, "1.5"),
@@ -532,7 +532,7 @@ REFUSED = {
         {"class_prior": [0.0, 1.0]},
         "above 0",
     ),
-    "counts": (losses.LabelDistributionAwareMargin, {"class_counts": 3}, "one a class"),
+    "counts": (losses.LabelDistributionAwareMargin, {"class_counts": 3}, "one per class"),
     "margin": (
         losses.LabelDistributionAwareMargin,
         {"class_counts": [1, 2], "max_margin": -0.5},

@@ -52,7 +52,7 @@ class ValuesPerSample(HealthyLoss):
 
 @registered
 class SamplesAreIndependent(HealthyLoss):
-    """A sample's value hangs on its neighbor's."""
+    """A sample's value depends on its neighbor's."""
 
     def call(self, y_true, y_pred):
         values = super().call(y_true, y_pred)

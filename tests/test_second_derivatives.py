@@ -1,4 +1,4 @@
-"""The derivative of a gradient is that of the gradient, also where it hangs on the result."""
+"""The derivative of a gradient is that of the gradient, also where it depends on the result."""
 
 import keras
 import numpy as np
@@ -34,7 +34,7 @@ def _marked(thing):
 
 
 def _check(function, x):
-    """Along a random line, where the gradient hangs on the result too.
+    """Along a random line, where the gradient depends on the result too.
 
     The steps are so long that differences of float32 leave two digits.
     """

@@ -189,7 +189,7 @@ def class_weights_or_none(name, value):
         )
     if not all_numbers(value, lambda weight: 0 <= weight < math.inf):
         raise ValueError(
-            f"{name} must be a flat sequence of finite weights of at least 0, one a class, "
+            f"{name} must be a flat sequence of finite weights of at least 0, one per class, "
             f"got {value!r}"
         )
 
@@ -197,5 +197,6 @@ def class_weights_or_none(name, value):
 def class_counts(name, value):
     if not all_numbers(value, lambda count: 0 < count < math.inf):
         raise ValueError(
-            f"{name} must be a flat sequence of finite numbers above 0, one a class, got {value!r}"
+            f"{name} must be a flat sequence of finite numbers above 0, one per class, "
+            f"got {value!r}"
         )

@@ -1,4 +1,4 @@
-"""What every activation promises, a check each: `check(layer, x)` raises if it is broken."""
+"""What every activation promises: a check of one promise raises if it is broken."""
 
 import copy
 import inspect

@@ -1,4 +1,4 @@
-"""What every loss promises, a check each: `check(loss, y_true, y_pred)` raises if it is broken."""
+"""What every loss promises: a check of one promise raises if it is broken."""
 
 import copy
 import json
