@@ -115,8 +115,9 @@ def test_affine_is_a_flag():
 @pytest.mark.parametrize("alpha", [np.ones(2), np.ones((1, 1, 3)), np.ones((1, 3))])
 def test_a_parameter_does_not_widen_its_input(alpha):
     x = np.ones((1, 3) if alpha.ndim > 2 else (3,), "float32")
-    for function in (activations.prelu, activations.swish):
-        with pytest.raises(ValueError, match="does not broadcast"):
+    for function, name in ((activations.prelu, "alpha"), (activations.swish, "beta")):
+        message = f"{function.__name__}: {name} of shape .* does not broadcast"
+        with pytest.raises(ValueError, match=message):
             function(x, alpha.astype("float32"))
 
 

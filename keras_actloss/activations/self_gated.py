@@ -21,7 +21,7 @@ from keras_actloss.core.layer import (
     Regularizer,
 )
 from keras_actloss.core.numerics import rounded_once, tanh_slope
-from keras_actloss.core.parameters import LearnedActivation, fitting, parametric
+from keras_actloss.core.parameters import LearnedActivation, as_wide, parametric
 from keras_actloss.core.registry import register
 
 # Where the slope of mish is 0, in two floats, and the exponential of that.
@@ -191,7 +191,7 @@ def swish(x: Any, beta=1.0) -> Any:
     if isinstance(beta, numbers.Real) and beta in (0, 1):
         return silu.prepared(x) if beta else x / 2
     if gates.left_to_kernels(tensors.dtype_of(x)):
-        return x * ops.sigmoid(fitting(beta, x) * x)
+        return x * ops.sigmoid(as_wide(beta, x) * x)
     return _exact_swish(x, beta)
 
 

@@ -159,6 +159,9 @@ def activation(**checks):
             x = tensors.float_tensor(x)
             if axis is not None:
                 tensors.check_axis(settings.get("axis", axis.default), x.shape, body.__name__)
+            else:
+                for name in checks.keys() & settings.keys():
+                    tensors.check_broadcasts(settings[name], x.shape, f"{body.__name__}: {name}")
             return body(x, **settings)
 
         @functools.wraps(body)

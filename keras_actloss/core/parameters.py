@@ -13,16 +13,9 @@ from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import rounded_once
 
 
-def fitting(parameter, x):
-    """A parameter as a tensor, as wide as the maths, that does not widen the shape of `x`."""
-    parameter = ops.cast(ops.convert_to_tensor(parameter), tensors.wide(tensors.dtype_of(x)))
-    shape, of_x = tuple(parameter.shape), tuple(x.shape)
-    if not tensors.broadcasts(shape, of_x):
-        raise ValueError(
-            f"a parameter of shape {shape} does not broadcast to x of shape {of_x}; "
-            "give it one entry, or one for each entry of the last axis of x"
-        )
-    return parameter
+def as_wide(parameter, x):
+    """A parameter as a tensor, as wide as the maths of `x`."""
+    return ops.cast(ops.convert_to_tensor(parameter), tensors.wide(tensors.dtype_of(x)))
 
 
 def _summed_to(gradient, parameter):
@@ -46,7 +39,7 @@ def parametric(value, *slopes):
 
     def function(x, *parameters):
         is_number = [isinstance(p, numbers.Real) for p in parameters]
-        learned = [fitting(p, x) for p in parameters if not isinstance(p, numbers.Real)]
+        learned = [as_wide(p, x) for p in parameters if not isinstance(p, numbers.Real)]
 
         def all_of(learned):
             rest = iter(learned)

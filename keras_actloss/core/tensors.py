@@ -262,6 +262,16 @@ def broadcasts(shape, onto):
     return len(shape) <= len(onto) and all(None in (a, b) or a in (1, b) for a, b in pairs)
 
 
+def check_broadcasts(value, onto, name):
+    """Refuse a tensor that does not broadcast to one of the shape `onto`; numbers do."""
+    shape, onto = tuple(getattr(value, "shape", ())), tuple(onto)
+    if not broadcasts(shape, onto):
+        raise ValueError(
+            f"{name} of shape {shape} does not broadcast to x of shape {onto}; give it one entry, "
+            "or one for each entry of the last axis of x"
+        )
+
+
 def check_axis(axis, shape, name, what="x"):
     """Refuse an axis, or one of several, that a tensor does not have."""
     rank = len(shape)
