@@ -643,3 +643,16 @@ def test_weights_of_many_classes_are_not_walked_one_by_one():
         return sum(entry.callcount for entry in profile.getstats())
 
     assert calls(30_000) < 1.1 * calls(300)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="others know all sizes")
+@pytest.mark.parametrize("from_logits", [True, False])
+def test_a_graph_need_not_know_how_many_classes_there_are(from_logits):
+    import tensorflow as tf
+
+    loss = losses.SparseCategoricalCrossentropy(from_logits=from_logits, ignore_class=-1)
+    unknown = [tf.TensorSpec([None], "int32"), tf.TensorSpec([None, None], "float32")]
+    ids = np.where(np.arange(8) < 2, -1, IDS)
+    for y_pred in (P, np.concatenate([P, P], axis=-1)):
+        got = tf.function(loss, input_signature=unknown)(ids, y_pred)
+        np.testing.assert_allclose(got, array(loss(ids, y_pred)), rtol=1e-6)

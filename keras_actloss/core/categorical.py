@@ -403,7 +403,7 @@ def sparse_categorical(ids, x, axis, from_logits, curve=None, low=None, label_sm
         if not runs_torch():
             # Out of range, where JAX gives NaN; a negative id counts from the end, but in an index
             # of torch, where it is refused.
-            ids = select(ids < 0, x.shape[axis], ids)
+            ids = select(ids < 0, ops.shape(x)[axis], ids)
         label = _labels(ids, x, axis)
         against = _against_logits if from_logits else _against_probabilities
         loss, of_label, factor, of_others, described = against(ids, label, x, axis, *low)
@@ -455,7 +455,7 @@ def is_label(ids, x, axis):
     """Where `x` has the class of its id."""
     shape = [1] * len(x.shape)
     shape[axis] = -1
-    classes = ops.reshape(ops.arange(x.shape[axis], dtype="int32"), shape)
+    classes = ops.reshape(ops.arange(ops.shape(x)[axis], dtype="int32"), shape)
     return classes == ops.expand_dims(ids, axis)
 
 
