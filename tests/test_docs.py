@@ -129,6 +129,12 @@ def test_a_class_shows_the_sections_of_its_function_and_arguments_of_its_own(cls
     assert "kwargs" in inspect.signature(cls.__init__).parameters, "real constructors"
 
 
+def test_an_object_has_the_signature_of_a_call():
+    loss = keras_actloss.losses.Huber(delta=2.0)
+    assert [*inspect.signature(loss).parameters] == ["y_true", "y_pred", "sample_weight"]
+    assert "delta" in inspect.signature(type(loss)).parameters
+
+
 @pytest.mark.parametrize("thing", FUNCTIONS + OTHERS, ids=_named)
 def test_examples_run(thing, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

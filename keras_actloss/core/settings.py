@@ -40,6 +40,18 @@ def as_list(value):
     return value.tolist() if isinstance(value, np.ndarray) else value
 
 
+class SignatureOfClass:
+    """The signature of a constructor: an object of the class is called with something else."""
+
+    def __init__(self, signature):
+        self.signature = signature
+
+    def __get__(self, thing, cls):
+        if thing is not None:
+            raise AttributeError("__signature__")
+        return self.signature
+
+
 class Configured:
     """Mixin: settings are the constructor's arguments, and `fn` is the maths they go to.
 
@@ -75,7 +87,7 @@ class Configured:
         checks = {**cls.own_checks, **getattr(cls.fn, "checks", {})}
         cls._checks = {name: checks[name] for name in parameters if name in checks}
         # For readers of `help` and of Jupyter, who would see `**kwargs` otherwise.
-        cls.__signature__ = inspect.Signature(list(parameters.values()))
+        cls.__signature__ = SignatureOfClass(inspect.Signature(list(parameters.values())))
         if fn is not None:
             doc: Any = ClassDoc(cls.__doc__, fn)
             cls.__doc__ = doc

@@ -15,7 +15,7 @@ from keras_actloss.core import replicas, tensors
 from keras_actloss.core.layer import ActivationLayer
 from keras_actloss.core.loss import Loss
 from keras_actloss.core.registry import ALIASES, CATALOGUE, PACKAGE
-from keras_actloss.core.settings import Configured
+from keras_actloss.core.settings import Configured, SignatureOfClass
 
 # Class -> its twin.
 _TWINS: dict[type, type] = {}
@@ -77,7 +77,8 @@ class Twin:
             return
         # Else help() would show that of a `__new__` of tf_keras.
         signature = inspect.signature(cls.__init__)
-        cls.__signature__ = signature.replace(parameters=list(signature.parameters.values())[1:])
+        signature = signature.replace(parameters=list(signature.parameters.values())[1:])
+        cls.__signature__ = SignatureOfClass(signature)
 
     def hold(self, *args, **kwargs):
         held = self._class(*_in_keras(args), **{k: _in_keras(v) for k, v in kwargs.items()})
@@ -276,7 +277,7 @@ def twin(cls):
     named = {
         "__doc__": cls.__doc__,
         "__module__": cls.__module__,
-        "__signature__": inspect.signature(cls),
+        "__signature__": SignatureOfClass(inspect.signature(cls)),
         "_class": cls,
     }
     made = type(cls.__name__, (base,), {**attributes, **_methods(cls, base), **named})
