@@ -151,7 +151,9 @@ LOGITS = np.random.default_rng(1).normal(size=(64, CLASSES)).astype("float32")
 IDS = np.arange(64) * 7
 ONE_HOT = np.eye(CLASSES, dtype="float32")[IDS]
 SHARES = np.exp(LOGITS) / np.exp(LOGITS).sum(-1, keepdims=True)
+POSITIVE = np.abs(LOGITS) + 0.1
 FROM_LOGITS = {"from_logits": True}
+SMOOTHED = {"from_logits": True, "label_smoothing": 0.1}
 
 # Function, labels, predictions and settings.
 LOSSES = {
@@ -166,7 +168,17 @@ LOSSES = {
     "kl": ("kl_divergence", SHARES[::-1].copy(), SHARES, {}),
     "huber": ("huber", ONE_HOT, LOGITS, {}),
     "mse": ("mean_squared_error", ONE_HOT, LOGITS, {}),
+    "mae": ("mean_absolute_error", ONE_HOT, LOGITS, {}),
+    "mape": ("mean_absolute_percentage_error", POSITIVE, LOGITS, {}),
+    "msle": ("mean_squared_logarithmic_error", POSITIVE, POSITIVE[::-1].copy(), {}),
+    "log-cosh": ("log_cosh", ONE_HOT, LOGITS, {}),
+    "poisson": ("poisson", POSITIVE, POSITIVE[::-1].copy(), {}),
     "hinge": ("hinge", ONE_HOT, LOGITS, {}),
+    "squared hinge": ("squared_hinge", ONE_HOT, LOGITS, {}),
+    "categorical hinge": ("categorical_hinge", ONE_HOT, LOGITS, {}),
+    "binary, smoothed": ("binary_crossentropy", ONE_HOT, LOGITS, SMOOTHED),
+    "categorical, smoothed": ("categorical_crossentropy", ONE_HOT, LOGITS, SMOOTHED),
+    "categorical, soft": ("categorical_crossentropy", SHARES, LOGITS, FROM_LOGITS),
 }
 
 

@@ -16,7 +16,7 @@ from keras_actloss.core.checks import (
     within,
 )
 from keras_actloss.core.functions import loss_function
-from keras_actloss.core.kernels import rectified
+from keras_actloss.core.kernels import at_least, at_most, rectified, spent
 from keras_actloss.core.loss import Loss, LossArguments
 from keras_actloss.core.numerics import with_gradient
 from keras_actloss.core.registry import register
@@ -76,22 +76,17 @@ class Huber(Loss, fn=huber):
         self.delta = delta
 
 
-def _cosh_m1(d):
-    """`exp(c) - 1` and `cosh(c) - 1`, for the magnitude `c` of `d` up to 20."""
-    e = numerics.expm1(ops.minimum(ops.abs(d), 20.0))
-    return e, 0.5 * e * (e / (1 + e))
+def _log_cosh_value(d):
+    # From 20 on it has slope 1.
+    distance = ops.abs(d)
+    e = numerics.expm1(at_most(distance, 20.0))
+    cosh_m1 = spent("multiply", 0.5 * e, e)
+    cosh_m1 = spent("divide", cosh_m1, spent("add", e, 1))
+    rest = at_least(spent("subtract", distance, 20.0), 0, spare=True)
+    return spent("add", spent("log1p", cosh_m1), rest)
 
 
-def _log_cosh_gradient(upstream, kept, d):
-    e, cosh_m1 = kept
-    # tanh(c), whose numerator sinh(c) is at least half of what it is the difference of.
-    return upstream * (ops.sign(d) * ((e - cosh_m1) / (1 + cosh_m1)))
-
-
-# From 20 on it has slope 1.
-_log_cosh = with_gradient(
-    lambda kept, d: ops.log1p(kept[1]) + ops.relu(ops.abs(d) - 20), _log_cosh_gradient, _cosh_m1
-)
+_log_cosh = with_gradient(_log_cosh_value, lambda upstream, d: upstream * ops.tanh(d))
 
 
 @loss_function()
