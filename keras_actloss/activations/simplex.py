@@ -354,13 +354,6 @@ class GumbelSoftmax(ActivationLayer, fn=gumbel_softmax):
             self.seed_generator.state.assign(store["seed"])
 
 
-def _padded(x, axis, fill, before=0, after=0):
-    """`x` with as many more entries along `axis`."""
-    widths = [(0, 0)] * len(x.shape)
-    widths[axis] = (before, after)
-    return ops.pad(x, widths, constant_values=fill)
-
-
 def _part(x, axis, start, end=None):
     """What `x` holds along an axis from `start` up to `end`."""
     where = [slice(None)] * len(x.shape)
@@ -462,7 +455,10 @@ def _products(x, axis):
         return ops.cumprod(x, axis=axis)
     done = 1
     while done < x.shape[axis]:
-        x, done = x * _padded(_part(x, axis, 0, -done), axis, 1.0, before=done), 2 * done
+        # Not by `pad`, of which `tf.vectorized_map` forgets the value.
+        ones = ops.ones_like(_part(x, axis, 0, done))
+        x = x * ops.concatenate([ones, _part(x, axis, 0, -done)], axis=axis)
+        done = 2 * done
     return x
 
 
@@ -505,7 +501,9 @@ def conditional_softmax(x: Any, axis=-1) -> Any:
     def value(x):
         above = _products(ops.sigmoid(x), axis)
         below = ops.sigmoid(-x)
-        return _padded(above, axis, 1.0, before=1) * _padded(below, axis, 1.0, after=1)
+        one = ops.ones_like(ops.sum(x, axis=axis, keepdims=True))
+        above, below = (ops.concatenate(v, axis=axis) for v in ([one, above], [below, one]))
+        return above * below
 
     def gradient(upstream, x):
         own, beyond = _part(upstream, axis, 0, -1), _part(upstream * value(x), axis, 1)
