@@ -63,8 +63,14 @@ def from_lists(x):
 
 
 def get_logits(y_pred):
-    """The logits that a sigmoid or softmax left on its result, or None."""
-    return getattr(y_pred, "_keras_logits", None)
+    """The logits that a sigmoid or softmax left on its result, or None.
+
+    Torch's reentrant checkpoint hands on the result with a gradient that its logits have lost.
+    """
+    logits = getattr(y_pred, "_keras_logits", None)
+    if getattr(y_pred, "requires_grad", False) and not getattr(logits, "requires_grad", True):
+        return None
+    return logits
 
 
 def attach_logits(y_pred, logits):
