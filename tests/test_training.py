@@ -307,3 +307,40 @@ def test_a_mask_of_an_axis_that_the_loss_reduces():
     loss = losses.MeanSquaredError()(y_true, y_pred)
     # Of the sample without entries nothing is left, so the mean is over three.
     assert float(loss) == pytest.approx(expected / 3, rel=1e-5)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="a checkpoint of torch")
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_probabilities_from_a_checkpoint_have_a_gradient(reentrant):
+    """One that is reentrant hands on the result of a softmax with logits that have lost theirs."""
+    from torch.utils.checkpoint import checkpoint
+
+    layer = keras.layers.Dense(4, activation="softmax")
+    x = keras.ops.convert_to_tensor(np.random.default_rng(0).normal(size=(6, 3)).astype("float32"))
+    x.requires_grad_()
+    loss = losses.SparseCategoricalCrossentropy()
+    expected, got = (
+        loss(np.arange(6) % 4, forward(x))
+        for forward in (layer, lambda x: checkpoint(layer, x, use_reentrant=reentrant))
+    )
+    slopes = []
+    for value in (expected, got):
+        layer.zero_grad()
+        value.backward()
+        slopes.append(layer.kernel.value.grad.clone())
+    np.testing.assert_allclose(slopes[1], slopes[0], rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.skipif(keras.backend.backend() != "torch", reason="of torch")
+@pytest.mark.parametrize(
+    "loss", [losses.MatthewsCorrelation(from_logits=True), losses.Dice(from_logits=True)], ids=repr
+)
+def test_autocast_rounds_nothing_in_a_loss(loss):
+    import torch
+
+    rng = np.random.default_rng(0)
+    y_true = np.eye(3, dtype="float32")[rng.integers(0, 3, size=(2, 40, 40))]
+    y_pred = keras.ops.convert_to_tensor(rng.normal(size=(2, 40, 40, 3)).astype("float32"))
+    expected = float(loss(y_true, y_pred))
+    with torch.amp.autocast("cpu", torch.bfloat16):
+        assert float(loss(y_true, y_pred)) == expected

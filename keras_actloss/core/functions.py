@@ -10,6 +10,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
+from keras_actloss.core.kernels import exact_products
 from keras_actloss.core.numerics import rounded_once
 from keras_actloss.core.registry import register
 
@@ -97,7 +98,8 @@ def loss_function(
                 settings["mask"] = keep
 
             def values(y_pred, **more):
-                values = body(y_true, y_pred, **settings | more)
+                with exact_products(y_pred):
+                    values = body(y_true, y_pred, **settings | more)
                 if takes_mask or keep is None:
                     return values
                 return ops.where(keep, values, ops.zeros_like(values))

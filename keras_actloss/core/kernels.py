@@ -4,6 +4,7 @@ An eager backend pays a pass over memory for each op, XLA for each choice in wha
 says what it spares, which `benchmarks/` measures.
 """
 
+import contextlib
 import sys
 from typing import Any
 
@@ -49,6 +50,13 @@ def runs_jax(*xs):
 def readable(x):
     """Whether what is in `x` may decide how to compute: torch has it in memory that is at hand."""
     return _torch is not None and not hides_values() and x.device.type == "cpu" and x.numel() > 0
+
+
+def exact_products(x):
+    """A context in which torch rounds no product of matrices to 16 bit, as its autocast does."""
+    if _torch is None or not _torch.is_autocast_enabled(x.device.type):
+        return contextlib.nullcontext()
+    return _torch.autocast(x.device.type, enabled=False)
 
 
 def tabulates(x, dtype):
