@@ -77,7 +77,8 @@ class GatedLayer(ActivationLayer):
         gate: Which half opens the gate.
         use_bias: Whether the projections have a bias. Defaults to `True`.
         *_initializer, *_regularizer, *_constraint: Of the projections, as in
-            `keras.layers.Dense(2 * units)`."""
+            `keras.layers.Dense(2 * units)`.
+    """
 
     own_checks = {"use_bias": flag}  # noqa: RUF012
 
