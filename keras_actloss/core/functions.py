@@ -52,6 +52,7 @@ def loss_function(
     labels: str | Callable[[dict], str] = "values",
     weighs_entries: Any = False,
     least: Any = 0,
+    constant: Any = False,
     **checks,
 ):
     """Decorator: make per-sample maths on aligned float tensors a public loss function.
@@ -65,6 +66,8 @@ def loss_function(
             settings.
         weighs_entries: Whether the `mask` of the body may be numbers, what each entry weighs.
         least: The least of labels that are `"binary"`.
+        constant: Whether no gradient flows to labels that are `"values"` or a `"target"`; to
+            others none does.
         checks: For a setting, the check from `core.checks` that it must pass.
     """
 
@@ -78,7 +81,7 @@ def loss_function(
         def prepared(y_true, y_pred, mask=None, owner=None, **settings):
             """The maths on inputs that `tensors.prepare` has seen; ids are checked for an owner."""
             axis, held = settings.get("axis", -1), kind(settings)
-            if held not in ("values", "target"):  # A label is a constant, soft ones too.
+            if constant or held not in ("values", "target"):
                 y_true = ops.stop_gradient(y_true)
             ignore_class = settings.get("ignore_class")
             keep = None if mask is None else ops.convert_to_tensor(mask)

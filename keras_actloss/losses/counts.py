@@ -246,7 +246,7 @@ def _gamma_gradient(log_shape, shape, excess, error):
     return error, excess - shape * special.log_minus_digamma(shape)
 
 
-@loss_function("target", full=flag)
+@loss_function("target", constant=True, full=flag)
 def gamma_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Gamma negative log-likelihood of a predicted mean and shape.
 
@@ -284,7 +284,6 @@ def gamma_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     Reference:
         [McCullagh and Nelder, 1989](https://doi.org/10.1201/9780203753736)
     """
-    y_true = ops.stop_gradient(y_true)
     parameters = ("the log-mean", "the log-shape")
     nll = of_parameters("gamma_nll", parameters, _gamma_value, _gamma_gradient, _gamma_shared)
     value = nll(y_true, y_pred)
@@ -335,7 +334,7 @@ def _negative_binomial_gradient(y, count, error, both, drawn, less, more, beyond
     return -error * (count / both), count * excess - count * gap + beyond[0]
 
 
-@loss_function("target", full=flag)
+@loss_function("target", constant=True, full=flag)
 def negative_binomial_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     """Negative binomial negative log-likelihood of a predicted mean and dispersion.
 
@@ -375,7 +374,6 @@ def negative_binomial_nll(y_true: Any, y_pred: Any, full=False) -> Any:
     Reference:
         [Hilbe, 2011](https://doi.org/10.1017/CBO9780511973420)
     """
-    y_true = ops.stop_gradient(y_true)
     value = of_parameters(
         "negative_binomial_nll",
         ("the log-mean", "the log of the total count"),

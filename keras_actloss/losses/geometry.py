@@ -34,6 +34,7 @@ from keras_actloss.core.settings import as_list
 
 @region_loss(
     "values",
+    constant=True,
     from_logits=flag,
     encoding=one_of("onehot", "multilabel"),
     background=flag,
@@ -101,7 +102,6 @@ def boundary(
     Reference:
         [Kervadec et al., 2018](https://arxiv.org/abs/1812.07032)
     """
-    y_true = ops.stop_gradient(y_true)
     p = probabilities(y_pred, from_logits, encoding, axis)
     pixel = ops.ones_like(p[:1]) if mask is None else weights_of(mask, p, encoding, axis)
     pixel = ops.broadcast_to(pixel, ops.shape(p))

@@ -184,7 +184,9 @@ class AsymmetricBinaryCrossentropy(Loss, fn=asymmetric_binary_crossentropy):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", alpha=finite_non_negative, gamma=finite_non_negative, **OPTIONS)
+@loss_function(
+    "values", constant=True, alpha=finite_non_negative, gamma=finite_non_negative, **OPTIONS
+)
 def varifocal(
     y_true: Any,
     y_pred: Any,
@@ -235,7 +237,6 @@ def varifocal(
     Reference:
         [Zhang et al., 2021](https://arxiv.org/abs/2008.13367)
     """
-    y_true = ops.stop_gradient(y_true)
     negative = y_true <= 0
     weight = ops.where(negative, alpha, y_true)
     return mean(weight * _focused(y_pred, y_true, gamma, from_logits, negative), mask)
@@ -262,7 +263,7 @@ class Varifocal(Loss, fn=varifocal):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", beta=finite_non_negative, **OPTIONS)
+@loss_function("values", constant=True, beta=finite_non_negative, **OPTIONS)
 def quality_focal(
     y_true: Any,
     y_pred: Any,
@@ -318,8 +319,6 @@ def quality_focal(
         [Li et al., 2020](https://arxiv.org/abs/2006.04388)
     """
 
-    y_true = ops.stop_gradient(y_true)
-
     def loss(x):
         return _focused(x, y_true, beta, from_logits)
 
@@ -347,7 +346,9 @@ class QualityFocal(Loss, fn=quality_focal):
         self.ignore_class = ignore_class
 
 
-@loss_function("values", alpha=finite_non_negative, beta=finite_non_negative, **OPTIONS)
+@loss_function(
+    "values", constant=True, alpha=finite_non_negative, beta=finite_non_negative, **OPTIONS
+)
 def penalty_reduced_focal(
     y_true: Any,
     y_pred: Any,
@@ -411,7 +412,6 @@ def penalty_reduced_focal(
         [Law and Deng, 2018](https://arxiv.org/abs/1808.01244),
         [Zhou et al., 2019](https://arxiv.org/abs/1904.07850)
     """
-    y_true = ops.stop_gradient(y_true)
     peak = ops.cast(y_true == 1, y_pred.dtype)
     fading = ops.where(y_true == 1, 1.0, power(1 - y_true, beta))
 

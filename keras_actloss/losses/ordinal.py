@@ -325,7 +325,7 @@ def categorical_weighted_kappa(
     Reference:
         [de la Torre et al., 2018](https://doi.org/10.1016/j.patrec.2017.05.018)
     """
-    y, x = (moved(v, axis, -1) for v in (ops.stop_gradient(y_true), y_pred))
+    y, x = (moved(v, axis, -1) for v in (y_true, y_pred))
     p = _probabilities(from_logits)(x)
     if mask is not None:
         mask = ops.broadcast_to(fit(mask, y.shape[:-1]), ops.shape(y)[:-1])

@@ -92,7 +92,7 @@ def categorical_nll(
     Reference:
         [Goodfellow et al., 2016, section 6.2.1.1](https://www.deeplearningbook.org)
     """
-    y = smoothed(ops.stop_gradient(y_true), label_smoothing, y_pred.shape[axis])
+    y = smoothed(y_true, label_smoothing, y_pred.shape[axis])
     if class_weights is not None:
         y = y * along(class_weights, y_pred, axis)
     # An entry at minus infinity that nobody asks for is no loss.
@@ -433,7 +433,7 @@ def categorical_brier(
     def loss(y, x):
         if from_logits:
             return _softmax_brier(y, x, axis)
-        return ops.sum(ops.square(x - ops.stop_gradient(y)), axis=axis)
+        return ops.sum(ops.square(x - y), axis=axis)
 
     return of_rows(loss, y_true, y_pred, label_smoothing, axis, class_weights)
 
