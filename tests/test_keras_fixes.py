@@ -12,6 +12,7 @@ from keras import ops
 
 from keras_actloss import activations, losses
 from keras_actloss.core import keras_fixes, tensors
+from keras_actloss.core.numerics import with_gradient
 
 BACKEND = keras.backend.backend()
 OLDEST = next(
@@ -250,6 +251,18 @@ def test_loops_whose_gradient_xla_compiles(loop, works):
     else:
         with pytest.raises(tf.errors.InvalidArgumentError, match="XLA compilation requires"):
             gradient(tf.constant(2.0))
+
+
+@pytest.mark.skipif(BACKEND != "jax", reason="other backends differentiate the gradient alone")
+@pytest.mark.parametrize(("opaque", "second"), [(False, 8.0), (True, 12.0)])
+def test_a_gradient_of_a_gradient_is_that_of_the_gradient(opaque, second):
+    """`x**4`, of a square with a constant in it that hides half of its derivative."""
+    import jax
+
+    square = with_gradient(
+        lambda x: ops.stop_gradient(x) * x, lambda upstream, x: upstream * 2 * x, opaque=opaque
+    )
+    assert jax.grad(jax.grad(lambda x: square(x) ** 2))(1.0) == second
 
 
 @pytest.mark.skipif(BACKEND == "jax", reason="JAX takes any axis")
