@@ -456,7 +456,7 @@ def _one_step(cases, rows=slice(None)):
     return slopes("step", cases, [-w for w in model.get_weights()], found)
 
 
-def _traced_step(cases):
+def _traced_step(kind, cases):
     """Gradients and values of a step that JAX compiles, with the data where Keras wants it."""
     import jax
     import keras
@@ -478,7 +478,7 @@ def _traced_step(cases):
     weights = [w.value for w in model.weights]
     inputs = keras.tree.map_structure(placed, data(cases))
     gradients, found = jax.jit(jax.grad(total, has_aux=True))(weights, *inputs)
-    return slopes("step", cases, gradients, found)
+    return slopes(kind, cases, gradients, found)
 
 
 def _devices_of_jax(count):
@@ -494,9 +494,11 @@ def devices(index, addresses, path):
     several = index == 0
     if several:
         keras.distribution.set_distribution(keras.distribution.DataParallel())
-    # One case of each class: it is one program, and compiling it takes longest.
-    cases = {type(case.loss): case for case in whole_cases(wrap=lambda couples: False)}
-    results = _traced_step(list(cases.values()))
+    # One case of each class, for compiling takes longest, and of all in one program twice as long.
+    by_class = {type(case.loss): case for case in whole_cases(wrap=lambda couples: False)}
+    cases, results = list(by_class.values()), {}
+    for i in range(0, len(cases), 10):
+        results |= _traced_step(f"step from {i}", cases[i : i + 10])
     if several:
         mesh = keras.distribution.DeviceMesh((4, 2), ("batch", "model"))
         layout = keras.distribution.LayoutMap(mesh)
