@@ -47,6 +47,38 @@ def test_each_part_is_as_if_it_were_alone(reduction, weight, masked):
     assert float(loss(IDS, y_pred, weight)) == pytest.approx(expected, rel=1e-5)
 
 
+def _swap(loss):
+    loss.losses[1] = losses.Huber(delta=0.1)
+
+
+def _weigh(loss):
+    loss.weights[1] = 5.0
+
+
+def _anneal(loss):
+    loss.losses[1].delta = 0.1
+
+
+def _reduce(loss):
+    loss.reduction = "sum"
+
+
+@pytest.mark.parametrize("reduction", ["sum_over_batch_size", "sum", "none"])
+@pytest.mark.parametrize("change", [_swap, _weigh, _anneal, _reduce])
+def test_a_changed_sum_is_what_its_file_holds(change, reduction):
+    loss = losses.WeightedSum(
+        [losses.MeanSquaredError(), losses.Huber(delta=2.0)], [1.0, 0.5], reduction=reduction
+    )
+    y_true, y_pred = np.zeros((4, 2), "float32"), np.full((4, 2), 3.0, "float32")
+    before = ops.convert_to_numpy(loss(y_true, y_pred))
+    change(loss)
+    after = ops.convert_to_numpy(loss(y_true, y_pred))
+    loaded = losses.WeightedSum.from_config(json.loads(json.dumps(loss.get_config())))
+    np.testing.assert_allclose(ops.convert_to_numpy(loaded(y_true, y_pred)), after, rtol=1e-6)
+    if change is not _reduce or reduction != "sum":
+        assert np.any(after != before)
+
+
 @pytest.mark.parametrize("wrap", [lambda part: losses.WeightedSum([part]), losses.AcrossReplicas])
 @pytest.mark.parametrize("part", [losses.BetaNLL(), losses.CenterlineDice()], ids=repr)
 def test_the_checks_know_what_the_parts_say_of_themselves(part, wrap):

@@ -29,20 +29,20 @@ def _loss_object(loss, owner):
     return loss
 
 
-def _part(loss):
+def _part(loss, reduction):
     loss = _loss_object(loss, "WeightedSum")
-    if loss.reduction not in _MEAN:
+    if loss.reduction not in (*_MEAN, reduction):
         raise ValueError(
             f"WeightedSum: the sum reduces all of its parts alike, got a part with the reduction "
             f"{loss.reduction!r}; hand reduction={loss.reduction!r} to WeightedSum"
         )
-    return loss
+    return _reduced(loss, reduction)
 
 
-def _parts_of(losses):
+def _parts_of(losses, reduction):
     if not isinstance(losses, (list, tuple)) or not losses:
         raise ValueError(f"WeightedSum: losses must be a list of at least one loss, got {losses!r}")
-    return [_part(loss) for loss in losses]
+    return [_part(loss, reduction) for loss in losses]
 
 
 def _weights_of(weights, losses):
@@ -87,7 +87,7 @@ class WeightedSum(Loss):
         losses: The parts: losses of this package, of Keras or your own registered ones, as objects
             or classes. A part may be a sum again.
         weights: One number per part. Defaults to `None`, all 1.
-        reduction: As of every loss, for each part; the parts themselves keep the default.
+        reduction: As of every loss, for each part. A part with another one is copied.
         name: Name of the loss. Defaults to `"weighted_sum"`.
         dtype: The dtype of the result. Each part is computed in its own.
 
@@ -115,22 +115,20 @@ class WeightedSum(Loss):
 
     def __setattr__(self, name, value):
         if name == "losses":
-            value = _parts_of(value)
+            value = _parts_of(value, self.reduction)
             if hasattr(self, "weights"):
                 _weights_of(self.weights, value)
         elif name == "weights":
             value = _weights_of(value, self.losses)
         super().__setattr__(name, value)
-        if name in ("losses", "weights", "reduction") and hasattr(self, "weights"):
-            self._set_parts()
+        if name == "reduction" and hasattr(self, "losses"):
+            # Not in __call__, since a compiler cannot look through a copy.
+            self.losses = [_reduced(loss, value) for loss in self.losses]
 
-    def _set_parts(self):
-        # Not in __call__, since a compiler cannot look through a copy.
-        self._parts = [
-            (weight, _reduced(loss, self.reduction))
-            for weight, loss in zip(self.weights, self.losses, strict=True)
-            if weight
-        ]
+    def _parts(self):
+        """The parts that weigh something, as they are now, for both lists may be changed."""
+        pairs = zip(self.weights, self.losses, strict=True)
+        return [(weight, _reduced(loss, self.reduction)) for weight, loss in pairs if weight]
 
     @property
     def labels(self):
@@ -175,7 +173,7 @@ class WeightedSum(Loss):
         with keras.name_scope(self.name):
             values = [
                 weight * ops.cast(part(y_true, y_pred, sample_weight), dtype)
-                for weight, part in self._parts
+                for weight, part in self._parts()
             ]
             shapes = [tuple(value.shape) for value in values]
             if len(set(shapes)) > 1:
@@ -189,7 +187,7 @@ class WeightedSum(Loss):
         """One value per sample, of inputs that fit; the mask is for the parts that take one."""
         values = [
             weight * part.call(y_true, y_pred, **({"mask": mask} if _takes_mask(part) else {}))
-            for weight, part in self._parts
+            for weight, part in self._parts()
         ]
         return sum(values[1:], values[0])
 
