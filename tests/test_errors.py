@@ -113,6 +113,45 @@ SETTINGS = {
         "twice",
     ),
     "unknown name": (lambda: keras_actloss.get("losses", "Hubert"), "Hubert", "did you mean Huber"),
+    "name in capitals": (
+        lambda: keras_actloss.get("losses", "HUBER"),
+        "HUBER",
+        "did you mean huber or Huber?",
+    ),
+    "function for a layer": (
+        lambda: keras_actloss.get("layers", "elu"),
+        "elu",
+        "did you mean ELU?",
+    ),
+    "list for a kind": (lambda: keras_actloss.get(["losses"], "Huber"), "kind", "losses"),
+    "misspelt setting of a layer": (
+        lambda: layers.ELU(alhpa=2.0),
+        "ELU",
+        "no argument alhpa; it takes alpha, name",
+    ),
+    "array without axes": (lambda: layers.Entmax(alpha=np.array(0.5)), "alpha", "got 0.5"),
+    "array with a wrong entry": (
+        lambda: layers.Snake(frequency=np.array([1.0, -2.0])),
+        "frequency",
+        "got -2.0",
+    ),
+    "array of text": (lambda: layers.Swish(beta=np.array(["a"])), "beta", "real numbers"),
+    "flag of NumPy for a number": (
+        lambda: layers.Entmax(alpha=np.bool_(True)),
+        "alpha",
+        "got True",
+    ),
+    "gamma beyond float32": (
+        lambda: losses.BinaryFocalCrossentropy(gamma=1e39),
+        "gamma",
+        "fit into float32",
+    ),
+    "delta beyond any float": (lambda: losses.Huber(delta=10**400), "delta", "fit into float32"),
+    "first value of a kernel": (
+        lambda: layers.SwiGLU(4, kernel_initializer=math.inf),
+        "kernel_initializer",
+        "finite",
+    ),
     "unknown kind": (lambda: keras_actloss.get("loss", "Huber"), "kind", "'loss'"),
     "settings for a function": (
         lambda: keras_actloss.get("losses", "huber", delta=2.0),

@@ -29,7 +29,7 @@ SUSPECTS = (
 
 def _marked(thing):
     # JAX compiles each for a second or more.
-    marks = [] if BACKEND != "jax" or isinstance(thing, SUSPECTS) else [pytest.mark.nightly]
+    marks = [] if BACKEND == "torch" or isinstance(thing, SUSPECTS) else [pytest.mark.nightly]
     return pytest.param(thing, id=repr(thing), marks=marks)
 
 

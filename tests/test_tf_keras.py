@@ -344,7 +344,7 @@ def test_settings_are_those_of_the_object():
     assert (layer.alpha, layer.name, layer.held.name) == (0.5, "mine", "mine")
     with pytest.raises(ValueError, match="Huber: delta must be greater than 0"):
         loss.delta = -1.0
-    with pytest.raises(ValueError, match="aplha"):
+    with pytest.raises(TypeError, match="ELU has no argument aplha; it takes alpha"):
         bridge.layers.ELU(aplha=0.5)
     with pytest.raises(ValueError, match="unknown keys"):
         bridge.losses.Huber.from_config({"gamma": 1.0})

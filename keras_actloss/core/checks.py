@@ -2,15 +2,21 @@
 
 import math
 import numbers
+from typing import Any
 
 import numpy as np
+
+_MOST = float(np.finfo("float32").max)
 
 
 def number(name, value):
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number, got {value!r} of type {type(value).__name__}")
-    if math.isnan(value):
+    if value != value:
         raise ValueError(f"{name} must not be NaN")
+    size: Any = abs(value)
+    if _MOST < size < math.inf:
+        raise ValueError(f"{name} must fit into float32, up to {_MOST:.8g} in size, got {value!r}")
 
 
 def or_none(check):
@@ -19,10 +25,15 @@ def or_none(check):
 
 
 def or_tensor(check):
-    """`check`, of what may also be a tensor or a variable, whose entries are not looked at."""
+    """`check`, of what may also be an array, or a tensor, whose entries are not looked at."""
 
     def check_numbers(name, value):
-        if isinstance(value, numbers.Real) or not hasattr(value, "shape"):
+        if isinstance(value, np.ndarray):
+            if value.dtype.kind in "bcSUOMm":
+                raise TypeError(f"{name} must hold real numbers, got {value!r}")
+            for entry in value.flat:
+                check(name, float(entry))
+        elif isinstance(value, numbers.Real) or not hasattr(value, "shape"):
             check(name, value)
 
     return check_numbers

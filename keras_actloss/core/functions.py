@@ -29,8 +29,10 @@ def settings_of(fn):
 
 def checked(name, value, check):
     """A setting that passed its check; a number of NumPy as one of Python, which has no dtype."""
+    if isinstance(value, (np.ndarray, np.generic)) and value.ndim == 0:
+        value = value.item()
     check(name, value)
-    return value.item() if isinstance(value, (np.integer, np.floating)) else value
+    return value
 
 
 def bound(signature, name, args, kwargs):

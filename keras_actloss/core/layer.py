@@ -1,16 +1,21 @@
 """The base class of the activation layers."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Literal, TypedDict
 
 import keras
+import numpy as np
 
+from keras_actloss.core.checks import finite
 from keras_actloss.core.settings import Configured
 
 # What the constructors of layers with weights take.
 Initializer = str | float | keras.initializers.Initializer
 Regularizer = str | keras.regularizers.Regularizer | None
 Constraint = str | keras.constraints.Constraint | None
+# What Keras takes besides, and warns of or has for layers of its own.
+_OF_KERAS = ("autocast", "input_dim", "input_shape")
 Axes = int | Sequence[int] | Literal["all"] | None
 
 
@@ -59,6 +64,7 @@ class ActivationLayer(Configured, keras.layers.Layer):
     _called = "call"
 
     def __init__(self, **kwargs):
+        self.refuse(kwargs.keys() - {*self._base_arguments, *_OF_KERAS})
         super().__init__(**kwargs)
         self.supports_masking = True
 
@@ -66,6 +72,19 @@ class ActivationLayer(Configured, keras.layers.Layer):
     def of_settings(cls, settings):
         """The layer that the function with these settings is in a functional model."""
         return cls(**settings)
+
+    def describe_weight(self, name, initializer, regularizer=None, constraint=None):
+        """Store how a weight begins, a number in all of its entries, and what limits it."""
+        if isinstance(initializer, (np.ndarray, np.generic)):
+            initializer = initializer.tolist()
+        if isinstance(initializer, numbers.Real):
+            finite(f"{type(self).__name__}: {name}_initializer", initializer)
+            initializer = float(initializer)
+        if isinstance(initializer, (float, list)):
+            initializer = keras.initializers.Constant(initializer)
+        setattr(self, f"{name}_initializer", keras.initializers.get(initializer))
+        setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
+        setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
 
     def build(self, input_shape=None):
         self.built = True

@@ -130,11 +130,7 @@ class Loss(Configured, keras.losses.Loss):
         dtype: str | keras.DTypePolicy | None = None,
         **unknown: Any,
     ):
-        if unknown:
-            known = ", ".join(self._settings + self._base_arguments)
-            raise TypeError(
-                f"{type(self).__name__} has no argument {next(iter(unknown))}; it takes {known}"
-            )
+        self.refuse(unknown)
         # Before Keras refuses it in words of its own.
         check_reduction(f"{type(self).__name__}: reduction", reduction)
         super().__init__(name=name or self._default_name(), reduction=reduction, dtype=dtype)

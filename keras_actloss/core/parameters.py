@@ -7,7 +7,7 @@ import numpy as np
 from keras import ops
 
 from keras_actloss.core import tensors
-from keras_actloss.core.checks import axes, finite, or_none
+from keras_actloss.core.checks import axes, or_none
 from keras_actloss.core.keras_fixes import recomputed
 from keras_actloss.core.layer import ActivationLayer, Axes
 from keras_actloss.core.numerics import rounded_once
@@ -139,12 +139,7 @@ class LearnedActivation(ActivationLayer):
             constraint: A constraint. Defaults to `None`.
             scalar: Whether all channels share one entry. Defaults to `False`.
         """
-        if isinstance(initializer, numbers.Real):
-            finite(f"{type(self).__name__}: {name}_initializer", initializer)
-            initializer = keras.initializers.Constant(float(initializer))
-        setattr(self, f"{name}_initializer", keras.initializers.get(initializer))
-        setattr(self, f"{name}_regularizer", keras.regularizers.get(regularizer))
-        setattr(self, f"{name}_constraint", keras.constraints.get(constraint))
+        self.describe_weight(name, initializer, regularizer, constraint)
         self.learned[name] = scalar
 
     def build(self, input_shape=None):

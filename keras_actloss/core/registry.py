@@ -34,7 +34,8 @@ def find(kind, name, owner):
     """The object of that name, or an error in the name of `owner` that says which are near."""
     names = CATALOGUE[kind]
     if name not in names:
-        close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        close = [known for known in names if known.lower() == name.lower()]
+        close = close or difflib.get_close_matches(name, names, n=3, cutoff=0.5)
         hint = f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(names)}"
         raise ValueError(f"{owner}: {kind} has no {name!r}; {hint}")
     return names[name]
@@ -63,7 +64,7 @@ def get(kind: str, name: str, /, **settings: Any) -> Any:
     >>> keras_actloss.get("losses", "Huber", delta=2.0).delta
     2.0
     """
-    if kind not in CATALOGUE:
+    if not isinstance(kind, str) or kind not in CATALOGUE:
         raise ValueError(f"get: kind must be one of {sorted(CATALOGUE)}, got {kind!r}")
     if not isinstance(name, str):
         raise TypeError(f"get: name must be a public name as text, got {name!r}")

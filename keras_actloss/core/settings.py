@@ -102,6 +102,12 @@ class Configured:
             value = checked(f"{type(self).__name__}: {name}", value, self._checks[name])
         super().__setattr__(name, value)
 
+    def refuse(self, unknown):
+        """Say what the constructor takes, if there are arguments that it does not."""
+        for name in unknown:
+            known = ", ".join(self._settings + self._base_arguments)
+            raise TypeError(f"{type(self).__name__} has no argument {name}; it takes {known}")
+
     def fn_settings(self):
         """The settings that the maths takes."""
         return {name: getattr(self, name) for name in self._fn_settings}

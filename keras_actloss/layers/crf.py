@@ -103,12 +103,12 @@ class CRF(ActivationLayer):
         super().__init__(**kwargs)
         flag("CRF: use_boundary", use_boundary)
         self.use_boundary = use_boundary
-        self.transition_initializer = keras.initializers.get(transition_initializer)
-        self.boundary_initializer = keras.initializers.get(boundary_initializer)
-        self.transition_regularizer = keras.regularizers.get(transition_regularizer)
-        self.boundary_regularizer = keras.regularizers.get(boundary_regularizer)
-        self.transition_constraint = keras.constraints.get(transition_constraint)
-        self.boundary_constraint = keras.constraints.get(boundary_constraint)
+        self.describe_weight(
+            "transition", transition_initializer, transition_regularizer, transition_constraint
+        )
+        self.describe_weight(
+            "boundary", boundary_initializer, boundary_regularizer, boundary_constraint
+        )
 
     def build(self, input_shape=None):
         tags = self._tags(input_shape or ())
