@@ -128,9 +128,11 @@ def test_the_best_path_compiles_and_exports(tmp_path):
     if backend == "torch":
         import torch
 
-        words = torch.tensor(WORDS)
-        program = torch.export.export(model, (words,))
-        np.testing.assert_array_equal(program.module()(words), expected)
+        batch = (({0: torch.export.Dim("batch")},),)
+        program = torch.export.export(
+            model, (torch.tensor(WORDS[1:]),), dynamic_shapes=batch, strict=False
+        )
+        np.testing.assert_array_equal(program.module()(torch.tensor(WORDS)), expected)
     else:
         import tensorflow as tf
 

@@ -4,8 +4,11 @@ import json
 
 import exports
 import keras
+import numpy as np
 import pytest
 from packaging.version import parse
+
+from keras_actloss import layers
 
 TABLE = json.loads(exports.TABLE.read_text())
 # Of a format that is refused as a whole the simplest activation is tried.
@@ -60,3 +63,21 @@ def test_exported_activations_compute_the_same(format, measured):
 @pytest.mark.parametrize("format, name", REFUSED)
 def test_what_is_refused_is_refused_for_the_same_reason(format, name, measured):
     assert measured[format, name] == CELLS[format][name], "`make exports` measures anew"
+
+
+@pytest.mark.skipif(
+    keras.backend.backend() != "jax", reason="the other backends export None for such an axis"
+)
+@pytest.mark.parametrize(
+    "layer",
+    [layers.Sparsemax, layers.Entmax15, layers.Entmax, layers.ConditionalSoftmax],
+)
+def test_an_axis_of_any_size(layer):
+    import jax
+    from jax import export
+
+    layer, x = layer(axis=1), np.random.default_rng(0).normal(size=(3, 5, 2)).astype("float32")
+    expected = layer(x)
+    shape = jax.ShapeDtypeStruct(export.symbolic_shape("batch, size, 2"), x.dtype)
+    program = export.export(jax.jit(lambda x: layer(x)))(shape)
+    np.testing.assert_allclose(program.call(x), expected, rtol=1e-6, atol=1e-7)

@@ -594,6 +594,19 @@ def test_files_that_are_no_models(tmp_path):
         migrate.load_model(tmp_path / "none.h5")
 
 
+def test_an_hdf5_file_of_keras_3_stays_compiled(tmp_path):
+    """There a class that is registered has no name but the one it is registered under."""
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    metric = losses.LossMetric(losses.MeanAbsoluteError())
+    model.compile("adam", losses.Huber(delta=3.0), metrics=[metric])
+    model.evaluate(np.zeros((1, 2)), np.zeros((1, 1)), verbose=0)
+    model.save(tmp_path / "model.h5")
+    loaded = migrate.load_model(tmp_path / "model.h5")
+    assert (type(loaded.loss), loaded.loss.delta) == (losses.Huber, 3.0)
+    config = loaded.get_compile_config()
+    assert config["metrics"][0]["config"]["loss"]["class_name"] == "MeanAbsoluteError"
+
+
 # The names of TFA 0.23 that its `register_keras_serializable` calls give, but for metrics,
 # optimizers and layers that are not activations.
 OF_TFA = {

@@ -451,7 +451,7 @@ class OrdinalSoftmax(_OneMore, fn=ordinal_softmax):
 
 def _products(x, axis):
     """The product of the entries up to each, in ops that every exporter knows."""
-    if x.shape[axis] is None:
+    if not isinstance(x.shape[axis], int):  # None, or a symbol of an exporter.
         return ops.cumprod(x, axis=axis)
     done = 1
     while done < x.shape[axis]:

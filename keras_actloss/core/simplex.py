@@ -48,8 +48,9 @@ def _pull_back(upstream, slope, axis):
 def _most_steps(z, axis):
     # A Newton step on a convex function quarters the product of value and slope, or better. The
     # product begins below size ** 2 and has settled at the resolution of the dtype.
-    # A size that is not known may be any.
-    return int(z.shape[axis] or 2**31).bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
+    # A size that is not known, or a symbol of an exporter, may be any.
+    size = z.shape[axis] if isinstance(z.shape[axis], int) else 2**31
+    return size.bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
 
 
 def _newton(z, axis, total, excess, slope):

@@ -174,7 +174,9 @@ def _forward(carry, step):
 
 
 def _backward(tag, step):
-    return ops.take_along_axis(step[0], ops.expand_dims(tag, -1), -1)[:, 0], tag
+    # Not by `take_along_axis`, which fixes the batch where torch exports one of any size.
+    is_tag = ops.arange(step[0].shape[-1], dtype="int32") == ops.expand_dims(tag, -1)
+    return ops.cast(ops.sum(ops.where(is_tag, step[0], 0), axis=-1), "int32"), tag
 
 
 def viterbi(potentials: Any, mask: Any = None) -> Any:

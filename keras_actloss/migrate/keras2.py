@@ -218,4 +218,8 @@ def optimizer(node):
 
 
 def _in_module(node, module):
+    """A node of a class that a package has registered, or of one in a module of Keras."""
+    name = node["class_name"]
+    if ">" in name:
+        return {"module": None, "registered_name": name, **node}
     return {"module": module, "registered_name": None, **node}
