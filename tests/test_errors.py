@@ -9,7 +9,8 @@ import pytest
 
 import keras_actloss
 from keras_actloss import activations, layers, losses
-from keras_actloss.testing.backend import array
+from keras_actloss.testing import check_loss
+from keras_actloss.testing.backend import array, value_and_gradient
 
 ROWS = np.full((4, 3), 1 / 3, "float32")
 IDS = np.array([0, 1, 2, 1])
@@ -518,6 +519,21 @@ def test_a_setting_that_was_not_stored():
         Forgetful().get_config()
 
 
+def _by_position(self, scale, /):
+    """A constructor."""
+
+
+def _any_number(self, *scales):
+    """A constructor."""
+
+
+@pytest.mark.parametrize("constructor", [_by_position, _any_number])
+@pytest.mark.parametrize("base", [losses.Loss, layers.ActivationLayer])
+def test_a_setting_without_a_name(base, constructor):
+    with pytest.raises(TypeError, match=r"Mine: .* takes \*?scales? by position; name it"):
+        type("Mine", (base,), {"__init__": constructor})
+
+
 def test_class_and_function_that_disagree():
     with pytest.raises(TypeError, match="disagree on the default of delta"):
 
@@ -608,3 +624,21 @@ def test_an_axis_of_numpy():
             array(function(ROWS, axis=axis)), array(function(ROWS, axis=0))
         )
     assert layers.Softmax(axis=axis).get_config()["axis"] == 0
+
+
+@pytest.mark.parametrize("y_pred", [{"a": ROWS}, (ROWS, ROWS[:, :2])], ids=["dict", "lengths"])
+def test_checks_are_of_one_array(y_pred):
+    with pytest.raises(TypeError, match="y_pred must be one array of numbers, got"):
+        check_loss(losses.MeanSquaredError(), ROWS, y_pred)
+
+
+def test_weight_zero_removes_from_a_dict_too():
+    class Both(losses.Loss):
+        def call(self, y_true, y_pred):
+            return keras.ops.mean(keras.ops.square(y_true["a"] - y_pred["b"]), axis=-1)
+
+    y_true, weight = {"a": ROWS.copy()}, np.array([1.0, 0.0, 2.0, 1.0])
+    y_true["a"][1] = math.nan
+    value, gradient = value_and_gradient(lambda x: Both()(y_true, {"b": x}, weight), ROWS + 1)
+    assert value == pytest.approx(1.0)
+    np.testing.assert_allclose(gradient, np.outer(weight, np.ones(3)) / 6, rtol=1e-6)

@@ -431,6 +431,39 @@ def test_several_outputs(make, container, healthy, sick, y):
     assert "an output for each" in _failure(model, healthy, X, labels)
 
 
+@pytest.mark.parametrize("make", [_two_outputs, Two])
+@pytest.mark.parametrize(
+    ("container", "place"),
+    [
+        (lambda digit, odd: {"both": {"digit": digit, "odd": odd}}, "both/odd"),
+        (lambda digit, odd: [[digit, odd], digit], "0/1"),
+    ],
+    ids=["dicts", "lists"],
+)
+def test_outputs_within_outputs(make, container, place):
+    model, y = make(container), container(IDS, BINARY)
+    healthy = container(SCE(), LOGITS)
+    assert not check_outputs(model, healthy, X, y).failed
+    assert f"FAIL {place}: " in _failure(model, container(SCE(), BCE()), X, y)
+    model.compile("sgd", healthy)
+    model.train_on_batch(X, y)
+    assert not check_outputs(model, x=X, y=y).failed
+
+
+def test_a_list_of_one_array_of_labels():
+    model = _functional(*dense(3, "softmax")())
+    assert not check_outputs(model, SCE(), X, [IDS]).failed
+    assert "labels run from 5 to 7" in _failure(model, SCE(), X, [IDS + 5])
+
+
+def test_what_is_no_model_and_no_array():
+    model = _functional(*dense(3, "softmax")())
+    with pytest.raises(TypeError, match=r"model must be a keras\.Model, got None"):
+        check_outputs(None, SCE())
+    with pytest.raises(TypeError, match="of a dataset hand over the x and y of a batch"):
+        check_outputs(model, SCE(), iter([X]))
+
+
 def test_several_outputs_by_the_names_of_layers():
     model = _two_outputs(_list)
     assert not check_outputs(model, _dict(SCE(), LOGITS), X, _dict(IDS, BINARY)).failed

@@ -217,11 +217,13 @@ class Loss(Configured, keras.losses.Loss):
         """Take out, before the maths, what has weight 0 or is masked."""
         weighed = None if sample_weight is None else sample_weight != 0
         for name, keep in (("sample_weight", weighed), ("mask", mask)):
-            if keep is None or keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred):
+            what = f"{self.name}: {name}"
+            if keep is None:
                 continue
-            y_true, y_pred = tensors.remove(
-                keep, y_true, y_pred, self._class_axis, f"{self.name}: {name}"
-            )
+            if not (keras.tree.is_nested(y_true) or keras.tree.is_nested(y_pred)):
+                y_true, y_pred = tensors.remove(keep, y_true, y_pred, self._class_axis, what)
+            elif len(keep.shape) == 1:
+                y_true, y_pred = tensors.remove_samples(keep, y_true, y_pred, what)
         return y_true, y_pred
 
     def _check_consumed(self, mask, values, takes_mask):

@@ -83,6 +83,7 @@ class Configured:
         # Known beforehand, since a signature takes longer than an op of a small batch.
         cls._fn_settings = tuple(settings_of(cls.fn)) if cls.fn else ()
         parameters = _constructor_parameters(cls)
+        _check_named(cls, parameters)
         cls._settings = tuple(name for name in parameters if name not in cls._base_arguments)
         checks = {**cls.own_checks, **getattr(cls.fn, "checks", {})}
         cls._checks = {name: checks[name] for name in parameters if name in checks}
@@ -187,6 +188,18 @@ def _constructor_from(cls, fn):
 
     __init__.__signature__ = signature
     return __init__
+
+
+def _check_named(cls, parameters):
+    """A config hands the arguments back by name."""
+    own = _parameters(cls.__init__) if "__init__" in vars(cls) else []
+    unnamed = [p for p in own if p.kind is p.VAR_POSITIONAL]
+    unnamed += [p for p in parameters.values() if p.kind is p.POSITIONAL_ONLY]
+    if unnamed and cls.get_config is cls._base_get_config:
+        raise TypeError(
+            f"{cls.__name__}: a config holds arguments by name, but the constructor takes "
+            f"{unnamed[0]} by position; name it, or override get_config and from_config"
+        )
 
 
 def _check_defaults(cls, fn):

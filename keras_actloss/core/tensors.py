@@ -456,21 +456,30 @@ def of_entries(weight):
     return any(size != 1 for size in weight.shape[1:])
 
 
+def _replaced(x, keep, value, axis, name):
+    return ops.where(fit(keep, x.shape, name, axis), x, ops.full_like(x, value))
+
+
 def remove(keep, y_true, y_pred, axis=-1, name="mask"):
     """Put a harmless pair where `keep` is False, before the maths: no NaN there, no gradient.
 
     A product with 0 afterwards would not do, since 0 times NaN is NaN. Target 0 with prediction 1/2
     lies inside the domain of every loss: probability, logit, rate and scale.
     """
-
-    def replace(x, value, axis):
-        return ops.where(fit(keep, x.shape, name, axis), x, ops.full_like(x, value))
-
     same_axes = len(y_true.shape) == len(y_pred.shape)
     return (
-        replace(y_true, 0, axis if same_axes else -1),
-        map_prediction(lambda x: replace(x, 0.5, axis), y_pred),
+        _replaced(y_true, keep, 0, axis if same_axes else -1, name),
+        map_prediction(lambda x: _replaced(x, keep, 0.5, axis, name), y_pred),
     )
+
+
+def remove_samples(keep, y_true, y_pred, name):
+    """`remove` for structures of tensors, in whole samples."""
+
+    def all_of(structure, value):
+        return keras.tree.map_structure(lambda x: _replaced(x, keep, value, -1, name), structure)
+
+    return all_of(y_true, 0), all_of(y_pred, 0.5)
 
 
 def _unmasked_mean(values, axis):

@@ -73,7 +73,8 @@ def check_loss(
 
     Raises:
         AssertionError: With the report, if a check fails.
-        TypeError: If `loss` is not a loss of this package's base class.
+        TypeError: If `loss` is not a loss of this package's base class, or labels or predictions
+            are no array.
         ValueError: If there are labels without predictions, or predictions without labels.
 
     Example:
@@ -93,8 +94,21 @@ def check_loss(
         raise ValueError("check_loss: y_true and y_pred go together; give both, or neither")
     if y_true is None:
         y_true, y_pred = example_inputs(loss)
-    inputs = (np.asarray(y_true), np.asarray(y_pred, dtype="float32"))
+    inputs = _array("y_true", y_true), _array("y_pred", y_pred).astype("float32")
     return settle(run(repr(loss), LOSS_CHECKS, loss, *inputs), raise_on_failure)
+
+
+def _array(name, value):
+    try:
+        array = np.asarray(value)
+    except ValueError:  # Rows of several lengths.
+        array = np.asarray(None)
+    if array.dtype.kind in "OSU":
+        raise TypeError(
+            f"check_loss: {name} must be one array of numbers, got {value!r}; of a loss of several "
+            "tensors check the parts, each as a loss of its own"
+        )
+    return array
 
 
 def check_activation(layer: Any, x: Any = None, raise_on_failure: bool = True) -> Report:
@@ -154,6 +168,7 @@ def check_outputs(
 
     Raises:
         AssertionError: With the report, if an output does not fit.
+        TypeError: If `model` is no model, or `x` is no array or structure of arrays.
         ValueError: If there is no loss, or `loss` or `y` names other outputs than there are.
 
     Example:
@@ -166,7 +181,9 @@ def check_outputs(
     'it ends in no activation, but SparseCategoricalCrossentropy expects probabilities; set
     from_logits=True, or end the model in softmax'
     """
-    loss = getattr(model, "loss", None) if loss is None else loss
+    if not isinstance(model, keras.Model):
+        raise TypeError(f"check_outputs: model must be a keras.Model, got {model!r}")
+    loss = model.loss if loss is None else loss
     if loss is None:
         raise ValueError("check_outputs: there is no loss; pass one, or compile the model with it")
     outcomes = []

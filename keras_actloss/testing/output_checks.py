@@ -511,7 +511,35 @@ def _by_name(names, given, what):
 
 
 def _sample(x):
-    return keras.tree.map_structure(lambda a: ops.convert_to_tensor(a[:_SAMPLES]), from_lists(x))
+    def first(a):
+        if not hasattr(a, "shape"):
+            raise TypeError(
+                f"check_outputs: x must be an array or a structure of arrays, got {a!r}; of a "
+                "dataset hand over the x and y of a batch"
+            )
+        return ops.convert_to_tensor(a[:_SAMPLES])
+
+    return keras.tree.map_structure(first, from_lists(x))
+
+
+def _by_place(node) -> Any:
+    """What a nested structure holds, by its place in it; what is none stays."""
+    if not isinstance(node, (dict, list, tuple)):
+        return node
+    found = {}
+    for key, item in node.items() if isinstance(node, dict) else enumerate(node):
+        inner = _by_place(item)
+        nested = isinstance(item, (dict, list, tuple))
+        found |= {f"{key}/{k}": v for k, v in inner.items()} if nested else {str(key): inner}
+    return found
+
+
+def _is_nested(structure):
+    """Whether outputs lie in a structure within a structure, which `compile` takes as well."""
+    items = structure.values() if isinstance(structure, dict) else structure
+    return isinstance(structure, (dict, list, tuple)) and any(
+        isinstance(item, (dict, list, tuple)) for item in items
+    )
 
 
 def outputs_of(model, loss, x, y):
@@ -522,6 +550,10 @@ def outputs_of(model, loss, x, y):
     except (AttributeError, ValueError):  # A subclassed model has none.
         symbols = None
     structure = symbols if predicted is None else predicted
+    if _is_nested(structure):
+        structure, loss, symbols, predicted, y = map(
+            _by_place, (structure, loss, symbols, predicted, y)
+        )
     if isinstance(structure, dict):
         names = list(structure)
     elif isinstance(structure, (list, tuple)):
@@ -539,7 +571,8 @@ def outputs_of(model, loss, x, y):
         and isinstance(y, (list, tuple))
         and not isinstance(structure, (list, tuple))
     ):
-        y = np.asarray(y)  # A list of labels, not of outputs.
+        # A list of labels, unless it has one array, as `fit` takes one for each output.
+        y = y[0] if len(y) == 1 and getattr(y[0], "shape", ()) else np.asarray(y)
     columns = (
         _by_name(names, given, what)
         for given, what in (
