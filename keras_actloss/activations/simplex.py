@@ -451,10 +451,11 @@ class OrdinalSoftmax(_OneMore, fn=ordinal_softmax):
 
 def _products(x, axis):
     """The product of the entries up to each, in ops that every exporter knows."""
-    if not isinstance(x.shape[axis], int):  # None, or a symbol of an exporter.
+    size = tensors.known_size(x, axis)
+    if size is None:
         return ops.cumprod(x, axis=axis)
     done = 1
-    while done < x.shape[axis]:
+    while done < size:
         # Not by `pad`, of which `tf.vectorized_map` forgets the value.
         ones = ops.ones_like(_part(x, axis, 0, done))
         x = x * ops.concatenate([ones, _part(x, axis, 0, -done)], axis=axis)

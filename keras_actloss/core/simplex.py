@@ -11,7 +11,7 @@ from keras import ops
 
 from keras_actloss.core.keras_fixes import amax
 from keras_actloss.core.numerics import log1p, polynomial, positive, repeat_while, with_gradient
-from keras_actloss.core.tensors import dtype_of
+from keras_actloss.core.tensors import dtype_of, known_size
 
 
 def _sum(x, axis):
@@ -48,9 +48,8 @@ def _pull_back(upstream, slope, axis):
 def _most_steps(z, axis):
     # A Newton step on a convex function quarters the product of value and slope, or better. The
     # product begins below size ** 2 and has settled at the resolution of the dtype.
-    # A size that is not known, or a symbol of an exporter, may be any.
-    size = z.shape[axis] if isinstance(z.shape[axis], int) else 2**31
-    return size.bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
+    # A size that is not known may be any.
+    return int(known_size(z, axis) or 2**31).bit_length() + np.finfo(dtype_of(z)).nmant // 2 + 1
 
 
 def _newton(z, axis, total, excess, slope):

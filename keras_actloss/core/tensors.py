@@ -456,6 +456,14 @@ def of_entries(weight):
     return any(size != 1 for size in weight.shape[1:])
 
 
+def known_size(x, axis):
+    """The size of an axis, None where a graph does not know it or JAX exports a symbol for it."""
+    size = x.shape[axis]
+    # In a trace of torch it is a tensor that knows its value.
+    symbol = keras.backend.backend() == "jax" and not isinstance(size, int)
+    return None if symbol else size
+
+
 def _replaced(x, keep, value, axis, name):
     return ops.where(fit(keep, x.shape, name, axis), x, ops.full_like(x, value))
 
