@@ -635,9 +635,10 @@ def test_checks_are_of_one_array(y_pred):
 def test_weight_zero_removes_from_a_dict_too():
     class Both(losses.Loss):
         def call(self, y_true, y_pred):
-            return keras.ops.mean(keras.ops.square(y_true["a"] - y_pred["b"]), axis=-1)
+            error = y_true["scale"] * (y_true["a"] - y_pred["b"])
+            return keras.ops.mean(keras.ops.square(error), axis=-1)
 
-    y_true, weight = {"a": ROWS.copy()}, np.array([1.0, 0.0, 2.0, 1.0])
+    y_true, weight = {"a": ROWS.copy(), "scale": 1.0}, np.array([1.0, 0.0, 2.0, 1.0])
     y_true["a"][1] = math.nan
     value, gradient = value_and_gradient(lambda x: Both()(y_true, {"b": x}, weight), ROWS + 1)
     assert value == pytest.approx(1.0)

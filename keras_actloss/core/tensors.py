@@ -482,10 +482,14 @@ def remove(keep, y_true, y_pred, axis=-1, name="mask"):
 
 
 def remove_samples(keep, y_true, y_pred, name):
-    """`remove` for structures of tensors, in whole samples."""
+    """`remove` for structures of tensors, of whole samples where a tensor has an entry for each."""
 
     def all_of(structure, value):
-        return keras.tree.map_structure(lambda x: _replaced(x, keep, value, -1, name), structure)
+        def replaced(x):
+            each = len(x.shape) > 0 and compatible(keep.shape, x.shape[:1])
+            return _replaced(x, keep, value, -1, name) if each else x
+
+        return keras.tree.map_structure(replaced, structure)
 
     return all_of(y_true, 0), all_of(y_pred, 0.5)
 
