@@ -5,6 +5,7 @@ from typing import Any, Unpack
 import keras
 from keras import ops
 
+from keras_actloss.core.categorical import is_label
 from keras_actloss.core.checks import flag
 from keras_actloss.core.keras_fixes import amax, scan
 from keras_actloss.core.kernels import traced_by_torch
@@ -175,8 +176,8 @@ def _forward(carry, step):
 
 def _backward(tag, step):
     # Not by `take_along_axis`, which fixes the batch where torch exports one of any size.
-    is_tag = ops.arange(step[0].shape[-1], dtype="int32") == ops.expand_dims(tag, -1)
-    return ops.cast(ops.sum(ops.where(is_tag, step[0], 0), axis=-1), "int32"), tag
+    origin = ops.where(is_label(tag, step[0], -1), step[0], 0)
+    return ops.cast(ops.sum(origin, axis=-1), "int32"), tag
 
 
 def viterbi(potentials: Any, mask: Any = None) -> Any:

@@ -123,7 +123,7 @@ class WeightedSum(Loss):
         super().__setattr__(name, value)
         if name == "reduction" and hasattr(self, "losses"):
             # Not in __call__, since a compiler cannot look through a copy.
-            self.losses = [_reduced(loss, value) for loss in self.losses]
+            super().__setattr__("losses", [_reduced(loss, value) for loss in self.losses])
 
     def _parts(self):
         """The parts that weigh something, as they are now, for both lists may be changed."""

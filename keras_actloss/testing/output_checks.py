@@ -522,24 +522,11 @@ def _sample(x):
     return keras.tree.map_structure(first, from_lists(x))
 
 
-def _by_place(node) -> Any:
-    """What a nested structure holds, by its place in it; what is none stays."""
-    if not isinstance(node, (dict, list, tuple)):
-        return node
-    found = {}
-    for key, item in node.items() if isinstance(node, dict) else enumerate(node):
-        inner = _by_place(item)
-        nested = isinstance(item, (dict, list, tuple))
-        found |= {f"{key}/{k}": v for k, v in inner.items()} if nested else {str(key): inner}
-    return found
-
-
-def _is_nested(structure):
-    """Whether outputs lie in a structure within a structure, which `compile` takes as well."""
-    items = structure.values() if isinstance(structure, dict) else structure
-    return isinstance(structure, (dict, list, tuple)) and any(
-        isinstance(item, (dict, list, tuple)) for item in items
-    )
+def _by_place(given) -> Any:
+    """What a structure holds, by its place in it; what is no structure stays."""
+    if not keras.tree.is_nested(given):
+        return given
+    return {"/".join(map(str, path)): leaf for path, leaf in keras.tree.flatten_with_path(given)}
 
 
 def outputs_of(model, loss, x, y):
@@ -550,7 +537,7 @@ def outputs_of(model, loss, x, y):
     except (AttributeError, ValueError):  # A subclassed model has none.
         symbols = None
     structure = symbols if predicted is None else predicted
-    if _is_nested(structure):
+    if any(len(path) > 1 for path, _ in keras.tree.flatten_with_path(structure)):
         structure, loss, symbols, predicted, y = map(
             _by_place, (structure, loss, symbols, predicted, y)
         )
